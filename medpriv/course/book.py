@@ -1,0 +1,198 @@
+"""Build the book: execute what changed, put it beside the plain pages, and let Sphinx write it.
+
+Jupyter Book's own execution is off. Its cache looks at the cells only, so a change in the package
+would go unseen; and a chapter would be executed in another way than on the command line and in
+the tests. Here every chapter is executed by :func:`medpriv.course.run.run_chapter`, and an
+executed chapter is kept for as long as nothing that it is made from has changed.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+
+from medpriv.course.catalog import CHAPTERS, EMBEDDED, chapter_file, chapters_dir
+from medpriv.course.record import versions
+from medpriv.course.run import run_chapter
+from medpriv.runtime import atomic_path, content_hash, source_hash
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+class BookError(RuntimeError):
+    """The pages were not built: Sphinx warned or failed, or a page is missing."""
+
+
+def build_book() -> Path:
+    """Bring ``_build`` up to date; return the path of ``_build/html/index.html``.
+
+    After a failure no page of an earlier build is left to pass for this one, and the next build
+    reads every page again: Sphinx repeats no warning about a page that it has read before.
+
+    Raises:
+        ChapterError: a chapter has no file, or no jupytext header.
+        RunError: a cell failed; the message holds its traceback.
+        BookError: Sphinx warned or failed, or a page of `_toc.yml` was not written.
+    """
+    root = chapters_dir().resolve().parent
+    build = root / "_build"
+    try:
+        for name in CHAPTERS:
+            execute(name, root)
+            _publish_results(name, build)
+        stage(root)
+        _sphinx(build)
+        _check_pages(root)
+    except BaseException:
+        discard_pages(build)
+        raise
+    return build / "html" / "index.html"
+
+
+# --- Executing ------------------------------------------------------------------------------------
+
+
+def chapter_key(name: str, root: Path) -> str:
+    """A hash of all that an executed chapter is made from.
+
+    Its text, the package (embedded data are in its source), the requirements, the versions
+    installed, and the tables and files beside the chapters.
+    """
+    beside = _files(root / "chapters" / "recorded", root / "chapters" / "data")
+    package_data = [
+        file
+        for file in _files(PACKAGE)
+        if file.suffix not in (".py", ".pyc")  # source_hash has the modules
+    ]
+    return content_hash(
+        chapter_file(name),
+        source_hash(),
+        [(file.relative_to(PACKAGE).as_posix(), file) for file in package_data],
+        root / "requirements.txt",
+        versions(),
+        [(file.relative_to(root).as_posix(), file) for file in beside],
+    )
+
+
+def execute(name: str, root: Path) -> bool:
+    """Execute a chapter in `quick` on embedded data with seed 0, unless nothing has changed.
+
+    Leaves ``_build/executed/NAME/`` as :func:`run_chapter` leaves a folder.
+
+    Returns:
+        Whether it was executed.
+    """
+    out = root / "_build" / "executed" / name
+    key, key_file = chapter_key(name, root), out / "key.txt"
+    files = (out / f"{name}.ipynb", out / "results.json")
+    if all(file.exists() for file in (*files, key_file)) and key_file.read_text() == key:
+        print(f"{name}: up to date", flush=True)
+        return False
+    key_file.unlink(missing_ok=True)
+    print(f"{name}: executing", flush=True)
+    given = {"profile": "quick", "dataset": EMBEDDED[CHAPTERS[name].modality], "seed": "0"}
+    results = run_chapter(name, given, out).results
+    print(f"{name}: {results['seconds']:.0f} s, peak {results['peak_mb']:.0f} MB", flush=True)
+    with atomic_path(key_file) as part:  # last: it vouches for the others
+        part.write_text(key)
+    return True
+
+
+def _publish_results(name: str, build: Path) -> None:
+    with atomic_path(build / "results" / f"{name}.json") as part:
+        shutil.copyfile(build / "executed" / name / "results.json", part)
+
+
+# --- Staging --------------------------------------------------------------------------------------
+
+
+def stage(root: Path) -> None:
+    """Make ``_build/source`` hold what Sphinx reads, and nothing else.
+
+    A file is written only if its content changed, so that Sphinx reads only that page again.
+    """
+    source = root / "_build" / "source"
+    wanted = _sources(root)
+    for name, origin in wanted.items():
+        target, content = source / name, origin.read_bytes()
+        if not target.exists() or target.read_bytes() != content:
+            with atomic_path(target) as part:
+                part.write_bytes(content)
+    stale = [file for file in _files(source) if file.relative_to(source).as_posix() not in wanted]
+    for file in stale:
+        file.unlink()
+    if stale:
+        discard_pages(root / "_build")  # a page that left the book leaves the html as well
+
+
+def _sources(root: Path) -> dict[str, Path]:
+    """Where each file in ``_build/source`` comes from."""
+    chapters = root / "chapters"
+    pages = [file for file in sorted(chapters.glob("*.md")) if file.stem not in CHAPTERS]
+    tops = [root / name for name in ("_config.yml", "_toc.yml", "references.bib")]
+    beside = _files(chapters / "images", root / "_static")
+    sources = {file.relative_to(root).as_posix(): file for file in (*tops, *pages, *beside)}
+    for name in CHAPTERS:
+        executed = root / "_build" / "executed" / name / f"{name}.ipynb"
+        sources[f"chapters/{name}.ipynb"] = executed
+    return sources | {"_static/mathjax/tex-svg.js": _mathjax()}
+
+
+def _mathjax() -> Path:
+    package = importlib.resources.files("sphinx-mathjax-offline")
+    return Path(str(package / "static" / "mathjax" / "tex-svg.js"))
+
+
+# --- Building -------------------------------------------------------------------------------------
+
+
+def _sphinx(build: Path) -> None:
+    command = shutil.which("jupyter-book", path=str(Path(sys.executable).parent))
+    if command is None:
+        raise BookError(f"jupyter-book is not installed beside {sys.executable}; see requirements")
+    # Jupyter Book adds _build/html to the path itself.
+    arguments = ["build", str(build / "source"), "--path-output", str(build.parent)]
+    code = subprocess.call([command, *arguments, "-W", "--keep-going"], cwd=build.parent)
+    if code != 0:
+        raise BookError("the book was not built: Sphinx failed or warned, see above")
+
+
+def _check_pages(root: Path) -> None:
+    html = root / "_build" / "html"
+    pages = [*toc_pages(root / "_toc.yml"), "index"]
+    missing = [page for page in pages if not (html / f"{page}.html").is_file()]
+    if missing:
+        raise BookError(f"the build wrote no html for: {', '.join(missing)}")
+
+
+def toc_pages(path: Path) -> list[str]:
+    """Every page that a table of contents names, the root first, without suffix."""
+    toc = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return [toc["root"], *_entries(toc)]
+
+
+def _entries(node: object) -> Iterable[str]:
+    if isinstance(node, dict):
+        if "file" in node:
+            yield str(node["file"])
+        for value in node.values():
+            yield from _entries(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _entries(value)
+
+
+def discard_pages(build: Path) -> None:
+    """Remove the html, and Sphinx's memory of the pages that it has read."""
+    for folder in (build / "html", build / ".doctrees"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _files(*folders: Path) -> list[Path]:
+    return [file for folder in folders for file in sorted(folder.rglob("*")) if file.is_file()]

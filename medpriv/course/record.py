@@ -1,0 +1,282 @@
+"""What a running chapter reports: its figures, its claims, and `results.json`.
+
+A chapter calls :func:`start` after its parameters, :meth:`Chapter.figure` for each number that
+its prose or a reader needs, :meth:`Chapter.claim` for each thing that it taught, and
+:meth:`Chapter.finish` in its last cell. Nothing shown here differs between two equal runs: times,
+paths and memory go to `results.json` only.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+from IPython import get_ipython
+from IPython.display import display
+
+import medpriv
+from medpriv.course.catalog import ChapterSpec, check_value, spec
+from medpriv.runtime import atomic_path, describe_device, pick_device
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "transformers",
+    "numpy",
+    "scipy",
+    "pandas",
+    "scikit-learn",
+    "scikit-image",
+    "matplotlib",
+)
+
+
+class ClaimError(AssertionError):
+    """A claim does not hold where the chapter promises that it does."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One recorded number: the value, its interval, and the same figure without the attack."""
+
+    name: str
+    value: float
+    low: float | None
+    high: float | None
+    baseline: float | None
+    unit: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement of the chapter, checked: ``bound`` reads such as ``>= 0.2``."""
+
+    text: str
+    value: float
+    bound: str
+    holds: bool
+
+
+@dataclass
+class Chapter:
+    """A chapter while it runs; made by :func:`start`."""
+
+    spec: ChapterSpec
+    parameters: dict[str, Any]
+    # By name and by text, so that a cell that is run again replaces what it recorded before.
+    _figures: dict[str, Figure] = field(default_factory=dict, repr=False)
+    _claims: dict[str, Claim] = field(default_factory=dict, repr=False)
+
+    def figure(
+        self,
+        name: str,
+        value: float,
+        *,
+        low: float | None = None,
+        high: float | None = None,
+        baseline: float | None = None,
+        unit: str = "",
+        fmt: str = ".2f",
+    ) -> None:
+        """Record a figure, and glue it for the prose.
+
+        In the text ``{glue:text}`name``` gives the value in the format ``fmt``; ``name-low``,
+        ``name-high`` and ``name-baseline`` give the others where they were given. Outside a
+        notebook the figure is only recorded.
+
+        Args:
+            name: its name, unique in the chapter.
+            value: a number, or a NumPy or torch scalar.
+            low: lower end of its interval.
+            high: upper end of its interval.
+            baseline: the same figure without the attack (or without the model).
+            unit: such as ``SSIM``; empty for a plain ratio.
+            fmt: how the prose shows the number.
+        """
+        figure = Figure(name, float(value), _real(low), _real(high), _real(baseline), unit)
+        self._figures[name] = figure
+        for key, part in (
+            (name, figure.value),
+            (f"{name}-low", figure.low),
+            (f"{name}-high", figure.high),
+            (f"{name}-baseline", figure.baseline),
+        ):
+            if part is not None:
+                _glue(key, format(part, fmt))
+
+    def claim(
+        self,
+        text: str,
+        value: float,
+        *,
+        at_least: float | None = None,
+        at_most: float | None = None,
+    ) -> None:
+        """Record whether a statement holds; NaN never does.
+
+        Raises:
+            ValueError: not exactly one of ``at_least`` and ``at_most`` is given.
+        """
+        if (at_least is None) == (at_most is None):
+            raise ValueError(f"claim {text!r} needs exactly one of at_least and at_most")
+        number = float(value)
+        if at_least is not None:
+            claim = Claim(text, number, f">= {at_least:g}", number >= at_least)
+        else:
+            claim = Claim(text, number, f"<= {at_most:g}", number <= at_most)
+        self._claims[text] = claim
+
+    def finish(self) -> None:
+        """Show the claims as a table, write `results.json`, and insist on what is promised.
+
+        The file goes to the path in ``MEDPRIV_RESULTS``, if that is set.
+
+        Raises:
+            ClaimError: a claim does not hold, though the chapter promises it for this data set
+                and seed. In `smoke`, and for other seeds and data, the table says so instead.
+        """
+        claims = list(self._claims.values())
+        with pd.option_context("display.max_colwidth", None):
+            display(claims_table(claims))
+        target = os.environ.get("MEDPRIV_RESULTS")
+        if target:
+            write_results(Path(target), self.results())
+        if self.parameters["profile"] == "smoke":
+            print("Profile smoke is too small to prove a claim: they are computed and shown only.")
+        elif not self.promised:
+            print(_explanation(self))
+        else:
+            _insist(self.spec.name, claims)
+
+    @property
+    def promised(self) -> bool:
+        """Whether the claims must hold for this data set and seed."""
+        seeds = self.spec.promised.get(self.parameters["dataset"], ())
+        return self.parameters["seed"] in seeds
+
+    def results(self) -> dict[str, Any]:
+        """What `results.json` holds, as plain values."""
+        return {
+            "chapter": self.spec.name,
+            "parameters": dict(self.parameters),
+            "versions": versions(),
+            "device": describe_device(pick_device(self.parameters["device"])),
+            "seconds": round(time.time() - psutil.Process().create_time(), 2),
+            "peak_mb": round(peak_bytes() / 2**20, 1),
+            "figures": [asdict(figure) for figure in self._figures.values()],
+            "claims": [asdict(claim) for claim in self._claims.values()],
+        }
+
+
+def start(name: str, **parameters: Any) -> Chapter:
+    """Begin a chapter: check its parameters again, since a reader may edit the cell by hand.
+
+    Args:
+        name: the chapter's name, a key of :data:`medpriv.course.catalog.CHAPTERS`.
+        parameters: the values of its ``parameters`` cell: at least ``profile``, ``dataset``,
+            ``seed`` and ``device``.
+
+    Raises:
+        ValueError: the chapter is unknown, or a value cannot be used; the message lists what can.
+        TypeError: one of the four parameters is missing.
+    """
+    chapter = spec(name)
+    missing = {"profile", "dataset", "seed", "device"} - parameters.keys()
+    if missing:
+        raise TypeError(f"start({name!r}) also needs: {', '.join(sorted(missing))}")
+    return Chapter(
+        chapter, {key: check_value(chapter, key, value) for key, value in parameters.items()}
+    )
+
+
+def claims_table(claims: list[Claim]) -> pd.DataFrame:
+    """The claims as a plain table; values to three decimals."""
+    return pd.DataFrame(
+        {
+            "claim": [claim.text for claim in claims],
+            "value": [f"{claim.value:.3f}" for claim in claims],
+            "bound": [claim.bound for claim in claims],
+            "holds": ["yes" if claim.holds else "NO" for claim in claims],
+        }
+    )
+
+
+def write_results(path: Path, results: Mapping[str, Any]) -> None:
+    """Write strict JSON atomically; NaN and infinities, which JSON cannot say, become null."""
+    with atomic_path(path) as part:
+        text = json.dumps(_finite(results), indent=2, allow_nan=False, ensure_ascii=False)
+        part.write_text(text + "\n", encoding="utf-8")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, the package and the libraries that a result depends on."""
+    found = {"python": platform.python_version(), "medpriv": medpriv.__version__}
+    return found | {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+def peak_bytes() -> int:
+    """The most resident memory that this process has held."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # getrusage is no use on Linux: a child inherits its parent's peak through exec.
+        line = next(row for row in status.read_text().splitlines() if row.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset
+    import resource  # not on Windows
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
+
+
+def _glue(name: str, text: str) -> None:
+    if get_ipython() is None:
+        return
+    try:
+        from myst_nb import glue
+    except ImportError:
+        return
+    glue(name, text, display=False)
+
+
+def _insist(name: str, claims: list[Claim]) -> None:
+    broken = [claim for claim in claims if not claim.holds]
+    if not broken:
+        return
+    listed = "; ".join(f"{claim.text}: {claim.value:.3f}, not {claim.bound}" for claim in broken)
+    raise ClaimError(f"{name} promises what does not hold here: {listed}")
+
+
+def _explanation(chapter: Chapter) -> str:
+    promised = "; ".join(
+        f"{dataset} with seeds {', '.join(map(str, seeds))}"
+        for dataset, seeds in chapter.spec.promised.items()
+    )
+    return (
+        f"The chapter promises its claims for {promised}. This run has another seed or other "
+        "data: a claim that does not hold here is a finding about them, not an error."
+    )
+
+
+def _real(value: float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

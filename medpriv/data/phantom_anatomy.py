@@ -1,0 +1,340 @@
+"""The anatomy of the mammogram phantoms: one block of patients, both breasts, drawn at once.
+
+Coordinates are fractions of the image: ``x`` runs from the chest wall (0) towards the nipple,
+``y`` from the top (0) to the bottom (1). Every breast is drawn with its chest wall on the left;
+``phantoms.make_phantoms`` mirrors the right ones. Arrays that hold one number a breast have the
+shape (n, 1, 1), so that they meet pixel arrays (n, size, size) without a loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+# How alike the two breasts of one patient are. Together these set how well a patient is found by
+# the other breast: better than chance, far from certain.
+ASYMMETRY = 0.10  # individual wobble of a shared quantity, as a fraction of its range
+TEXTURE_SHARED = 0.75  # correlation of left and right in the coarsest texture frequencies
+TEXTURE_COARSE = 6.0  # cycles per image at which that correlation has fallen to 1/e
+
+# Texture: amplitude ~ frequency^(-TEXTURE_EXPONENT / 2). Ducts and film grain flatten the
+# measured spectrum, so the drawn one is a little steeper than the goal of about 3.
+TEXTURE_EXPONENT = 3.2
+COARSEST = 8  # cycles per image; beyond, left and right are independent
+BASE_GRID = 64  # frequencies drawn for every size, so that a patient keeps her tissue
+DUCT_ANGLES = 256  # entries of the table of duct brightness by angle at the nipple
+
+# Masses. Contrast and size set how hard the label is to learn.
+MASS_RADIUS = (0.040, 0.130)  # image fractions
+MASS_CONTRAST = (0.12, 0.52)  # attenuation, where fat is about 0.5
+MASS_PATCH = 0.50  # side of the square in which a mass and its spicules are drawn
+
+CALCIFICATION_RATE = 0.25  # images with a cluster of specks, mass or not
+SPECKS = 7  # specks a cluster
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """One block of breasts, all with the chest wall on the left."""
+
+    attenuation: Array  # (n, size, size), 0 outside the breast
+    depth: Array  # (n, size, size), distance to the skin in image fractions, negative outside
+    breast: NDArray[np.bool_]  # (n, size, size)
+    mass: NDArray[np.bool_]  # (n,)
+    calcified: NDArray[np.bool_]  # (n,)
+
+
+def paired(rng: np.random.Generator, patients: int, low: float, high: float) -> Array:
+    """Draw a quantity that a patient's two breasts share up to ASYMMETRY: (2*patients, 1, 1)."""
+    shared = rng.uniform(low, high, (patients, 1))
+    own = ASYMMETRY * (high - low) * rng.standard_normal((patients, 2))
+    return np.clip(shared + own, low, high).reshape(-1, 1, 1).astype(np.float32)
+
+
+def single(rng: np.random.Generator, patients: int, low: float, high: float) -> Array:
+    """Draw a quantity of each breast's own: (2*patients, 1, 1)."""
+    return rng.uniform(low, high, (2 * patients, 1, 1)).astype(np.float32)
+
+
+def smoothstep(value: Array) -> Array:
+    """Rise smoothly from 0 at 0 to 1 at 1."""
+    clipped = np.clip(value, 0, 1)
+    step = 3 - 2 * clipped
+    step *= clipped
+    step *= clipped
+    return step
+
+
+def texture(
+    rng: np.random.Generator, fine: np.random.Generator, patients: int, size: int
+) -> tuple[Array, Array]:
+    """Two independent power-law fields of unit variance for each breast.
+
+    The 64x64 lowest frequencies come from `rng` whatever the size; `fine` fills those that only
+    a larger image can show. The coarsest ones are shared by left and right.
+    """
+    frequency = _frequencies(BASE_GRID)
+    own = rng.standard_normal((2 * patients, BASE_GRID, 2 * BASE_GRID), dtype=np.float32)
+    base = own.view(np.complex64)
+    coarse = np.flatnonzero(np.abs(frequency) <= COARSEST)
+    shape = (patients, len(coarse), 2 * len(coarse))
+    common = rng.standard_normal(shape, dtype=np.float32).view(np.complex64)
+    radius = np.hypot(frequency[coarse, None], frequency[coarse])
+    alike = (TEXTURE_SHARED * np.exp(-((radius / TEXTURE_COARSE) ** 2))).astype(np.float32)
+    where = (slice(None), *np.ix_(coarse, coarse))
+    base[where] *= np.sqrt(1 - alike)
+    base[where] += np.repeat(np.sqrt(alike) * common, 2, axis=0)
+
+    spectrum = base if size == BASE_GRID else _resize(base, fine, size)
+    spectrum *= _amplitude(size)
+    field = np.fft.ifft2(spectrum)
+    return np.ascontiguousarray(field.real), np.ascontiguousarray(field.imag)
+
+
+def _frequencies(size: int) -> NDArray[np.int64]:
+    """Cycles per image of each row or column of a spectrum, in the order of the FFT."""
+    return np.rint(np.fft.fftfreq(size, 1 / size)).astype(np.int64)
+
+
+def _resize(base: NDArray[np.complex64], fine: np.random.Generator, size: int) -> Array:
+    """Carry a base spectrum to another size: cut it, or fill the new frequencies from `fine`."""
+    shape = (len(base), size, 2 * size)
+    if size > BASE_GRID:
+        spectrum = fine.standard_normal(shape, dtype=np.float32).view(np.complex64)
+    else:
+        spectrum = np.zeros((len(base), size, size), np.complex64)
+    both = np.intersect1d(_frequencies(size), _frequencies(BASE_GRID))
+    spectrum[(slice(None), *np.ix_(both, both))] = base[(slice(None), *np.ix_(both, both))]
+    return spectrum
+
+
+def _amplitude(size: int) -> Array:
+    """Power-law amplitude of each frequency; the base grid's field has variance 1 at any size."""
+
+    def power(side: int) -> NDArray[np.float64]:
+        frequency = _frequencies(side)
+        radius = np.hypot(frequency[:, None], frequency)
+        radius[0, 0] = np.inf
+        return radius**-TEXTURE_EXPONENT
+
+    scale = size**2 / np.sqrt(power(BASE_GRID).sum())
+    return (np.sqrt(power(size)) * scale).astype(np.float32)
+
+
+def skin_depth(rng: np.random.Generator, patients: int, x: Array, y: Array) -> tuple[Array, ...]:
+    """Distance to the skin line, and the nipple's position (reach, height).
+
+    The outline is the level set reach(y)^2 = x^2: an axillary taper above the nipple, a rounded
+    lower half below it and a small teat. Dividing by the gradient turns the level set into a
+    distance.
+    """
+    reach = paired(rng, patients, 0.34, 0.68)
+    nipple = paired(rng, patients, 0.50, 0.68)
+    bottom = nipple + paired(rng, patients, 0.06, 0.22) + reach * paired(rng, patients, 0.40, 0.65)
+    top = reach * paired(rng, patients, 0.25, 0.85)
+    taper = paired(rng, patients, 0.7, 1.2)
+    teat = np.maximum(single(rng, patients, -0.02, 0.025), 0)
+
+    above = np.clip((nipple - y) / nipple, 0, 1)
+    below = np.clip((y - nipple) / (bottom - nipple), 0, None)
+    upper = (top + (reach - top) * (0.5 + 0.5 * np.cos(np.pi * above)) ** taper) ** 2
+    lower = reach**2 * (1 - below**2.3)
+    level = np.where(y < nipple, upper, lower)
+    level += 2 * reach * teat * np.exp(-(((y - nipple) / 0.03) ** 2))
+    slope = np.gradient(level, 1 / y.shape[1], axis=1)
+    depth = (level - x * x) / np.sqrt(slope * slope + 4 * x * x + 1e-4)
+    return depth.astype(np.float32), reach, nipple
+
+
+def pectoral(rng: np.random.Generator, patients: int, x: Array, y: Array, reach: Array) -> Array:
+    """The pectoral wedge in the upper chest corner, 0 to 1, brighter towards the corner."""
+    width = reach * paired(rng, patients, 0.20, 0.68)
+    height = np.minimum(width * paired(rng, patients, 1.4, 3.2), 0.95)
+    bulge = paired(rng, patients, 0.0, 0.5)
+    inside = 1 - x / width - y / height + bulge * (x / width) * (y / height)
+    edge = paired(rng, patients, 0.025, 0.07) / width
+    return smoothstep(inside / edge + 0.5) * (0.8 + 0.3 * np.clip(inside, 0, 1))
+
+
+def ducts(
+    rng: np.random.Generator, patients: int, across: Array, along: Array, wander: Array
+) -> Array:
+    """Strands that converge on the nipple: brightness by angle, read from a table.
+
+    `across` and `along` are the offsets from the nipple; along / (along + |across|) is monotone
+    in the angle and far cheaper. `wander` makes the strands meander;
+    they fade where they meet, since a pixel there holds many.
+    """
+    shape = (patients, 2, DUCT_ANGLES)
+    own = rng.standard_normal(shape, dtype=np.float32)
+    common = rng.standard_normal((patients, 1, DUCT_ANGLES), dtype=np.float32)
+    table = (np.sqrt(0.5) * own + np.sqrt(0.5) * common).reshape(-1, DUCT_ANGLES)
+    frequency = np.fft.rfftfreq(DUCT_ANGLES, 1 / DUCT_ANGLES)
+    smooth = np.exp(-((frequency / 30) ** 2)) * (frequency > 6)
+    table = np.fft.irfft(np.fft.rfft(table) * smooth, DUCT_ANGLES).astype(np.float32)
+    table = np.maximum(table / table.std(1, keepdims=True), 0) ** 1.5
+
+    sideways = np.abs(across)
+    angle = across / (along + sideways + 0.03) + wander
+    entry = np.clip((angle + 1) * (DUCT_ANGLES / 2), 0, DUCT_ANGLES - 1).astype(np.int32)
+    entry += (DUCT_ANGLES * np.arange(len(table), dtype=np.int32))[:, None, None]
+    return table.ravel().take(entry) * np.minimum((along + sideways) / 0.15, 1)
+
+
+def meander(rng: np.random.Generator, patients: int, x: Array, y: Array) -> Array:
+    """A slow wave, (2*patients, size, size), by which a duct's angle wanders."""
+    phase = 2 * np.pi * rng.random((3, 2 * patients, 1, 1), dtype=np.float32)
+    wave = np.sin(9 * x + phase[0]) * np.sin(7 * y + phase[1])
+    return 0.08 * wave + 0.03 * np.sin(23 * x + phase[2])
+
+
+def stamp(
+    canvas: Array,
+    patches: Array,
+    image: NDArray[np.int64],
+    top: NDArray[np.int64],
+    left: NDArray[np.int64],
+) -> None:
+    """Add patches (m, p, q) into canvas (n, size, size) in place; what falls outside is lost."""
+    size = canvas.shape[1]
+    rows = (top[:, None] + np.arange(patches.shape[1]))[:, :, None]
+    columns = (left[:, None] + np.arange(patches.shape[2]))[:, None, :]
+    inside = (rows >= 0) & (rows < size) & (columns >= 0) & (columns < size)
+    where = (image[:, None, None] * size + rows) * size + columns
+    np.add.at(canvas.reshape(-1), where[inside], patches[inside])
+
+
+def add_masses(
+    canvas: Array,
+    rng: np.random.Generator,
+    centre_x: Array,
+    centre_y: Array,
+    mass: NDArray[np.bool_],
+) -> None:
+    """Add a lobulated core with spicules to each image that has a mass, in place.
+
+    Every image draws its random numbers, so that the rest of the picture does not depend on who
+    has a mass.
+    """
+    n, size, _ = canvas.shape
+    radius = single(rng, n // 2, *MASS_RADIUS)[mass]
+    contrast = single(rng, n // 2, *MASS_CONTRAST)[mass]
+    spiculated = single(rng, n // 2, 0.0, 0.6)[mass]
+    lobes = rng.normal(0, 0.10, (n, 3, 1, 1)).astype(np.float32)[mass]
+    phase = rng.uniform(0, 2 * np.pi, (n, 5, 1, 1)).astype(np.float32)[mass]
+    centre_x, centre_y = centre_x[mass], centre_y[mass]
+
+    side = int(np.ceil(MASS_PATCH * size))
+    top = np.floor((centre_y - MASS_PATCH / 2) * size).astype(np.int64)
+    left = np.floor((centre_x - MASS_PATCH / 2) * size).astype(np.int64)
+    steps = np.arange(side) + 0.5
+    dy = ((top + steps[:, None]) / size - centre_y).astype(np.float32)
+    dx = ((left + steps) / size - centre_x).astype(np.float32)
+    distance = np.hypot(dx, dy) / radius
+    angle = np.arctan2(dy, dx)
+    boundary = np.ones_like(angle)
+    for k in range(3):
+        boundary += lobes[:, k] * np.cos((k + 2) * angle + phase[:, k])
+    core = 1 / (1 + np.exp(np.minimum((distance - boundary) * 7, 30)))
+    rays = np.maximum(np.cos(7 * angle + phase[:, 3]), 0)
+    rays *= np.maximum(np.cos(5 * angle + phase[:, 4]), 0)
+    spicules = rays * np.exp(-((distance / 1.8) ** 2))
+    patches = contrast * (core + spiculated * spicules)
+    stamp(canvas, patches, np.flatnonzero(mass), top.ravel(), left.ravel())
+
+
+def calcifications(rng: np.random.Generator, patients: int, size: int) -> tuple[Array, Array]:
+    """Specks of one cluster a breast: (2*patients, SPECKS, p, p) and offsets from its centre."""
+    n = 2 * patients
+    offset = rng.normal(0, 1, (2, n, SPECKS)) * rng.uniform(0.008, 0.035, (n, 1))
+    bright = rng.uniform(0.05, 0.45, (n, SPECKS, 1, 1)).astype(np.float32)
+    sigma = 0.006 * size
+    steps = np.arange(-int(np.ceil(2 * sigma)), int(np.ceil(2 * sigma)) + 1)
+    speck = np.exp(-(steps[:, None] ** 2 + steps**2) / (2 * sigma**2)).astype(np.float32)
+    return bright * speck, offset.astype(np.float32)
+
+
+def draw_anatomy(
+    rng: np.random.Generator,
+    fine: np.random.Generator,
+    size: int,
+    gland: NDArray[np.float64],
+    implant: NDArray[np.bool_],
+    mass: NDArray[np.bool_],
+    margin: Array,
+    show_masses: bool,
+) -> Anatomy:
+    """Draw both breasts of each patient.
+
+    `gland` (patients,) is the share of glandular tissue in [0, 1]; `implant` (patients,) and
+    `mass` (2*patients,) say who has one. `margin` (2*patients, 1, 1) is the unexposed
+    strip between the image border and the chest wall. `show_masses=False` leaves the masses out
+    and draws everything else alike.
+    """
+    patients = len(gland)
+    n = 2 * patients
+    axis = ((np.arange(size) + 0.5) / size).astype(np.float32)
+    x, y = axis[None, None, :] - margin, axis[None, :, None]
+    depth, reach, nipple = skin_depth(rng, patients, x, y)
+    first, second = texture(rng, fine, patients, size)
+    breast = (depth > 0) & (x > 0)
+
+    # Glandular tissue: a cone behind the nipple with an irregular border.
+    amount = np.repeat(gland, 2).reshape(n, 1, 1).astype(np.float32)
+    centre_x = reach * paired(rng, patients, 0.48, 0.62)
+    centre_y = nipple - paired(rng, patients, 0.0, 0.08)
+    half_width = reach * (0.30 + 0.36 * amount)
+    half_height = (0.10 + 0.20 * amount) * paired(rng, patients, 0.8, 1.25)
+    across, along = y - nipple, np.maximum(reach - x, 0)
+    cone = ((x - centre_x) / half_width) ** 2 + ((y - centre_y) / half_height) ** 2
+    glandular = smoothstep(0.75 - 0.6 * cone + 0.45 * first) * smoothstep(depth / 0.06)
+
+    strands = ducts(rng, patients, across, along, meander(rng, patients, x, y))
+    ligaments = np.maximum(1 - np.abs(second - 0.3 * first) * 3, 0)
+    fat = single(rng, patients, 0.47, 0.53)
+    tissue = fat + 0.035 * first + 0.04 * ligaments
+    tissue += strands * (0.015 + 0.05 * glandular)
+    tissue += glandular * (0.08 + 0.17 * amount + 0.05 * second)
+
+    muscle = pectoral(rng, patients, x, y, reach)
+    tissue += muscle * (paired(rng, patients, 0.16, 0.34) - 0.7 * (tissue - fat))
+
+    swell = reach * paired(rng, patients, 0.28, 0.42)
+    behind = ((x - 0.25 * reach) ** 2 + (0.9 * (y - nipple)) ** 2) / (swell * swell)
+    has = np.repeat(implant, 2).reshape(n, 1, 1)
+    shell = smoothstep((1 - behind) * 2) * has
+    tissue += shell * (0.70 + 0.2 * tissue - tissue)
+
+    # Masses and specks sit in the breast, at a depth where tissue is thick.
+    spread = rng.uniform(-1, 1, (2, n, 1, 1)).astype(np.float32)
+    at_x = reach * np.where(has, 0.72 + 0.10 * spread[0], 0.50 + 0.28 * spread[0])
+    at_y = nipple + np.where(spread[1] < 0, 0.26, 0.14) * spread[1] * (1.1 - at_x / reach)
+    extra = np.zeros((n, size, size), np.float32)
+    add_masses(extra, rng, at_x + margin, at_y, mass & show_masses)
+    calcified = rng.random(n) < CALCIFICATION_RATE
+    specks, offset = calcifications(rng, patients, size)
+    spread = rng.uniform(-1, 1, (2, n, 1)).astype(np.float32)
+    speck_x = margin[:, 0] + reach[:, 0] * (0.5 + 0.3 * spread[0]) + offset[0]
+    speck_y = nipple[:, 0] + 0.18 * spread[1] + offset[1]
+    where = np.repeat(np.flatnonzero(calcified), SPECKS)
+    corner = specks.shape[-1] // 2
+    stamp(
+        extra,
+        specks[calcified].reshape(-1, *specks.shape[2:]),
+        where,
+        np.floor(speck_y[calcified].ravel() * size).astype(np.int64) - corner,
+        np.floor(speck_x[calcified].ravel() * size).astype(np.int64) - corner,
+    )
+    tissue += extra
+
+    # The compressed breast thins out towards its edge; the skin is a thin brighter line.
+    fade = paired(rng, patients, 0.06, 0.16) * (0.7 + 0.6 * y)
+    thin = 1 - np.clip(depth / fade, 0, 1)
+    tissue *= 1 - thin * thin
+    tissue += 0.05 * np.maximum(1 - np.abs(depth - 0.01) / 0.01, 0)
+    tissue *= breast
+    return Anatomy(tissue, depth, breast, mass, calcified)

@@ -1,0 +1,238 @@
+"""What an attacker can see of a model, and nothing more.
+
+A threat model is one line of code::
+
+    view = deploy(model, expose="features", split="conv4", query_budget=1000)
+
+The attacker holds ``view``. It answers queries, counts them, stops at the budget, and refuses
+what it does not expose.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from medpriv.models.reports import ReportClassifier
+from medpriv.models.split import front
+from medpriv.runtime import choose, to_device
+
+Answer = Callable[[Tensor | Sequence[str]], Tensor]
+
+EXPOSURES = {
+    "label": "the predicted class of each input",
+    "scores": "the probability of each class",
+    "features": "the activations at the split layer",
+    "embedding": "the embedding of each report",
+    "weights": "the weights, and everything that follows from them",
+}
+# What can be computed from what: a label follows from scores, anything from the weights.
+_IMPLIED = {
+    "label": {"label"},
+    "scores": {"scores", "label"},
+    "features": {"features"},
+    "embedding": {"embedding"},
+}
+
+
+class ThreatModelError(PermissionError):
+    """An attack asked a view for something that its threat model does not give."""
+
+
+class QueryBudgetError(ThreatModelError):
+    """The view's query budget does not cover a request."""
+
+
+@dataclass(frozen=True)
+class ModelDefense:
+    """A defense that changes the model before it is deployed: Model → Model."""
+
+    name: str
+    apply: Callable[[nn.Module], nn.Module]
+
+
+@dataclass(frozen=True)
+class ViewDefense:
+    """A defense that changes each answer on its way out: Answer → Answer."""
+
+    name: str
+    apply: Callable[[Answer], Answer]
+
+
+class View:
+    """One way of reaching a deployed model; made by :func:`deploy`, held by the attacker.
+
+    Attributes:
+        expose: what it gives, one of :data:`EXPOSURES`.
+        split: the split layer, where there is one.
+        query_budget: how many rows it will answer; ``None`` is without limit.
+        queries: how many rows it has answered.
+        defenses: the names of the defenses in place.
+    """
+
+    def __init__(
+        self,
+        answer: Answer,
+        *,
+        expose: str,
+        split: str | None,
+        query_budget: int | None,
+        defenses: tuple[str, ...],
+        open_weights: Callable[[], nn.Module],
+    ) -> None:
+        self.expose = expose
+        self.split = split
+        self.query_budget = query_budget
+        self.defenses = defenses
+        self.queries = 0
+        # Closures, not the model: nothing on this object leads to weights by accident.
+        self.__answer = answer
+        self.__open_weights = open_weights
+
+    def __call__(self, x: Tensor | Sequence[str]) -> Tensor:
+        """Ask about ``n`` rows, as a client: ``(n, ...)`` float32 on the CPU, labels int64.
+
+        Raises:
+            QueryBudgetError: fewer than ``n`` queries are left; none is then spent.
+        """
+        if self.query_budget is not None and self.queries + len(x) > self.query_budget:
+            left = self.query_budget - self.queries
+            raise QueryBudgetError(
+                f"{len(x)} queries asked, {left} of {self.query_budget} left; ask about fewer "
+                "rows, or deploy with a larger query_budget"
+            )
+        self.queries += len(x)
+        return self.__answer(x)
+
+    def intercept(self, x: Tensor | Sequence[str]) -> Tensor:
+        """What passes by when others use the system with ``x``: seen, not asked for.
+
+        The victims' own requests; they cost the attacker no query.
+        """
+        return self.__answer(x)
+
+    def weights(self) -> nn.Module:
+        """A copy of the model, up to the split layer where there is one.
+
+        Raises:
+            ThreatModelError: the view does not expose weights.
+        """
+        self.require("weights", "reading the weights")
+        return self.__open_weights()
+
+    def require(self, need: str, who: str) -> None:
+        """Pass if the view gives what an attack needs.
+
+        Args:
+            need: one of :data:`EXPOSURES`.
+            who: the attack, as the message names it.
+
+        Raises:
+            ThreatModelError: it does not.
+        """
+        choose(need, EXPOSURES, "exposure")
+        if need in self._gives():
+            return
+        raise ThreatModelError(
+            f"{who} needs {need} ({EXPOSURES[need]}); this view exposes {self.expose} "
+            f"({EXPOSURES[self.expose]}). Deploy with expose={need!r} if your threat model "
+            "allows it"
+        )
+
+    def _gives(self) -> set[str]:
+        if self.expose != "weights":
+            return _IMPLIED[self.expose]
+        return {"weights", "features"} if self.split else {"weights", "scores", "label"}
+
+    def __repr__(self) -> str:
+        budget = "no query budget" if self.query_budget is None else f"budget {self.query_budget}"
+        place = f" at {self.split}" if self.split else ""
+        kept = ", ".join(self.defenses) or "none"
+        return f"View({self.expose}{place}; {self.queries} queries, {budget}; defenses: {kept})"
+
+
+def deploy(
+    model: nn.Module,
+    *,
+    expose: Literal["label", "scores", "features", "embedding", "weights"],
+    split: str | None = None,
+    defenses: Sequence[ModelDefense | ViewDefense] = (),
+    query_budget: int | None = None,
+    batch_size: int = 512,
+) -> View:
+    """Put a model into service and return what an attacker can see of it.
+
+    Args:
+        model: the trained target; it is copied, so later changes to it do not reach the view.
+        expose: what an answer holds.
+        split: the split layer; needed for ``features``, optional for ``weights`` (only the
+            front is then exposed, and the view answers with features), not allowed elsewhere.
+        defenses: model defenses first change the model, view defenses wrap its answers, each
+            in the given order.
+        query_budget: rows that the view will answer in all; ``None`` is without limit.
+        batch_size: rows computed at once; memory does not grow with the number of rows.
+
+    Raises:
+        ValueError: unknown exposure or split, a split that is missing or out of place, or a
+            budget below 0.
+        TypeError: a defense is neither kind, or the model gives no embedding.
+    """
+    choose(expose, EXPOSURES, "exposure")
+    if expose == "features" and split is None:
+        raise ValueError("expose='features' needs a split layer, for example split='conv4'")
+    if split is not None and expose not in ("features", "weights"):
+        raise ValueError(f"expose={expose!r} takes no split layer, got split={split!r}")
+    if query_budget is not None and query_budget < 0:
+        raise ValueError(f"query_budget must be 0 or more, or None, got {query_budget}")
+    served = copy.deepcopy(model).eval()
+    for defense in defenses:
+        if isinstance(defense, ModelDefense):
+            served = defense.apply(served).eval()
+        elif not isinstance(defense, ViewDefense):
+            raise TypeError(
+                f"a defense is a ModelDefense or a ViewDefense, got {type(defense).__name__}"
+            )
+    reachable = front(served, split) if split else served
+    answer = _answer(reachable, expose, split, batch_size)
+    for defense in defenses:
+        if isinstance(defense, ViewDefense):
+            answer = defense.apply(answer)
+    return View(
+        answer,
+        expose=expose,
+        split=split,
+        query_budget=query_budget,
+        defenses=tuple(defense.name for defense in defenses),
+        open_weights=lambda: copy.deepcopy(reachable),
+    )
+
+
+def _answer(model: nn.Module, expose: str, split: str | None, batch_size: int) -> Answer:
+    """The undefended answer: chunked, without gradients, in full precision, on the CPU."""
+    compute: Callable[[Tensor | Sequence[str]], Tensor] = model
+    if expose == "embedding":
+        if not isinstance(model, ReportClassifier):
+            raise TypeError(f"{type(model).__name__} gives no embedding; use expose='features'")
+        compute = model.embed
+    elif expose == "label":
+        compute = _then(model, lambda logits: logits.argmax(dim=1))
+    elif split is None:
+        compute = _then(model, lambda logits: logits.softmax(dim=1))
+    device = next(model.parameters()).device
+
+    @torch.no_grad()
+    def answer(x: Tensor | Sequence[str]) -> Tensor:
+        chunks = [x[start : start + batch_size] for start in range(0, len(x), batch_size)]
+        moved = [to_device(part, device) if isinstance(part, Tensor) else part for part in chunks]
+        return torch.cat([compute(part).detach().cpu().contiguous() for part in moved])
+
+    return answer
+
+
+def _then(model: nn.Module, last: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
+    return lambda x: last(model(x))

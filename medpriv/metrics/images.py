@@ -1,0 +1,116 @@
+"""How close a reconstructed image is to the true one.
+
+MSE and PSNR compare pixels. SSIM (Wang et al. 2004, IEEE Trans. Image Process. 13:600)
+compares local means, contrasts and structure. None of them says whether a patient can be
+recognised.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import torch
+from skimage.metrics import structural_similarity
+from torch import Tensor
+
+# Wang's settings: Gaussian window of sigma 1.5 cut at 3.5 sigma, population covariance.
+_WANG = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
+_BORDER = 5  # half the window: scikit-image leaves it out of its own mean, too
+
+
+def mse(truth: Tensor, guess: Tensor) -> np.ndarray:
+    """Mean squared error of each image.
+
+    Args:
+        truth: ``(n, c, h, w)`` float32 in [0, 1].
+        guess: the same.
+
+    Returns:
+        ``(n,)`` float64.
+
+    Raises:
+        ValueError: shapes differ, or a value is outside [0, 1].
+    """
+    truth, guess = _checked(truth, guess)
+    return ((truth.double() - guess.double()) ** 2).mean(dim=(1, 2, 3)).numpy()
+
+
+def psnr(truth: Tensor, guess: Tensor) -> np.ndarray:
+    """Peak signal-to-noise ratio of each image in dB, for a peak of 1; infinite for equal ones.
+
+    Arguments and errors as for :func:`mse`.
+    """
+    with np.errstate(divide="ignore"):
+        return -10 * np.log10(mse(truth, guess))
+
+
+def ssim(truth: Tensor, guess: Tensor, mask: Tensor | None = None) -> np.ndarray:
+    """Structural similarity of each image, by scikit-image with Wang's settings.
+
+    The mean leaves out a border of half a window, where the window would reach past the image.
+
+    Args:
+        truth: ``(n, c, h, w)`` float32 in [0, 1], at least 11 pixels high and wide.
+        guess: the same.
+        mask: ``(n, 1, h, w)`` bool; the mean is taken inside it only. An image whose mask is
+            empty gets NaN.
+
+    Returns:
+        ``(n,)`` float64, 1 for equal images, at most 1.
+
+    Raises:
+        ValueError: as for :func:`mse`.
+    """
+    truth, guess = _checked(truth, guess)
+    scores = np.empty(len(truth))
+    for row, (a, b) in enumerate(zip(truth.numpy(), guess.numpy(), strict=True)):
+        full = structural_similarity(a, b, channel_axis=0, full=True, **_WANG)[1]
+        inner = full[:, _BORDER:-_BORDER, _BORDER:-_BORDER]
+        if mask is None:
+            scores[row] = inner.mean(dtype=np.float64)
+            continue
+        inside = mask[row, 0, _BORDER:-_BORDER, _BORDER:-_BORDER].numpy()
+        scores[row] = inner[:, inside].mean(dtype=np.float64) if inside.any() else np.nan
+    return scores
+
+
+def image_scores(truth: Tensor, guess: Tensor, mask: Tensor | None = None) -> pd.DataFrame:
+    """MSE, PSNR and SSIM of each image as a table, and SSIM inside the mask where there is one."""
+    scores = {"mse": mse(truth, guess), "psnr": psnr(truth, guess), "ssim": ssim(truth, guess)}
+    if mask is not None:
+        scores["ssim_inside"] = ssim(truth, guess, mask)
+    return pd.DataFrame(scores)
+
+
+def nearest_image(truth: Tensor, pool: Tensor, *, chunk: int = 256) -> Tensor:
+    """For each true image the one of ``pool`` with the smallest squared distance to it.
+
+    As a baseline: the best that anybody could do by handing back somebody else's image. It
+    looks at the truth, so no attacker is that good without the model.
+
+    Args:
+        truth: ``(n, c, h, w)`` float32.
+        pool: ``(m, c, h, w)`` float32, the auxiliary images.
+        chunk: true images at once; memory does not grow with n.
+
+    Returns:
+        ``(n, c, h, w)`` images from the pool.
+    """
+    flat = pool.flatten(1)
+    rows = [torch.cdist(part.flatten(1), flat).argmin(dim=1) for part in truth.split(chunk)]
+    return pool[torch.cat(rows)]
+
+
+def _checked(truth: Tensor, guess: Tensor) -> tuple[Tensor, Tensor]:
+    if truth.shape != guess.shape or truth.ndim != 4:
+        raise ValueError(
+            "truth and guess must be images of the same shape (n, c, h, w), got "
+            f"{tuple(truth.shape)} and {tuple(guess.shape)}"
+        )
+    for name, images in (("truth", truth), ("guess", guess)):
+        if not bool(((images >= 0) & (images <= 1)).all()):
+            low, high = float(images.min()), float(images.max())
+            raise ValueError(
+                f"{name} must lie in [0, 1], got values from {low:.3g} to {high:.3g}; clamp it"
+            )
+    return truth.detach().cpu().float(), guess.detach().cpu().float()

@@ -1,0 +1,58 @@
+"""A figure and how sure we are of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from medpriv.data.resampling import patient_bootstrap
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over rows with its 95 % interval, from a bootstrap over patients."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def mean_estimate(
+    values: np.ndarray, patient: np.ndarray, *, draws: int = 2000, seed: int = 0
+) -> Estimate:
+    """The mean of a score over victims, with a percentile interval over patients.
+
+    The interval is the one from 2.5 to 97.5 % of ``draws`` bootstrap means
+    (:func:`medpriv.data.resampling.patient_bootstrap`). It says what other victims would give,
+    not what another seed would.
+
+    Args:
+        values: ``(n,)`` one score a row.
+        patient: ``(n,)`` the patient of each row.
+
+    Raises:
+        ValueError: no values, a value that is not finite, or lengths that differ.
+    """
+    values = np.asarray(values, dtype=float)
+    if values.ndim != 1 or len(values) != len(patient) or not len(values):
+        raise ValueError(
+            f"expected one value for each of at least one row, got shape {values.shape} for "
+            f"{len(patient)} rows"
+        )
+    if not np.isfinite(values).all():
+        raise ValueError("a score is not finite, so that a mean does not exist; look at the guess")
+    counts = patient_bootstrap(patient, draws=draws, seed=seed)
+    means = counts @ values / counts.sum(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Estimate(float(values.mean()), float(low), float(high))
+
+
+def difference(
+    values: np.ndarray, baseline: np.ndarray, patient: np.ndarray, *, seed: int = 0
+) -> Estimate:
+    """By how much a score exceeds a baseline on the same victims: a paired interval."""
+    return mean_estimate(np.asarray(values) - np.asarray(baseline), patient, seed=seed)

@@ -1,0 +1,19 @@
+"""Target models, the decoders that invert them, and splitting any of them by layer name."""
+
+from medpriv.models.decoders import PixelShuffleDecoder
+from medpriv.models.images import ImageCNN
+from medpriv.models.records import RecordMLP
+from medpriv.models.reports import ReportClassifier, ReportEncoder
+from medpriv.models.split import front, split_names
+from medpriv.models.targets import build_target
+
+__all__ = [
+    "ImageCNN",
+    "PixelShuffleDecoder",
+    "RecordMLP",
+    "ReportClassifier",
+    "ReportEncoder",
+    "build_target",
+    "front",
+    "split_names",
+]

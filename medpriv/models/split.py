@@ -1,0 +1,50 @@
+"""Cutting a model at a named layer: ``f = f2(f1(x))``, and ``f1`` is the front."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
+
+from medpriv.models.images import ImageCNN
+from medpriv.models.records import RecordMLP
+
+
+def split_names(model: nn.Module) -> tuple[str, ...]:
+    """The names at which a model can be cut, from input to output.
+
+    The course's own models name their blocks; any other traceable model, torchvision's among
+    them, offers every node of its graph.
+    """
+    if isinstance(model, (ImageCNN, RecordMLP)):
+        return tuple(name for name, _ in model.named_children())[:-1]
+    return tuple(get_graph_node_names(model)[1])
+
+
+def front(model: nn.Module, split: str) -> nn.Module:
+    """``f1``: the model from its input up to and including the layer ``split``.
+
+    The result shares its weights with ``model``, is in evaluation mode, and returns the features
+    as one tensor. A block's name stands for the block's last operation (for ``conv4`` of
+    :class:`ImageCNN`, the pooling). The cut is made by ``torchvision.models.feature_extraction``.
+
+    Raises:
+        ValueError: the model has no layer of this name; the message lists those it has.
+    """
+    known = split_names(model)
+    named = split in known or any(name.startswith(f"{split}.") for name in known)
+    if not named:
+        listed = ", ".join(known if len(known) <= 40 else (*known[:40], "…"))
+        raise ValueError(f"unknown split {split!r} of {type(model).__name__}; known: {listed}")
+    cut = create_feature_extractor(model, return_nodes={split: "features"})
+    return _Features(cut).eval()
+
+
+class _Features(nn.Module):
+    """Takes the one tensor out of the dictionary that the feature extractor returns."""
+
+    def __init__(self, cut: nn.Module) -> None:
+        super().__init__()
+        self.cut = cut
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.cut(x)["features"]

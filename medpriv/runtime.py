@@ -1,0 +1,346 @@
+"""What every other room stands on: profile, seeds, device, precision, progress, cache.
+
+Nothing here runs at import: no seed is set, no folder is made, no device is touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import random
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+PROFILES = ("smoke", "quick", "full")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+T = TypeVar("T")
+
+
+class CacheError(OSError):
+    """The cache folder cannot be written: read-only, or the disk is full."""
+
+
+# --- Parameters -------------------------------------------------------------------------------
+
+
+def choose(value: Any, known: Iterable[Any], what: str) -> Any:
+    """Return ``value`` if it is one of ``known``.
+
+    Raises:
+        ValueError: it is not; the message lists the known values.
+    """
+    known = tuple(known)
+    if value in known:
+        return value
+    listed = ", ".join(str(item) for item in known)
+    raise ValueError(f"unknown {what} {value!r}; expected one of: {listed}")
+
+
+def check_profile(profile: str) -> str:
+    """Return ``profile`` if it is one of :data:`PROFILES`, else raise ``ValueError``."""
+    return choose(profile, PROFILES, "profile")
+
+
+def check_seed(seed: int) -> int:
+    """Return ``seed`` as an int.
+
+    Raises:
+        ValueError: it is no integer between 0 and 2**31 - 1 (a bool or a float is none).
+    """
+    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
+    if not whole or not 0 <= seed < 2**31:
+        raise ValueError(f"seed must be an integer from 0 to {2**31 - 1}, got {seed!r}")
+    return int(seed)
+
+
+# --- Seeds ------------------------------------------------------------------------------------
+
+
+def rng(seed: int, *scope: str | int) -> np.random.Generator:
+    """A NumPy generator of its own for each ``(seed, *scope)``.
+
+    Named streams keep one random choice from moving another: drawing more victims does not
+    change the weights that a model starts from.
+    """
+    return np.random.default_rng(_stream(seed, scope))
+
+
+def torch_rng(seed: int, *scope: str | int) -> torch.Generator:
+    """A CPU ``torch.Generator`` of its own for each ``(seed, *scope)``; see :func:`rng`."""
+    return torch.Generator().manual_seed(_stream(seed, scope))
+
+
+def _stream(seed: int, scope: tuple[str | int, ...]) -> int:
+    digest = hashlib.sha256(repr((check_seed(seed), *scope)).encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
+@contextlib.contextmanager
+def seeded(seed: int, *scope: str | int) -> Iterator[None]:
+    """Run a block under seeded global generators, and put the old states back afterwards.
+
+    For code that can only draw from the global state, such as a layer's initialisation.
+    """
+    stream = _stream(seed, scope)
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng():
+        torch.manual_seed(stream)
+        random.seed(stream)
+        np.random.seed(stream % 2**32)
+        try:
+            yield
+        finally:
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)
+
+
+# --- Device, precision, memory format -----------------------------------------------------------
+
+
+def available_devices() -> tuple[str, ...]:
+    """The device types present on this machine, the CPU first."""
+    if not torch.accelerator.is_available():
+        return ("cpu",)
+    return ("cpu", torch.accelerator.current_accelerator().type)
+
+
+def pick_device(device: str | torch.device = "auto") -> torch.device:
+    """The device to compute on; ``auto`` takes the accelerator where there is one.
+
+    Raises:
+        ValueError: the name is unknown, or this machine has no such device.
+    """
+    name = device.type if isinstance(device, torch.device) else device
+    choose(name, DEVICES, "device")
+    present = available_devices()
+    if name == "auto":
+        return torch.device(present[-1])
+    if name not in present:
+        raise ValueError(
+            f"device {name!r} is not present on this machine (present: {', '.join(present)}); "
+            "use device='auto' to take what there is"
+        )
+    return torch.device(device)
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether bfloat16 arithmetic is native there: AVX512-BF16 or AMX on a CPU, most GPUs."""
+    if device.type == "cpu":
+        # Older releases of torch cannot say; there, float32 is the safe answer.
+        capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return False
+
+
+def autocast(device: torch.device, *, exact: bool = False) -> AbstractContextManager[Any]:
+    """bfloat16 autocast where the device has it natively; full precision where ``exact``."""
+    if exact or not has_fast_bf16(device):
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def to_device(value: T, device: torch.device) -> T:
+    """Move a tensor or module; images and convolutions become channels_last."""
+    if isinstance(value, torch.nn.Module):
+        return value.to(device=device, memory_format=torch.channels_last)
+    if isinstance(value, Tensor) and value.ndim == 4:
+        return value.to(device=device, memory_format=torch.channels_last, non_blocking=True)
+    return value.to(device, non_blocking=True)
+
+
+def describe_device(device: torch.device) -> str:
+    """One line for the reader: the device and the precision that training uses on it."""
+    precision = "bfloat16" if has_fast_bf16(device) else "float32"
+    if device.type == "cpu":
+        return f"cpu ({torch.get_num_threads()} threads, {precision})"
+    return f"{device.type} ({torch.accelerator.device_count()} device, {precision})"
+
+
+# --- Progress ---------------------------------------------------------------------------------
+
+
+def progress(
+    items: Iterable[T], what: str, *, total: int | None = None, unit: str = "it"
+) -> Iterable[T]:
+    """Iterate with a progress bar: live in a terminal or notebook, none in CI or a book build.
+
+    ``MEDPRIV_PROGRESS`` set to ``0`` or ``1`` overrides the choice.
+    """
+    return tqdm(
+        items,
+        desc=what,
+        total=total,
+        unit=unit,
+        leave=False,
+        disable=not _shows_progress(),
+    )
+
+
+def _shows_progress() -> bool:
+    wish = os.environ.get("MEDPRIV_PROGRESS")
+    if wish is not None:
+        return wish not in ("", "0")
+    return not os.environ.get("CI")
+
+
+# --- Hashes and the cache -----------------------------------------------------------------------
+
+
+def content_hash(*parts: Any) -> str:
+    """A sha256 over nested values: arrays, tensors, frames, dataclasses, paths, plain values.
+
+    Two calls agree exactly when types and contents agree, in any process.
+
+    Raises:
+        TypeError: a value has no defined content, such as a function.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        _feed(digest, part)
+    return digest.hexdigest()
+
+
+def _feed(digest: Any, value: Any) -> None:
+    digest.update(f"<{type(value).__name__}>".encode())
+    if isinstance(value, Tensor):
+        _feed(digest, value.detach().cpu().contiguous().view(-1).numpy())
+        digest.update(repr(tuple(value.shape)).encode())
+    elif isinstance(value, np.ndarray) and value.dtype != object:
+        digest.update(f"{value.dtype}{value.shape}".encode())
+        digest.update(np.ascontiguousarray(value).tobytes())
+    elif isinstance(value, pd.DataFrame):
+        _feed(digest, [str(name) for name in value.columns])
+        _feed(digest, pd.util.hash_pandas_object(value, index=True).to_numpy())
+    elif isinstance(value, Path):
+        digest.update(hashlib.sha256(value.read_bytes()).digest())
+    elif isinstance(value, dict):
+        for key in sorted(value, key=repr):
+            _feed(digest, key)
+            _feed(digest, value[key])
+    elif isinstance(value, (list, tuple, range)) or (
+        isinstance(value, np.ndarray) and value.dtype == object
+    ):
+        digest.update(str(len(value)).encode())
+        for item in value:
+            _feed(digest, item)
+    elif is_dataclass(value) and not isinstance(value, type):
+        _feed(digest, {field.name: getattr(value, field.name) for field in fields(value)})
+    elif value is None or isinstance(value, (str, bytes, int, float, bool, np.generic)):
+        digest.update(repr(value).encode())
+    else:
+        raise TypeError(f"cannot hash the content of a {type(value).__name__}")
+
+
+def source_hash(*rooms: str) -> str:
+    """A sha256 over the package's source, or over the named rooms only (``"models"``)."""
+    root = Path(__file__).parent
+    roots = [root / room for room in rooms] if rooms else [root]
+    files = [
+        file
+        for room in roots
+        for file in (sorted(room.rglob("*.py")) if room.is_dir() else [room.with_suffix(".py")])
+    ]
+    return content_hash([(file.relative_to(root).as_posix(), file) for file in files])
+
+
+def cache_dir() -> Path:
+    """Where downloads and trained models are kept: ``MEDPRIV_CACHE`` or the user's cache folder.
+
+    Everything in it can be made again; deleting it is safe.
+    """
+    wish = os.environ.get("MEDPRIV_CACHE")
+    if wish:
+        return Path(wish).expanduser()
+    if sys.platform == "win32":
+        home = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        home = Path.home() / "Library" / "Caches"
+    else:
+        home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return home / "medpriv"
+
+
+@contextlib.contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``target``; it becomes ``target`` only if the block ends well.
+
+    A reader sees the old file, or the whole new one, never a part; two writers at once leave
+    one whole file. On any error or interruption the temporary file is removed.
+
+    Raises:
+        CacheError: the folder cannot be made or written.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            dir=target.parent, prefix=f".{target.name}.", suffix=f".part{target.suffix}"
+        )
+        os.close(handle)
+    except OSError as error:
+        raise _cannot_write(target, error) from error
+    part = Path(name)
+    try:
+        yield part
+        part.chmod(0o644)  # mkstemp makes files that only their owner can read
+        part.replace(target)
+    except OSError as error:
+        raise _cannot_write(target, error) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _cannot_write(target: Path, error: OSError) -> CacheError:
+    return CacheError(
+        error.errno,
+        f"cannot write {target.name} in {target.parent}: {error.strerror or error}. Free some "
+        "space or make the folder writable, or point MEDPRIV_CACHE at another folder",
+    )
+
+
+def cached(
+    kind: str,
+    key: str,
+    make: Callable[[], T],
+    save: Callable[[T, Path], None],
+    load: Callable[[Path], T],
+    *,
+    suffix: str = "",
+) -> T:
+    """Load ``kind/key`` from the cache, or make it, save it atomically and return it.
+
+    A file that ``load`` cannot read is made again. A cache that cannot be written costs only
+    the saving: the value is returned and a warning says why it was not kept.
+    """
+    path = cache_dir() / kind / f"{key}{suffix}"
+    if path.exists():
+        try:
+            return load(path)
+        except Exception as error:  # whatever a damaged file makes its reader raise
+            _warn(f"{path.name} in {path.parent} is damaged ({error}); making it again")
+    value = make()
+    try:
+        with atomic_path(path) as part:
+            save(value, part)
+    except CacheError as error:
+        _warn(f"not kept for the next run: {error.strerror}")
+    return value
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=3)

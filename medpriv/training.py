@@ -1,0 +1,347 @@
+"""The one training loop, target models that are trained once, and honest utility figures."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from sklearn.metrics import roc_auc_score
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from medpriv.data.cohort import Cohort, Part
+from medpriv.data.resampling import patient_bootstrap
+from medpriv.models.reports import ReportClassifier
+from medpriv.models.targets import build_target
+from medpriv.runtime import (
+    atomic_path,
+    autocast,
+    cache_dir,
+    cached,
+    check_profile,
+    content_hash,
+    has_fast_bf16,
+    pick_device,
+    progress,
+    source_hash,
+    to_device,
+    torch_rng,
+)
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: Adam, with the learning rate falling to zero along a half cosine.
+
+    Attributes:
+        epochs: passes over the data.
+        batch_size: rows a step.
+        learning_rate: at the start.
+        weight_decay: L2 penalty, decoupled (AdamW; Loshchilov & Hutter 2019).
+        exact: full float32 everywhere, where bfloat16's rounding would matter.
+    """
+
+    epochs: int
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    exact: bool = False
+
+
+def fit(
+    model: nn.Module,
+    inputs: Tensor,
+    targets: Tensor,
+    *,
+    loss: Loss,
+    recipe: Recipe,
+    seed: int,
+    device: str | torch.device = "auto",
+    what: str = "training",
+    checkpoint: Path | None = None,
+    checkpoint_seconds: float = 30.0,
+) -> list[float]:
+    """Train ``model`` in place and return the mean loss of each epoch.
+
+    The same seed gives the same weights on the same device: the order of rows is drawn from a
+    generator of its own for each epoch. bfloat16 and channels_last are used where the device
+    has them natively.
+
+    Args:
+        model: ends in evaluation mode, on ``device``.
+        inputs: ``(n, ...)`` float32.
+        targets: ``(n, ...)``, whatever ``loss`` takes.
+        loss: ``loss(output, target)`` → a scalar, the mean over the batch.
+        recipe: see :class:`Recipe`.
+        seed: decides the order of rows.
+        device: see :func:`medpriv.runtime.pick_device`.
+        what: what the progress bar calls it.
+        checkpoint: a file in which the state is kept while training lasts, so that an
+            interrupted training goes on where it was and ends with the same weights; removed
+            at the end.
+        checkpoint_seconds: at most this much work is lost.
+
+    Raises:
+        ValueError: there are no rows, or inputs and targets differ in number.
+        FloatingPointError: the loss is no longer finite.
+    """
+    if not len(inputs) or len(inputs) != len(targets):
+        raise ValueError(
+            f"training needs as many targets as inputs, and at least one; "
+            f"got {len(inputs)} inputs and {len(targets)} targets"
+        )
+    where = pick_device(device)
+    to_device(model, where)
+    inputs, targets = to_device(inputs, where), to_device(targets, where)
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(
+        weights, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
+    history = _resume(checkpoint, model, weights, optimizer) if checkpoint else []
+    saved = time.monotonic()
+    for epoch in progress(range(len(history), recipe.epochs), what, unit="epoch"):
+        order = torch.randperm(len(inputs), generator=torch_rng(seed, "order", epoch)).to(where)
+        history.append(_epoch(model, inputs, targets, order, loss, recipe, optimizer, epoch, where))
+        if not np.isfinite(history[-1]):
+            raise FloatingPointError(
+                f"{what}: the loss is {history[-1]} after epoch {epoch + 1}; lower the learning "
+                f"rate ({recipe.learning_rate}) or check the inputs for extreme values"
+            )
+        if checkpoint and time.monotonic() - saved >= checkpoint_seconds:
+            _keep(checkpoint, model, weights, optimizer, history)
+            saved = time.monotonic()
+    if checkpoint:
+        checkpoint.unlink(missing_ok=True)
+    model.eval()
+    return history
+
+
+def _epoch(
+    model: nn.Module,
+    inputs: Tensor,
+    targets: Tensor,
+    order: Tensor,
+    loss: Loss,
+    recipe: Recipe,
+    optimizer: torch.optim.Optimizer,
+    epoch: int,
+    device: torch.device,
+) -> float:
+    model.train()
+    total = torch.zeros((), device=device)
+    batches = order.split(recipe.batch_size)
+    # Deterministic kernels where there is a choice; this has no effect on a CPU.
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+        for number, rows in enumerate(batches):
+            done = (epoch + number / len(batches)) / recipe.epochs
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.learning_rate * (1 + math.cos(math.pi * done)) / 2
+            batch = to_device(inputs[rows], device)
+            with autocast(device, exact=recipe.exact):
+                output = model(batch)
+            value = loss(output.float(), targets[rows])
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            optimizer.step()
+            total += value.detach() * len(rows)
+    return float(total) / len(order)
+
+
+# --- Checkpoints: model, optimizer and history in one safetensors file --------------------------
+
+
+def _keep(
+    path: Path,
+    model: nn.Module,
+    weights: Sequence[Tensor],
+    optimizer: torch.optim.Optimizer,
+    history: list[float],
+) -> None:
+    state = {f"model.{name}": value for name, value in model.state_dict().items()}
+    for number, weight in enumerate(weights):
+        for name, value in optimizer.state[weight].items():
+            state[f"optimizer.{number}.{name}"] = value
+    state["history"] = torch.tensor(history, dtype=torch.float64)
+    state = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
+    with atomic_path(path) as part:
+        save_file(state, part)
+
+
+def _resume(
+    path: Path,
+    model: nn.Module,
+    weights: Sequence[Tensor],
+    optimizer: torch.optim.Optimizer,
+) -> list[float]:
+    if not path.exists():
+        return []
+    state = load_file(path)
+    model.load_state_dict({name: state[f"model.{name}"] for name in model.state_dict()})
+    for number, weight in enumerate(weights):
+        prefix = f"optimizer.{number}."
+        optimizer.state[weight] = {
+            name.removeprefix(prefix): value if name.endswith(".step") else value.to(weight.device)
+            for name, value in state.items()
+            if name.startswith(prefix)
+        }
+    return state["history"].tolist()
+
+
+# --- Target models ----------------------------------------------------------------------------
+
+_EPOCHS = {
+    "images": {"smoke": 2, "quick": 14, "full": 40},
+    "records": {"smoke": 4, "quick": 20, "full": 40},
+    "reports": {"smoke": 10, "quick": 60, "full": 100},
+}
+
+
+def target_recipe(cohort: Cohort, profile: str) -> Recipe:
+    """The recipe with which :func:`train_target` trains this kind of cohort's target."""
+    epochs = _EPOCHS[cohort.modality][check_profile(profile)]
+    if cohort.modality == "images":
+        return Recipe(epochs=epochs, weight_decay=1e-2)
+    # Small dense layers gain nothing from bfloat16.
+    return Recipe(epochs=epochs, batch_size=128, weight_decay=1e-3, exact=True)
+
+
+def train_target(
+    cohort: Cohort,
+    *,
+    profile: str = "quick",
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    recipe: Recipe | None = None,
+) -> nn.Module:
+    """The target model of a cohort, trained on its members; from the cache where it is there.
+
+    The key of the cache is a hash of the members, the initial weights, the recipe, the seed,
+    the device and the code, so two chapters that need the same model train it once, and no
+    chapter gets a model that its own code would not have given.
+
+    Returns:
+        The model in evaluation mode, on ``device``.
+    """
+    where = pick_device(device)
+    recipe = recipe or target_recipe(cohort, profile)
+    model = build_target(cohort, seed=seed)
+    trained = model.head if isinstance(model, ReportClassifier) else model
+    key = content_hash(
+        {name: value for name, value in model.state_dict().items()},
+        (cohort.members.x, cohort.members.y),
+        recipe,
+        seed,
+        (where.type, has_fast_bf16(where), torch.__version__),
+        source_hash("models", "training", "runtime"),
+    )
+
+    def make() -> nn.Module:
+        inputs = cohort.members.x
+        if isinstance(model, ReportClassifier):
+            inputs = predict(to_device(model.encoder, where), inputs)
+        fit(
+            trained,
+            inputs,
+            cohort.members.y,
+            loss=F.cross_entropy,
+            recipe=recipe,
+            seed=seed,
+            device=where,
+            what="target model",
+            checkpoint=cache_dir() / "checkpoints" / f"{key}.safetensors",
+        )
+        return trained
+
+    def save(net: nn.Module, path: Path) -> None:
+        save_file({name: value.contiguous() for name, value in net.state_dict().items()}, path)
+
+    def load(path: Path) -> nn.Module:
+        trained.load_state_dict(load_file(path))
+        return trained
+
+    cached("targets", key, make, save, load, suffix=".safetensors")
+    return to_device(model, where).eval()
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, inputs: Tensor | Sequence[str], *, batch_size: int = 1024) -> Tensor:
+    """Apply a model in chunks, in full precision, and return the result on the CPU.
+
+    Args:
+        model: in evaluation mode afterwards.
+        inputs: ``(n, ...)`` on any device, or n texts.
+        batch_size: rows at once; memory does not grow with n.
+    """
+    model.eval()
+    device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
+    chunks = [inputs[start : start + batch_size] for start in range(0, len(inputs), batch_size)]
+    moved = (to_device(chunk, device) if isinstance(chunk, Tensor) else chunk for chunk in chunks)
+    return torch.cat([model(chunk).float().cpu() for chunk in moved])
+
+
+# --- Utility ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Utility:
+    """How good a model is on patients it has never seen, each with a 95 % interval.
+
+    AUC is the area under the ROC curve, for more than two classes the mean of one against the
+    rest; ``majority`` is the accuracy of always naming the most common class.
+    """
+
+    auc: float
+    auc_low: float
+    auc_high: float
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    majority: float
+    rows: int
+
+
+def utility(model: nn.Module, part: Part, *, seed: int = 0, draws: int = 300) -> Utility:
+    """Measure a model's :class:`Utility`; intervals from a bootstrap over patients.
+
+    Raises:
+        ValueError: the part holds one class only, so that an AUC does not exist.
+    """
+    labels = part.y.numpy()
+    if len(np.unique(labels)) < 2:
+        raise ValueError("utility needs patients of at least two classes, the part has one")
+    scores = predict(model, part.x).softmax(dim=1).double().numpy()
+    right = (scores.argmax(1) == labels).astype(float)
+    counts = patient_bootstrap(part.patient, draws=draws, seed=seed)
+    aucs = np.array([_auc(labels, scores, count) for count in counts])
+    accuracies = counts @ right / counts.sum(1)
+    auc_low, auc_high = np.nanpercentile(aucs, [2.5, 97.5])
+    accuracy_low, accuracy_high = np.percentile(accuracies, [2.5, 97.5])
+    return Utility(
+        auc=_auc(labels, scores, np.ones(len(labels))),
+        auc_low=float(auc_low),
+        auc_high=float(auc_high),
+        accuracy=float(right.mean()),
+        accuracy_low=float(accuracy_low),
+        accuracy_high=float(accuracy_high),
+        majority=float(np.bincount(labels).max() / len(labels)),
+        rows=len(labels),
+    )
+
+
+def _auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float:
+    """Mean over classes of one against the rest; NaN where a resample lacks a class."""
+    values = []
+    for label in np.unique(labels):
+        positive = labels == label
+        if not weights[positive].any() or not weights[~positive].any():
+            return float("nan")
+        values.append(roc_auc_score(positive, scores[:, label], sample_weight=weights))
+    return float(np.mean(values))

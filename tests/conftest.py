@@ -1,0 +1,54 @@
+"""Shared by all tests: an empty cache, the devices present, real data, and a tiny chapter."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from medpriv.course.catalog import CHAPTERS
+from medpriv.runtime import available_devices
+from tiny import SPEC, Tiny, make_tiny
+
+# No deadline: a test never judges a time. In CI the same examples each time, so that a change is
+# blamed for what it broke; elsewhere new ones.
+settings.register_profile("medpriv", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("medpriv")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs real data where there are none."""
+    folder = os.environ.get("MEDPRIV_DATA")
+    if folder and Path(folder).is_dir():
+        return
+    reason = f"MEDPRIV_DATA names no folder: {folder}" if folder else "MEDPRIV_DATA is not set"
+    for item in items:
+        if item.get_closest_marker("real"):
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests start from an empty cache and leave the reader's alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MEDPRIV_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(params=available_devices())
+def device(request: pytest.FixtureRequest) -> str:
+    """Each device type that this machine has."""
+    return request.param
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tiny:
+    """A tiny book that the package takes for its own; no other chapter exists."""
+    for name in list(CHAPTERS):
+        monkeypatch.delitem(CHAPTERS, name)
+    monkeypatch.setitem(CHAPTERS, SPEC.name, SPEC)
+    monkeypatch.setenv("MEDPRIV_CHAPTERS", str(tmp_path / "tiny" / "chapters"))
+    return make_tiny(tmp_path / "tiny")
