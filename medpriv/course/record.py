@@ -40,6 +40,8 @@ PACKAGES = (
     "scikit-image",
     "matplotlib",
 )
+# Pandas cuts what is wider than a terminal; a claim's text is shown to its end.
+WHOLE_TABLE = ("display.max_colwidth", None, "display.max_columns", None, "display.width", 1000)
 
 
 class ClaimError(AssertionError):
@@ -147,7 +149,7 @@ class Chapter:
                 and seed. In `smoke`, and for other seeds and data, the table says so instead.
         """
         claims = list(self._claims.values())
-        with pd.option_context("display.max_colwidth", None):
+        with pd.option_context(*WHOLE_TABLE):
             display(claims_table(claims))
         target = os.environ.get("MEDPRIV_RESULTS")
         if target:

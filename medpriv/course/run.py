@@ -182,8 +182,8 @@ def _kernel_manager(env: dict[str, str]) -> type[AsyncKernelManager]:
     By name, jupyter would take the first ``python3`` kernel on its search path, and one in the
     reader's home folder may belong to another Python.
     """
-    # Its log would warn that it talks over an unencrypted socket, which never leaves the machine.
-    quiet = "--log-level=ERROR"
+    # Its log warns of unencrypted sockets, which never leave the machine, and of its own end.
+    quiet = "--log-level=CRITICAL"
     command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", quiet]
     escaped = {key: value.replace("$", "$$") for key, value in env.items()}
     spec = KernelSpec(argv=command, display_name="Python 3", language="python", env=escaped)

@@ -9,7 +9,8 @@ from medpriv.data.cohort import (
     Part,
     split_by_patient,
 )
-from medpriv.data.loaders import known_datasets, load_images, load_records, load_reports
+from medpriv.data.loaders import load_images, load_records, load_reports
+from medpriv.data.names import known_datasets
 
 __all__ = [
     "PARTS",

@@ -73,12 +73,8 @@ class DataCard:
             "sha256": self.sha256 or "generated, no file",
             "Citation": self.citation,
         }
-        rows |= {
-            f"Note {number}": note for number, note in enumerate(self.notes, start=1)
-        }
-        return pd.DataFrame(
-            {"": rows.values()}, index=pd.Index(rows.keys(), name=self.name)
-        )
+        rows |= {f"Note {number}": note for number, note in enumerate(self.notes, start=1)}
+        return pd.DataFrame({"": rows.values()}, index=pd.Index(rows.keys(), name=self.name))
 
 
 @dataclass(frozen=True)
@@ -128,11 +124,7 @@ class Part:
         """The part made of these rows (positions, a boolean mask or a slice), in this order."""
         index = np.arange(len(self))[rows]
         where = torch.from_numpy(index)
-        x = (
-            self.x[where]
-            if isinstance(self.x, Tensor)
-            else tuple(self.x[i] for i in index)
-        )
+        x = self.x[where] if isinstance(self.x, Tensor) else tuple(self.x[i] for i in index)
         return Part(
             x=x,
             y=self.y[where],
@@ -227,22 +219,14 @@ class Cohort:
 
 def _check_part(dataset: str, name: str, part: Part, classes: int) -> None:
     if not len(part):
-        raise DataError(
-            f"{dataset}: the part {name!r} is empty; more patients are needed"
-        )
+        raise DataError(f"{dataset}: the part {name!r} is empty; more patients are needed")
     lengths = {len(part.x), len(part.y), len(part.patient), len(part.attributes)}
     if len(lengths) > 1:
-        raise DataError(
-            f"{dataset}: the part {name!r} has columns of lengths {sorted(lengths)}"
-        )
+        raise DataError(f"{dataset}: the part {name!r} has columns of lengths {sorted(lengths)}")
     if isinstance(part.x, Tensor) and not bool(torch.isfinite(part.x).all()):
-        raise DataError(
-            f"{dataset}: the part {name!r} holds values that are not finite"
-        )
+        raise DataError(f"{dataset}: the part {name!r} holds values that are not finite")
     if int(part.y.min()) < 0 or int(part.y.max()) >= classes:
-        raise DataError(
-            f"{dataset}: the part {name!r} has labels outside 0..{classes - 1}"
-        )
+        raise DataError(f"{dataset}: the part {name!r} has labels outside 0..{classes - 1}")
 
 
 def split_by_patient(
@@ -271,9 +255,7 @@ def split_by_patient(
     """
     values = np.array(list(shares.values()), dtype=float)
     if (values < 0).any() or values.sum() > 1 + 1e-9:
-        raise ValueError(
-            f"shares must be non-negative and add up to at most 1, got {dict(shares)}"
-        )
+        raise ValueError(f"shares must be non-negative and add up to at most 1, got {dict(shares)}")
     names, inverse = np.unique(patient, return_inverse=True)
     if len(names) < len(shares):
         raise DataError(
@@ -290,9 +272,7 @@ def split_by_patient(
         chosen = order[strata[order] == stratum]
         place[chosen] = (np.arange(len(chosen)) + 0.5) / len(chosen)
     ranked = np.argsort(place, kind="stable")
-    edges = np.round(np.cumsum(np.concatenate([[0.0], values])) * len(names)).astype(
-        int
-    )
+    edges = np.round(np.cumsum(np.concatenate([[0.0], values])) * len(names)).astype(int)
     if (np.diff(edges) < 1).any():
         edges = _at_least_one_each(values, len(names))
     part_of = np.full(len(names), -1)

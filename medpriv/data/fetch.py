@@ -118,6 +118,8 @@ def download(source: Source, path: Path) -> None:
         raise DataError(
             f"{source.name}: downloading {source.url} failed ({_reason(error)}). {by_hand(source)}"
         ) from error
+    finally:
+        bar.close()
 
 
 def _reason(error: requests.RequestException) -> str:
@@ -128,7 +130,7 @@ def _reason(error: requests.RequestException) -> str:
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the transfer ended early"
     if isinstance(error, requests.ConnectionError):
-        return "the host cannot be reached; is there a network?"
+        return "the host cannot be reached or stopped answering; is there a network?"
     return str(error)
 
 
@@ -153,7 +155,7 @@ def by_hand(source: Source) -> str:
     """What a person can do when the download does not work."""
     return (
         f"Try again later, or download it by hand from {source.page} and put it as "
-        f"{' or '.join(source.files)} into a folder that the variable MEDPRIV_DATA names"
+        f"{source.cache_path.name} into a folder that the variable MEDPRIV_DATA names"
     )
 
 

@@ -5,25 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from medpriv.data.build import check_patients
-from medpriv.data.cohort import Cohort, Modality
+from medpriv.data.cohort import Cohort
+from medpriv.data.names import VOLUMES, known_datasets
 from medpriv.runtime import check_profile, check_seed, choose
-
-# Embedded first. The reader's own file is named by its path instead.
-IMAGE_SETS = ("phantom", "mias")
-RECORD_SETS = ("warfarin", "heart", "cardio")
-REPORT_SETS = ("synthetic", "openi")
-
-
-def known_datasets(modality: Modality) -> tuple[str, ...]:
-    """The names that ``load_images``, ``load_records`` or ``load_reports`` takes, embedded first.
-
-    Raises:
-        ValueError: the modality is unknown.
-    """
-    from medpriv.data.medmnist_sets import FLAGS
-
-    sets = {"images": IMAGE_SETS + FLAGS, "records": RECORD_SETS, "reports": REPORT_SETS}
-    return sets[choose(modality, sets, "modality")]
 
 
 def load_images(
@@ -55,7 +39,6 @@ def load_images(
         DataError: the data cannot be had or are malformed; the message says what to do.
         CacheError: a download cannot be kept.
     """
-    from medpriv.data.medmnist_sets import VOLUMES, medmnist
     from medpriv.data.pictures import check_size
 
     check_profile(profile)
@@ -78,6 +61,8 @@ def load_images(
         from medpriv.data.mias import mias
 
         return mias(seed=seed, size=size, patients=patients)
+    from medpriv.data.medmnist_sets import medmnist
+
     return medmnist(str(dataset), profile, seed=seed, size=size, patients=patients)
 
 

@@ -13,33 +13,10 @@ from numpy.typing import NDArray
 from medpriv.data.build import file_card, first_occurrences, row_keys
 from medpriv.data.cohort import PARTS, Cohort, DataCard, Part
 from medpriv.data.fetch import Source, locate
+from medpriv.data.names import MEDMNIST, VOLUMES
 from medpriv.data.pictures import resize, to_images
 from medpriv.data.readers import read_npz, refuse
 from medpriv.runtime import rng
-
-# Written out because importing medmnist to list them makes a folder in the reader's home.
-FLAGS = (
-    "pathmnist",
-    "chestmnist",
-    "dermamnist",
-    "octmnist",
-    "pneumoniamnist",
-    "retinamnist",
-    "breastmnist",
-    "bloodmnist",
-    "tissuemnist",
-    "organamnist",
-    "organcmnist",
-    "organsmnist",
-)
-VOLUMES = (
-    "organmnist3d",
-    "nodulemnist3d",
-    "adrenalmnist3d",
-    "fracturemnist3d",
-    "vesselmnist3d",
-    "synapsemnist3d",
-)
 
 # Images in members, auxiliary, victims and test; None takes all there are.
 CAPS: dict[str, tuple[int, int, int, int] | None] = {
@@ -107,7 +84,7 @@ def _info(flag: str) -> dict:
     if flag in VOLUMES:
         raise ValueError(
             f"{flag} holds volumes, and this course works on flat images; "
-            f"expected one of: {', '.join(FLAGS)}"
+            f"expected one of: {', '.join(MEDMNIST)}"
         )
     from medmnist import INFO
 

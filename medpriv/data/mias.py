@@ -41,6 +41,19 @@ _FINDING = re.compile(r"^(mdb\d{3})\s+[FGD]\s+[A-Z]+\s+([BM])\b", re.MULTILINE)
 Abnormal = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.str_]]
 
 
+def _check(path: Path) -> None:
+    read_mias(path)
+
+
+SOURCE = Source(
+    name="mias",
+    files=("mias_128.npz", "all-mias.tar.gz"),
+    url="http://peipa.essex.ac.uk/pix/mias/all-mias.tar.gz",
+    page="http://peipa.essex.ac.uk/info/mias.html",
+    check=_check,
+)
+
+
 def mias(*, seed: int, size: int, patients: int | None) -> Cohort:
     """The abnormal mini-MIAS mammograms, split by patient; class 1 is malignant.
 
@@ -48,14 +61,7 @@ def mias(*, seed: int, size: int, patients: int | None) -> Cohort:
     same in all profiles: there are few patients. ``Part.mask`` is estimated, see
     :func:`breast_mask`.
     """
-    source = Source(
-        name="mias",
-        files=("mias_128.npz", "all-mias.tar.gz"),
-        url="http://peipa.essex.ac.uk/pix/mias/all-mias.tar.gz",
-        page="http://peipa.essex.ac.uk/info/mias.html",
-        check=_check,
-    )
-    path = locate(source)
+    path = locate(SOURCE)
     pixels, labels, ids = read_mias(path)
     number = np.array([int(name[3:]) for name in ids])
     images = to_images(pixels, path)
@@ -77,10 +83,6 @@ def mias(*, seed: int, size: int, patients: int | None) -> Cohort:
         "the breast's mask is estimated by a threshold; the chest muscle counts as breast",
     )
     return split_rows("images", card, CLASSES, rows, WEIGHTS, seed=seed, patients=patients)
-
-
-def _check(path: Path) -> None:
-    read_mias(path)
 
 
 def read_mias(path: Path) -> Abnormal:

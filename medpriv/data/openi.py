@@ -35,6 +35,19 @@ CARD = DataCard(
 )
 
 
+def _check(path: Path) -> None:
+    read_openi(path)
+
+
+SOURCE = Source(
+    name="openi",
+    files=("openi_reports.csv", "NLMCXR_reports.tgz"),
+    url="https://openi.nlm.nih.gov/imgs/collections/NLMCXR_reports.tgz",
+    page="https://openi.nlm.nih.gov/faq",
+    check=_check,
+)
+
+
 def openi(profile: str, *, seed: int, patients: int | None) -> Cohort:
     """Open-i reports, findings then impression; class 1 is any finding.
 
@@ -44,14 +57,7 @@ def openi(profile: str, *, seed: int, patients: int | None) -> Cohort:
     """
     from medpriv.data.text import drop_duplicate_texts
 
-    source = Source(
-        name="openi",
-        files=("openi_reports.csv", "NLMCXR_reports.tgz"),
-        url="https://openi.nlm.nih.gov/imgs/collections/NLMCXR_reports.tgz",
-        page="https://openi.nlm.nih.gov/faq",
-        check=_check,
-    )
-    path = locate(source)
+    path = locate(SOURCE)
     frame = read_openi(path)
     texts = (frame["findings"] + " " + frame["impression"]).str.strip()
     usable = (frame["findings"] != "") & (texts.str.split().str.len() >= MIN_WORDS)
@@ -89,10 +95,6 @@ def openi(profile: str, *, seed: int, patients: int | None) -> Cohort:
         limit=limit,
         patients=patients,
     )
-
-
-def _check(path: Path) -> None:
-    read_openi(path)
 
 
 def read_openi(path: Path) -> pd.DataFrame:

@@ -28,13 +28,26 @@ COARSEST = 8  # cycles per image; beyond, left and right are independent
 BASE_GRID = 64  # frequencies drawn for every size, so that a patient keeps her tissue
 DUCT_ANGLES = 256  # entries of the table of duct brightness by angle at the nipple
 
-# Masses. Contrast and size set how hard the label is to learn.
-MASS_RADIUS = (0.040, 0.130)  # image fractions
-MASS_CONTRAST = (0.12, 0.52)  # attenuation, where fat is about 0.5
+# Masses. Contrast and size set how hard the label is to learn: wide ranges, so that a small CNN
+# soon learns the plain ones and still misses some of the faint.
+MASS_RADIUS = (0.042, 0.125)  # image fractions
+MASS_CONTRAST = (0.19, 0.52)  # attenuation, where fat is about 0.5
 MASS_PATCH = 0.50  # side of the square in which a mass and its spicules are drawn
 
 CALCIFICATION_RATE = 0.25  # images with a cluster of specks, mass or not
 SPECKS = 7  # specks a cluster
+
+
+@dataclass(frozen=True)
+class Outline:
+    """Pixel coordinates of each breast, and where its landmarks lie, in image fractions."""
+
+    x: Array  # (n, 1, size), from the chest wall
+    y: Array  # (1, size, 1), from the top
+    margin: Array  # (n, 1, 1), from the image border to the chest wall
+    reach: Array  # (n, 1, 1), from the chest wall to the nipple
+    nipple: Array  # (n, 1, 1), height of the nipple
+    depth: Array  # (n, size, size), distance to the skin, negative outside
 
 
 @dataclass(frozen=True)
@@ -44,7 +57,6 @@ class Anatomy:
     attenuation: Array  # (n, size, size), 0 outside the breast
     depth: Array  # (n, size, size), distance to the skin in image fractions, negative outside
     breast: NDArray[np.bool_]  # (n, size, size)
-    mass: NDArray[np.bool_]  # (n,)
     calcified: NDArray[np.bool_]  # (n,)
 
 
@@ -125,13 +137,15 @@ def _amplitude(size: int) -> Array:
     return (np.sqrt(power(size)) * scale).astype(np.float32)
 
 
-def skin_depth(rng: np.random.Generator, patients: int, x: Array, y: Array) -> tuple[Array, ...]:
-    """Distance to the skin line, and the nipple's position (reach, height).
+def draw_outline(rng: np.random.Generator, patients: int, size: int, margin: Array) -> Outline:
+    """Draw the skin line.
 
     The outline is the level set reach(y)^2 = x^2: an axillary taper above the nipple, a rounded
     lower half below it and a small teat. Dividing by the gradient turns the level set into a
     distance.
     """
+    axis = ((np.arange(size) + 0.5) / size).astype(np.float32)
+    x, y = axis[None, None, :] - margin, axis[None, :, None]
     reach = paired(rng, patients, 0.34, 0.68)
     nipple = paired(rng, patients, 0.50, 0.68)
     bottom = nipple + paired(rng, patients, 0.06, 0.22) + reach * paired(rng, patients, 0.40, 0.65)
@@ -147,11 +161,12 @@ def skin_depth(rng: np.random.Generator, patients: int, x: Array, y: Array) -> t
     level += 2 * reach * teat * np.exp(-(((y - nipple) / 0.03) ** 2))
     slope = np.gradient(level, 1 / y.shape[1], axis=1)
     depth = (level - x * x) / np.sqrt(slope * slope + 4 * x * x + 1e-4)
-    return depth.astype(np.float32), reach, nipple
+    return Outline(x, y, margin, reach, nipple, depth.astype(np.float32))
 
 
-def pectoral(rng: np.random.Generator, patients: int, x: Array, y: Array, reach: Array) -> Array:
+def pectoral(rng: np.random.Generator, patients: int, outline: Outline) -> Array:
     """The pectoral wedge in the upper chest corner, 0 to 1, brighter towards the corner."""
+    x, y, reach = outline.x, outline.y, outline.reach
     width = reach * paired(rng, patients, 0.20, 0.68)
     height = np.minimum(width * paired(rng, patients, 1.4, 3.2), 0.95)
     bulge = paired(rng, patients, 0.0, 0.5)
@@ -160,14 +175,11 @@ def pectoral(rng: np.random.Generator, patients: int, x: Array, y: Array, reach:
     return smoothstep(inside / edge + 0.5) * (0.8 + 0.3 * np.clip(inside, 0, 1))
 
 
-def ducts(
-    rng: np.random.Generator, patients: int, across: Array, along: Array, wander: Array
-) -> Array:
+def ducts(rng: np.random.Generator, patients: int, outline: Outline, wander: Array) -> Array:
     """Strands that converge on the nipple: brightness by angle, read from a table.
 
-    `across` and `along` are the offsets from the nipple; along / (along + |across|) is monotone
-    in the angle and far cheaper. `wander` makes the strands meander;
-    they fade where they meet, since a pixel there holds many.
+    `wander` (2*patients, size, size) makes the strands meander; they fade where they meet, since
+    a pixel there holds many.
     """
     shape = (patients, 2, DUCT_ANGLES)
     own = rng.standard_normal(shape, dtype=np.float32)
@@ -178,6 +190,8 @@ def ducts(
     table = np.fft.irfft(np.fft.rfft(table) * smooth, DUCT_ANGLES).astype(np.float32)
     table = np.maximum(table / table.std(1, keepdims=True), 0) ** 1.5
 
+    # across / (along + sideways) is monotone in the angle at the nipple and far cheaper.
+    across, along = outline.y - outline.nipple, np.maximum(outline.reach - outline.x, 0)
     sideways = np.abs(across)
     angle = across / (along + sideways + 0.03) + wander
     entry = np.clip((angle + 1) * (DUCT_ANGLES / 2), 0, DUCT_ANGLES - 1).astype(np.int32)
@@ -208,19 +222,66 @@ def stamp(
     np.add.at(canvas.reshape(-1), where[inside], patches[inside])
 
 
+def healthy_tissue(
+    rng: np.random.Generator, outline: Outline, fields: tuple[Array, Array], gland: Array
+) -> Array:
+    """Attenuation of fat, glandular tissue, strands and muscle: (n, size, size)."""
+    x, y, reach, nipple = outline.x, outline.y, outline.reach, outline.nipple
+    patients = len(reach) // 2
+    first, second = fields
+
+    # Glandular tissue: a rounded body behind the nipple with an irregular border.
+    centre_x = reach * paired(rng, patients, 0.48, 0.62)
+    centre_y = nipple - paired(rng, patients, 0.0, 0.08)
+    half_width = reach * (0.30 + 0.36 * gland)
+    half_height = (0.10 + 0.20 * gland) * paired(rng, patients, 0.8, 1.25)
+    body = ((x - centre_x) / half_width) ** 2 + ((y - centre_y) / half_height) ** 2
+    glandular = smoothstep(0.75 - 0.6 * body + 0.45 * first)
+    glandular *= smoothstep(outline.depth / 0.06)  # the fatty rim
+
+    strands = ducts(rng, patients, outline, meander(rng, patients, x, y))
+    ligaments = np.maximum(1 - np.abs(second - 0.3 * first) * 3, 0)
+    fat = single(rng, patients, 0.47, 0.53)
+    tissue = fat + 0.035 * first + 0.04 * ligaments
+    tissue += strands * (0.015 + 0.04 * glandular)
+    tissue += glandular * (0.08 + 0.17 * gland + 0.05 * second)
+
+    # Muscle adds to the tissue in front of it and evens it out.
+    muscle = pectoral(rng, patients, outline)
+    tissue += muscle * (paired(rng, patients, 0.16, 0.34) - 0.7 * (tissue - fat))
+    return tissue
+
+
+def add_implants(
+    tissue: Array, rng: np.random.Generator, outline: Outline, implant: NDArray[np.bool_]
+) -> None:
+    """Add a smooth bright body behind the glandular tissue where `implant` (n,) says so."""
+    reach = outline.reach
+    radius = reach * paired(rng, len(reach) // 2, 0.28, 0.42)
+    dx, dy = outline.x - 0.25 * reach, 0.9 * (outline.y - outline.nipple)
+    inside = 1 - (dx**2 + dy**2) / (radius * radius)
+    shell = smoothstep(inside * 2) * implant[:, None, None]
+    tissue += shell * (0.70 + 0.2 * tissue - tissue)
+
+
 def add_masses(
     canvas: Array,
     rng: np.random.Generator,
-    centre_x: Array,
-    centre_y: Array,
+    outline: Outline,
     mass: NDArray[np.bool_],
+    implant: NDArray[np.bool_],
 ) -> None:
     """Add a lobulated core with spicules to each image that has a mass, in place.
 
     Every image draws its random numbers, so that the rest of the picture does not depend on who
-    has a mass.
+    has a mass. In front of an implant, masses lie nearer to the nipple.
     """
     n, size, _ = canvas.shape
+    across, along = rng.uniform(-1, 1, (2, n, 1, 1)).astype(np.float32)
+    forward = np.where(implant[:, None, None], 0.72 + 0.10 * across, 0.50 + 0.28 * across)
+    centre_x = outline.margin + outline.reach * forward
+    span = np.where(along < 0, 0.26, 0.14) * (1.1 - forward)
+    centre_y = outline.nipple + span * along
     radius = single(rng, n // 2, *MASS_RADIUS)[mass]
     contrast = single(rng, n // 2, *MASS_CONTRAST)[mass]
     spiculated = single(rng, n // 2, 0.0, 0.6)[mass]
@@ -247,15 +308,27 @@ def add_masses(
     stamp(canvas, patches, np.flatnonzero(mass), top.ravel(), left.ravel())
 
 
-def calcifications(rng: np.random.Generator, patients: int, size: int) -> tuple[Array, Array]:
-    """Specks of one cluster a breast: (2*patients, SPECKS, p, p) and offsets from its centre."""
-    n = 2 * patients
+def add_calcifications(
+    canvas: Array, rng: np.random.Generator, outline: Outline
+) -> NDArray[np.bool_]:
+    """Add a cluster of specks to some images, in place; say to which: (n,)."""
+    n, size, _ = canvas.shape
+    calcified = rng.random(n) < CALCIFICATION_RATE
     offset = rng.normal(0, 1, (2, n, SPECKS)) * rng.uniform(0.008, 0.035, (n, 1))
     bright = rng.uniform(0.05, 0.45, (n, SPECKS, 1, 1)).astype(np.float32)
+    forward, along = rng.uniform(-1, 1, (2, n, 1))
+    margin, reach, nipple = outline.margin[:, 0], outline.reach[:, 0], outline.nipple[:, 0]
+    x = margin + reach * (0.5 + 0.3 * forward) + offset[0]
+    y = nipple + 0.18 * along + offset[1]
+
     sigma = 0.006 * size
-    steps = np.arange(-int(np.ceil(2 * sigma)), int(np.ceil(2 * sigma)) + 1)
+    corner = int(np.ceil(2 * sigma))
+    steps = np.arange(-corner, corner + 1)
     speck = np.exp(-(steps[:, None] ** 2 + steps**2) / (2 * sigma**2)).astype(np.float32)
-    return bright * speck, offset.astype(np.float32)
+    top, left = (np.floor(at[calcified].ravel() * size).astype(np.int64) - corner for at in (y, x))
+    patches = (bright * speck)[calcified].reshape(-1, *speck.shape)
+    stamp(canvas, patches, np.repeat(np.flatnonzero(calcified), SPECKS), top, left)
+    return calcified
 
 
 def draw_anatomy(
@@ -266,75 +339,27 @@ def draw_anatomy(
     implant: NDArray[np.bool_],
     mass: NDArray[np.bool_],
     margin: Array,
-    show_masses: bool,
 ) -> Anatomy:
-    """Draw both breasts of each patient.
+    """Draw n breasts, left and right of each patient in turn.
 
-    `gland` (patients,) is the share of glandular tissue in [0, 1]; `implant` (patients,) and
-    `mass` (2*patients,) say who has one. `margin` (2*patients, 1, 1) is the unexposed
-    strip between the image border and the chest wall. `show_masses=False` leaves the masses out
-    and draws everything else alike.
+    gland: (n,) share of glandular tissue in [0, 1]. implant, mass: (n,), who has one. margin:
+    (n, 1, 1), the unexposed strip between the image border and the chest wall.
     """
-    patients = len(gland)
-    n = 2 * patients
-    axis = ((np.arange(size) + 0.5) / size).astype(np.float32)
-    x, y = axis[None, None, :] - margin, axis[None, :, None]
-    depth, reach, nipple = skin_depth(rng, patients, x, y)
-    first, second = texture(rng, fine, patients, size)
-    breast = (depth > 0) & (x > 0)
-
-    # Glandular tissue: a cone behind the nipple with an irregular border.
-    amount = np.repeat(gland, 2).reshape(n, 1, 1).astype(np.float32)
-    centre_x = reach * paired(rng, patients, 0.48, 0.62)
-    centre_y = nipple - paired(rng, patients, 0.0, 0.08)
-    half_width = reach * (0.30 + 0.36 * amount)
-    half_height = (0.10 + 0.20 * amount) * paired(rng, patients, 0.8, 1.25)
-    across, along = y - nipple, np.maximum(reach - x, 0)
-    cone = ((x - centre_x) / half_width) ** 2 + ((y - centre_y) / half_height) ** 2
-    glandular = smoothstep(0.75 - 0.6 * cone + 0.45 * first) * smoothstep(depth / 0.06)
-
-    strands = ducts(rng, patients, across, along, meander(rng, patients, x, y))
-    ligaments = np.maximum(1 - np.abs(second - 0.3 * first) * 3, 0)
-    fat = single(rng, patients, 0.47, 0.53)
-    tissue = fat + 0.035 * first + 0.04 * ligaments
-    tissue += strands * (0.015 + 0.05 * glandular)
-    tissue += glandular * (0.08 + 0.17 * amount + 0.05 * second)
-
-    muscle = pectoral(rng, patients, x, y, reach)
-    tissue += muscle * (paired(rng, patients, 0.16, 0.34) - 0.7 * (tissue - fat))
-
-    swell = reach * paired(rng, patients, 0.28, 0.42)
-    behind = ((x - 0.25 * reach) ** 2 + (0.9 * (y - nipple)) ** 2) / (swell * swell)
-    has = np.repeat(implant, 2).reshape(n, 1, 1)
-    shell = smoothstep((1 - behind) * 2) * has
-    tissue += shell * (0.70 + 0.2 * tissue - tissue)
-
-    # Masses and specks sit in the breast, at a depth where tissue is thick.
-    spread = rng.uniform(-1, 1, (2, n, 1, 1)).astype(np.float32)
-    at_x = reach * np.where(has, 0.72 + 0.10 * spread[0], 0.50 + 0.28 * spread[0])
-    at_y = nipple + np.where(spread[1] < 0, 0.26, 0.14) * spread[1] * (1.1 - at_x / reach)
-    extra = np.zeros((n, size, size), np.float32)
-    add_masses(extra, rng, at_x + margin, at_y, mass & show_masses)
-    calcified = rng.random(n) < CALCIFICATION_RATE
-    specks, offset = calcifications(rng, patients, size)
-    spread = rng.uniform(-1, 1, (2, n, 1)).astype(np.float32)
-    speck_x = margin[:, 0] + reach[:, 0] * (0.5 + 0.3 * spread[0]) + offset[0]
-    speck_y = nipple[:, 0] + 0.18 * spread[1] + offset[1]
-    where = np.repeat(np.flatnonzero(calcified), SPECKS)
-    corner = specks.shape[-1] // 2
-    stamp(
-        extra,
-        specks[calcified].reshape(-1, *specks.shape[2:]),
-        where,
-        np.floor(speck_y[calcified].ravel() * size).astype(np.int64) - corner,
-        np.floor(speck_x[calcified].ravel() * size).astype(np.int64) - corner,
-    )
-    tissue += extra
+    n = len(gland)
+    outline = draw_outline(rng, n // 2, size, margin)
+    fields = texture(rng, fine, n // 2, size)
+    amount = gland[:, None, None].astype(np.float32)
+    tissue = healthy_tissue(rng, outline, fields, amount)
+    add_implants(tissue, rng, outline, implant)
+    add_masses(tissue, rng, outline, mass, implant)
+    calcified = add_calcifications(tissue, rng, outline)
 
     # The compressed breast thins out towards its edge; the skin is a thin brighter line.
-    fade = paired(rng, patients, 0.06, 0.16) * (0.7 + 0.6 * y)
+    depth = outline.depth
+    breast = (depth > 0) & (outline.x > 0)
+    fade = paired(rng, n // 2, 0.06, 0.16) * (0.7 + 0.6 * outline.y)
     thin = 1 - np.clip(depth / fade, 0, 1)
     tissue *= 1 - thin * thin
     tissue += 0.05 * np.maximum(1 - np.abs(depth - 0.01) / 0.01, 0)
     tissue *= breast
-    return Anatomy(tissue, depth, breast, mass, calcified)
+    return Anatomy(tissue, depth, breast, calcified)

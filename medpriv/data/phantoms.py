@@ -56,13 +56,14 @@ GLYPHS = {
 class Phantoms:
     """A cohort of phantoms; rows 2i and 2i+1 are patient i's left and right breast.
 
-    images: (2n, size, size) float32 in [0, 1], 0 black.
-    labels: (2n,) int64, 1 where a mass is present in the image.
-    patient: (2n,) str, such as "P00012".
-    breast: (2n, size, size) bool, the breast mask.
-    attributes: 2n rows: laterality ("left", "right"), density (BI-RADS "a" to "d"), age_band,
-        implant (bool), calcification (bool). All but laterality and calcification belong to the
-        patient and are equal in both rows.
+    Attributes:
+        images: (2n, size, size) float32 in [0, 1], 0 black.
+        labels: (2n,) int64, 1 where a mass is present in the image.
+        patient: (2n,) str, such as "P00012".
+        breast: (2n, size, size) bool, the breast mask.
+        attributes: 2n rows: laterality ("left", "right"), density (BI-RADS "a" to "d"), age_band
+            ("40-49" to "70-79"), implant (bool), calcification (bool). All but laterality and
+            calcification belong to the patient and are equal in both rows.
     """
 
     images: NDArray[np.float32]
@@ -82,12 +83,15 @@ def make_phantoms(
 ) -> Phantoms:
     """Draw the left and right mammogram of `patients` synthetic patients.
 
-    patients: how many, at least 1. The first k are the same in every cohort of k or more.
-    seed: integer, at least 0. size: side in pixels, 32 to 512; the same patient keeps her anatomy.
-    burned_in: write the patient's number into the background, as old film scanners did.
-    masses: False draws the same cohort healthy (all labels 0): what a mass changes, and only that.
+    Args:
+        patients: how many, 1 to 99,999; the first k are the same in every cohort of k or more.
+        seed: integer, at least 0.
+        size: side in pixels, 32 to 512; a patient keeps her anatomy at any size.
+        burned_in: write the patient's number into the background, as some scanners do.
+        masses: ``False`` draws the same cohort healthy, all labels 0.
 
-    Raises ValueError where an argument is no integer or out of range.
+    Raises:
+        ValueError: an argument is no integer or out of range.
     """
     patients = _whole("patients", patients, 1, 99_999)
     seed = _whole("seed", seed, 0, None)
@@ -114,15 +118,22 @@ def spectral_exponent(
 ) -> NDArray[np.float64]:
     """Exponent b of the power spectrum P(f) ~ f^-b inside each breast.
 
-    The square of `region` pixels that lies wholly in the breast, nearest to the middle of all
+    The square of ``region`` pixels that lies wholly in the breast, nearest to the middle of all
     those that do, is freed of its mean and Hann-windowed; its power is averaged over rings of
     equal frequency, and b is minus the slope of log power on log frequency over rings 2 to
     region/2 - 1, by least squares. Mammograms give about 3 (Burgess, Jacobson & Judy 2001, Med.
-    Phys. 28:419; Heine & Velthuizen 2002, Med. Phys. 29:647); a pixel's size matters little.
+    Phys. 28:419; Heine & Velthuizen 2002, Med. Phys. 29:647).
 
-    images: (n, size, size). breast: (n, size, size) bool. Returns (n,) float64, NaN where no
-    such square fits into the breast. Raises ValueError where the shapes do not match or the
-    images are smaller than the region.
+    Args:
+        images: (n, height, width).
+        breast: (n, height, width) bool.
+        region: side of the square in pixels.
+
+    Returns:
+        (n,) float64, NaN where no such square fits into the breast.
+
+    Raises:
+        ValueError: the shapes do not match, or the images are smaller than the region.
     """
     if images.ndim != 3 or images.shape != breast.shape or min(images.shape[1:]) < region:
         raise ValueError(
@@ -149,10 +160,8 @@ def spectral_exponent(
 def _inner_squares(breast: NDArray[np.bool_], region: int) -> list[tuple[int, int] | None]:
     """Top-left corner of the most central square inside each mask, None where none fits."""
     total = np.pad(breast.cumsum(1).cumsum(2), ((0, 0), (1, 0), (1, 0)))
-    below, above = total[:, region:], total[:, :-region]
-    covered = (
-        below[..., region:] - below[..., :-region] - above[..., region:] + above[..., :-region]
-    )
+    strips = total[:, region:] - total[:, :-region]
+    covered = strips[..., region:] - strips[..., :-region]
     corners: list[tuple[int, int] | None] = []
     for fits in map(np.argwhere, covered == region**2):
         if not len(fits):
@@ -191,14 +200,16 @@ def _draw_block(seed: int, number: int, size: int, burned_in: bool, show_masses:
     latent = AGE_EFFECT * (1.2 - age) + np.sqrt(1 - AGE_EFFECT**2) * rng.standard_normal(BLOCK)
     density = np.searchsorted(DENSITY_CUTS, latent)
     implant = rng.random(BLOCK) < IMPLANT_RATE
-    mass = _who_has_a_mass(rng)
+    mass = _who_has_a_mass(rng) & show_masses
     gland = np.clip(0.5 + 0.28 * latent, 0.0, 1.0)
     has_margin = np.repeat(rng.random(BLOCK) < MARGIN_RATE, 2).reshape(n, 1, 1)
     margin = paired(rng, BLOCK, *MARGIN) * has_margin
-    anatomy = draw_anatomy(rng, fine, size, gland, implant, mass, margin, show_masses)
+    anatomy = draw_anatomy(
+        rng, fine, size, np.repeat(gland, 2), np.repeat(implant, 2), mass, margin
+    )
     images = _expose(rng, fine, anatomy, margin)
 
-    # The slices overlap; numpy copies where it must.
+    # Source and target overlap: numpy copies first.
     images[1::2] = images[1::2, :, ::-1]
     breast = anatomy.breast
     breast[1::2] = breast[1::2, :, ::-1]
@@ -214,8 +225,7 @@ def _draw_block(seed: int, number: int, size: int, burned_in: bool, show_masses:
             "calcification": anatomy.calcified,
         }
     )
-    labels = (anatomy.mass & show_masses).astype(np.int64)
-    return Phantoms(images, labels, _names(BLOCK), breast, attributes)
+    return Phantoms(images, mass.astype(np.int64), _names(BLOCK), breast, attributes)
 
 
 def _who_has_a_mass(rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -311,4 +321,5 @@ def _burn_identifier(
     rows = slice(size - scale - height, size - scale)
     corners = (slice(size - scale - width, size - scale), slice(scale, scale + width))
     for image, mask, columns in zip(pair, breast, corners, strict=True):
-        image[rows, columns][digits & ~mask[rows, columns]] = BURNED_GREY
+        spot = image[rows, columns]
+        spot[...] = np.where(mask[rows, columns], spot, BURNED_GREY * digits)

@@ -61,7 +61,7 @@ AGE_MEAN, AGE_SD, AGE_RANGE = 50.0, 19.0, (18, 94)
 SUBSTANCE_USE_RATE: Final = {"under 60": 0.17, "60 and over": 0.06}
 HIV_RATE: Final = {"no substance use": 0.05, "substance use": 0.20}
 DEPRESSION_RATE: Final = {"base": 0.10, "woman": 0.06, "substance use": 0.20, "hiv": 0.12}  # added
-PREGNANCY_RATE: Final = 0.25
+PREGNANCY_RATE: Final = {"under 40": 0.32, "40 and over": 0.05}  # of women of these ages
 PREGNANCY_AGES: Final = (18, 48)
 SMOKER_RATE: Final = {"base": 0.16, "substance use": 0.30}  # added
 CANCER_RATE: Final = {"under 50": 0.03, "50 and over": 0.10}
@@ -168,8 +168,8 @@ _FACT_NOUN: Final = {
     "|[type 1|diet-controlled] diabetes]",
     "hypertension": "[hypertension|arterial hypertension|high blood pressure|hypertension on"
     " [lisinopril|amlodipine|two agents]|[treated|longstanding] hypertension]",
-    "smoker": "[active tobacco use|ongoing tobacco use|tobacco dependence|a {packs} pack-year"
-    " smoking habit]",
+    "smoker": "[active tobacco use|ongoing tobacco use|tobacco dependence|a smoking"
+    " habit of {packs} pack-years]",
     "copd": "[COPD|chronic obstructive pulmonary disease|[mild|moderate|severe] COPD|COPD on"
     " inhalers]",
     "heart_failure": "[heart failure|congestive heart failure|chronic heart failure|heart failure"
@@ -256,7 +256,7 @@ _ABSENT_SENTENCE: Final = {
 }
 # How often an absent fact is picked when the report states what is absent.
 _ABSENT_WEIGHT: Final = {
-    "hiv": 2.0,
+    "hiv": 1.2,
     "depression": 2.0,
     "substance_use": 3.0,
     "pregnancy": 3.0,
@@ -273,7 +273,7 @@ _LISTED: Final = (
     " {list}.",
     "[Known|Background of|History of|Long history of|Documented] {list}.",
     "{She} has {list}.",
-    "Comorbidities [are|include] {list}.",
+    "Comorbidities include {list}.",
     "[Under follow-up|In care] for {list}.",
     "[Significant for|Notable for] {list}.",
 )
@@ -850,7 +850,7 @@ def _draw_facts(rng: np.random.Generator, age: int, female: bool) -> dict[str, i
         + DEPRESSION_RATE["hiv"] * hiv
     )
     fertile = female and PREGNANCY_AGES[0] <= age <= PREGNANCY_AGES[1]
-    pregnancy = happens(PREGNANCY_RATE if fertile else 0.0)
+    pregnancy = happens(fertile * PREGNANCY_RATE["under 40" if age < 40 else "40 and over"])
     smoker = happens(SMOKER_RATE["base"] + SMOKER_RATE["substance use"] * substance)
     # The remaining rates rise with age: about 3 % and 5 % at 20 years, 24 % and 55 % at 75.
     diabetes = happens(0.03 + 0.21 * np.clip((age - 20) / 55, 0, 1))
@@ -972,7 +972,6 @@ def _seen(rng: np.random.Generator, patient: _Patient, slots: dict[str, str]) ->
 
 def _slots(rng: np.random.Generator, patient: _Patient) -> dict[str, str]:
     """Everything a template may ask for, drawn once so that all sentences agree."""
-
     female = patient.sex == "female"
     lobe = _one_of(rng, _LOBES)
     side = lobe.split()[0]

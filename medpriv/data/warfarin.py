@@ -294,7 +294,7 @@ def vkorc1_posterior(records: pd.DataFrame, *, given: Given) -> np.ndarray:
 def _log_likelihood_of_dose(
     records: pd.DataFrame, given: Literal["dose", "dose_class"], ancestry: np.ndarray
 ) -> np.ndarray:
-    """log p(dose or class | genotype, rest), shape (n, 3), CYP2C9 summed out where unknown."""
+    """Give log p(dose or class | genotype, rest), shape (n, 3), CYP2C9 summed out where unknown."""
     log_density = _log_density_of_root if given == "dose" else _log_mass_of_class
     column = "dose_mg_week" if given == "dose" else "dose_class"
     _require_columns(records, column, "cyp2c9")

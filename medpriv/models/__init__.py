@@ -1,6 +1,6 @@
 """Target models, the decoders that invert them, and splitting any of them by layer name."""
 
-from medpriv.models.decoders import PixelShuffleDecoder
+from medpriv.models.decoders import PixelShuffleDecoder, solve_linear_path
 from medpriv.models.images import ImageCNN
 from medpriv.models.records import RecordMLP
 from medpriv.models.reports import ReportClassifier, ReportEncoder
@@ -15,5 +15,6 @@ __all__ = [
     "ReportEncoder",
     "build_target",
     "front",
+    "solve_linear_path",
     "split_names",
 ]

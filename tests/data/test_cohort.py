@@ -78,6 +78,15 @@ def test_split_does_not_depend_on_the_order_of_rows(rows, seed, data):
         assert set(patient[split[name]]) == set(patient[order][moved[name]])
 
 
+@given(patients=st.integers(4, 5000), wanted=st.integers(4, 60), seed=st.integers(0, 1000))
+@settings(deadline=None)
+def test_small_shares_of_many_patients_take_few(patients, wanted, seed):
+    wanted = min(wanted, patients)
+    shares = {name: share * wanted / patients for name, share in SHARES.items()}
+    split = split_by_patient(np.arange(patients).astype(str), shares, seed=seed)
+    assert sum(len(index) for index in split.values()) == wanted
+
+
 @given(patients=st.integers(4, 400), seed=st.integers(0, 1000))
 @settings(deadline=None)
 def test_split_gives_each_part_its_share(patients, seed):
@@ -135,7 +144,7 @@ def test_check_finds_values_that_are_not_finite(value):
 
 @pytest.mark.parametrize("labels", [[0, 2], [-1, 0]])
 def test_check_finds_labels_without_a_class(labels):
-    with pytest.raises(DataError, match="labels outside 0..1"):
+    with pytest.raises(DataError, match=r"labels outside 0..1"):
         cohort(victims=part(["a", "b"], labels)).check()
 
 

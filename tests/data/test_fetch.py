@@ -101,7 +101,7 @@ def test_the_readers_folder_comes_before_the_cache_and_the_network(tmp_path, cac
 
 def test_the_readers_folder_must_exist(tmp_path, monkeypatch):
     monkeypatch.setenv("MEDPRIV_DATA", str(tmp_path / "nowhere"))
-    with pytest.raises(DataError, match="MEDPRIV_DATA is .*nowhere', which is no folder"):
+    with pytest.raises(DataError, match=r"MEDPRIV_DATA is .*nowhere', which is no folder"):
         locate(toy(CLOSED_PORT))
 
 
@@ -151,7 +151,7 @@ def test_file_that_moved(server, cache):
 
 
 def test_wrong_checksum(server, cache):
-    with pytest.raises(DataError, match="has md5 .* but its publisher states 000"):
+    with pytest.raises(DataError, match=r"has md5 .* but its publisher states 000"):
         locate(toy(f"{server.base}/toy.bin", checksum="md5:" + 32 * "0"))
     assert left(cache) == []
 

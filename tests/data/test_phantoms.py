@@ -144,7 +144,7 @@ def test_masses_only_brighten_and_only_inside_the_breast():
     ill, healthy = make_phantoms(40, seed=2), make_phantoms(40, seed=2, masses=False)
     gain = ill.images - healthy.images
     assert not healthy.labels.any()
-    assert (gain >= 0).all()
+    assert gain.min() > -1e-6  # float32 rounding
     assert not gain[~ill.breast].any()
     changed = gain.max((1, 2)) > 0
     assert (changed == (ill.labels == 1)).all()
@@ -157,7 +157,8 @@ def test_burned_in_identifiers_change_only_background():
     assert changed.any((1, 2)).all()
     assert not (changed & plain.breast).any()
     # Patients have different numbers, so different pixels change.
-    assert (changed[0] != changed[2]).any()
+    written = changed & (burned.images > 0.8)
+    assert (written[0] != written[2]).any()
 
 
 def test_the_spectrum_falls_as_in_mammograms(cohort):

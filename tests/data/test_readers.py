@@ -112,7 +112,7 @@ def test_huge_files_are_refused_before_they_are_read(tmp_path, monkeypatch):
     np.savez_compressed(path, images=np.zeros((1000, 1000), dtype=np.uint8))
     assert path.stat().st_size < 10_000
     monkeypatch.setattr(readers, "MAX_BYTES", 500_000)
-    with pytest.raises(DataError, match="would be read into memory.*take a sample"):
+    with pytest.raises(DataError, match=r"would be read into memory.*take a sample"):
         read_npz(path, ("images",))
 
 
@@ -241,7 +241,7 @@ def test_text_in_a_number_column(tmp_path, cell):
 def test_codes_are_positions(tmp_path):
     frame = read_csv(write(tmp_path / "toy.csv", "a,b\n3,1\n1.0,1\n2,9\n"))
     assert codes(frame, "a", ("1", "2", "3"), HERE).tolist() == [2, 0, 1]
-    with pytest.raises(DataError, match="column 'b' has '9' in row 3.*expected one of 1, 2"):
+    with pytest.raises(DataError, match=r"column 'b' has '9' in row 3.*expected one of 1, 2"):
         codes(frame, "b", ("1", "2"), HERE)
 
 

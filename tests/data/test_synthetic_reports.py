@@ -317,7 +317,7 @@ def test_bad_seed(seed: object) -> None:
 def test_normalising_twice_changes_nothing(text: str) -> None:
     once = normalise_text(text)
     assert normalise_text(once) == once
-    assert once == once.strip() and "  " not in once
+    assert once == " ".join(once.split())
 
 
 @settings(max_examples=300, deadline=None)

@@ -359,7 +359,8 @@ def test_posterior_is_a_distribution_and_falls_with_dose(
     )
     for which in ("ancestry", "dose", "dose_class"):
         row = vkorc1_posterior(patient, given=which)[0]
-        assert np.isfinite(row).all() and (row >= 0).all()
+        assert np.isfinite(row).all()
+        assert (row >= 0).all()
         assert row.sum() == pytest.approx(1, abs=1e-9)
     # A/A needs less warfarin, so a higher dose can only speak against it.
     higher = vkorc1_posterior(patient.assign(dose_mg_week=dose + 1), given="dose")[0]
@@ -405,7 +406,7 @@ def test_numpy_integers_are_integers() -> None:
     )
 
 
-@pytest.mark.parametrize("column", [c for c in COLUMNS[2:10]])
+@pytest.mark.parametrize("column", COLUMNS[2:10])
 def test_missing_column(column: str) -> None:
     with pytest.raises(ValueError, match=f"lack the columns {column}"):
         iwpc_sqrt_dose(one_patient().drop(columns=column))

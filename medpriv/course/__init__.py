@@ -1,0 +1,22 @@
+"""What chapters need and code does not: results, claims, checks, figures, quizzes, costs."""
+
+from medpriv.course.cards import cost_card
+from medpriv.course.checks import check
+from medpriv.course.explorer import Explorer
+from medpriv.course.figures import gallery, strip
+from medpriv.course.grids import recorded
+from medpriv.course.quiz import quiz
+from medpriv.course.record import Chapter, ClaimError, start
+
+__all__ = [
+    "Chapter",
+    "ClaimError",
+    "Explorer",
+    "check",
+    "cost_card",
+    "gallery",
+    "quiz",
+    "recorded",
+    "start",
+    "strip",
+]

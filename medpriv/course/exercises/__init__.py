@@ -1,0 +1,28 @@
+"""The tests behind the check cells, one module a chapter.
+
+A test takes the reader's answer and passes, raises ``AssertionError`` with a hint that a reader
+can act on, or raises :class:`Unsolved` where a function is still its stub.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from medpriv.course.exercises import model_inversion
+from medpriv.course.exercises.base import Unsolved
+
+__all__ = ["Unsolved", "find"]
+
+_TESTS: dict[str, Callable[[Any], None]] = {**model_inversion.TESTS}
+
+
+def find(name: str) -> Callable[[Any], None]:
+    """The test of an exercise.
+
+    Raises:
+        ValueError: no such exercise; the message lists those there are.
+    """
+    if name not in _TESTS:
+        raise ValueError(f"unknown exercise {name!r}; known: {', '.join(_TESTS)}")
+    return _TESTS[name]

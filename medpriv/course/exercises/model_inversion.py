@@ -1,0 +1,80 @@
+"""The tests of chapter 06."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from medpriv.attacks import InverseNetwork
+from medpriv.course.exercises.base import call
+from medpriv.deployment import QueryBudgetError
+from medpriv.metrics import ssim
+from medpriv.models import ImageCNN
+from medpriv.runtime import seeded, torch_rng
+
+
+def _images(number: int) -> torch.Tensor:
+    """Smooth random images, so that no test needs anybody's picture."""
+    noise = torch.rand(number, 1, 8, 8, generator=torch_rng(0, "exercise"))
+    smooth = torch.nn.functional.interpolate(noise, size=32, mode="bilinear")
+    return smooth.clamp(0, 1)
+
+
+def blank(answer: Any) -> None:
+    """``answer(images)`` → the mean SSIM of an all-black guess."""
+    images = _images(4)
+    images[0] *= 0.02
+    found = float(call(answer, images))
+    expected = ssim(images, torch.zeros_like(images)).mean()
+    ones = ssim(images, torch.ones_like(images)).mean()
+    assert abs(found - ones) > 1e-6, "that is the score of a white image; black is 0"
+    assert abs(found - expected) < 1e-6, (
+        f"for four test images your function gives {found:.4f}, right is {expected:.4f}; compare "
+        "each image with one of the same shape that is zero everywhere, then take the mean"
+    )
+
+
+def budget(answer: Any) -> None:
+    """``answer(model, images, budget)`` → an inverse network fitted within the budget."""
+    with seeded(0, "exercise"):
+        model = ImageCNN(size=32)
+    try:
+        inverse = call(answer, model, _images(24), 10)
+    except QueryBudgetError as error:
+        raise AssertionError(
+            f"the view refused ({error}); send only as many auxiliary images as the budget allows"
+        ) from error
+    assert isinstance(inverse, InverseNetwork), (
+        f"return what fit_inverse_network returns, got {type(inverse).__name__}"
+    )
+    assert inverse.queries == 10, (
+        f"with a budget of 10 your attacker asked {inverse.queries} times; use the whole budget "
+        "and no more"
+    )
+
+
+def control(answer: Any) -> None:
+    """``answer(truth, guess)`` → mean SSIM with one's own image minus with another patient's."""
+    truth = _images(6)
+    guess = (truth * 0.9 + 0.05).clamp(0, 1)
+    found = float(call(answer, truth, guess))
+    own, other = ssim(truth, guess), ssim(truth.roll(2, dims=0), guess)
+    expected = (own - other).mean()
+    assert abs(found + expected) > 1e-6, "the sign is turned round: own minus other"
+    next_row = (own - ssim(truth.roll(1, dims=0), guess)).mean()
+    assert abs(found - next_row) > 1e-6, (
+        "one row further may be the same patient's other breast; move by two rows"
+    )
+    assert abs(found - expected) < 1e-6, (
+        f"for six test images your function gives {found:.4f}, right is {expected:.4f}; use "
+        "truth.roll(2, dims=0) for the other patients' images"
+    )
+
+
+TESTS: dict[str, Callable[[Any], None]] = {
+    "06-blank": blank,
+    "06-budget": budget,
+    "06-control": control,
+}

@@ -1,0 +1,165 @@
+"""Choose a victim and a split layer, see original and reconstruction with their scores.
+
+One object, two faces: :meth:`Explorer.static` is plain HTML that works in the published page
+with no kernel and no network; :meth:`Explorer.show` is the callback of an ipywidget.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from IPython.display import HTML
+from PIL import Image
+from torch import Tensor
+
+from medpriv.course.figures import pixels, strip
+from medpriv.metrics import ssim
+from medpriv.runtime import content_hash
+
+_PAGE = """
+<div class="medpriv-explorer" id="{id}">
+<style>
+#{id} {{ border: 1px solid currentColor; border-radius: 6px; padding: 0.8rem; max-width: 40rem }}
+#{id} .controls {{ display: flex; flex-wrap: wrap; gap: 0.4rem 2rem; align-items: center }}
+#{id} .controls input {{ vertical-align: middle }}
+#{id} .pictures {{ display: flex; flex-wrap: wrap; gap: 0.8rem; margin-top: 0.6rem }}
+#{id} figure {{ margin: 0; flex: 1 1 8rem; max-width: 12rem; text-align: center }}
+#{id} img {{ width: 100%; image-rendering: pixelated; background: #000 }}
+#{id} figcaption {{ font-size: 0.85rem }}
+</style>
+<div class="controls">
+<label>Victim <input type="range" name="victim" min="1" max="{victims}" value="1" step="1">
+<output>1</output></label>
+<label>Split layer <input type="range" name="split" min="1" max="{splits}" value="1" step="1">
+<output>{first}</output></label>
+</div>
+<div class="pictures">
+<figure><img data-part="original" src="{original}" alt="Original image of the victim">
+<figcaption>original</figcaption></figure>
+<figure><img data-part="guess" src="{guess}" alt="Reconstruction from the split layer">
+<figcaption>reconstruction<br><span data-part="score" aria-live="polite">{score}</span></figcaption>
+</figure>
+<figure><img data-part="nearest" src="{nearest}" alt="Auxiliary image closest to the original">
+<figcaption>closest auxiliary image<br><span data-part="baseline">{baseline}</span></figcaption>
+</figure>
+</div>
+<script type="application/json">{data}</script>
+<script>
+(function () {{
+  const box = document.getElementById("{id}");
+  const data = JSON.parse(box.querySelector('script[type="application/json"]').textContent);
+  const [victim, split] = box.querySelectorAll("input");
+  const part = name => box.querySelector('[data-part="' + name + '"]');
+  function draw() {{
+    const row = data.victims[victim.value - 1], name = data.splits[split.value - 1];
+    victim.nextElementSibling.textContent = victim.value;
+    split.nextElementSibling.textContent = name;
+    split.setAttribute("aria-valuetext", name);
+    part("original").src = row.original;
+    part("original").alt = "Original image of victim " + victim.value;
+    part("guess").src = row.guesses[name].image;
+    part("guess").alt = "Reconstruction of victim " + victim.value + " from " + name;
+    part("score").textContent = row.guesses[name].score;
+    part("nearest").src = row.nearest.image;
+    part("nearest").alt = "Auxiliary image closest to victim " + victim.value;
+    part("baseline").textContent = row.nearest.score;
+  }}
+  victim.addEventListener("input", draw);
+  split.addEventListener("input", draw);
+}})();
+</script>
+</div>
+"""
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """Reconstructions to look through.
+
+    Attributes:
+        originals: ``(n, c, h, w)`` float32 in [0, 1], the victims' images.
+        guesses: reconstructions of the same shape by split layer, from shallow to deep.
+        nearest: the auxiliary image closest to each original.
+    """
+
+    originals: Tensor
+    guesses: Mapping[str, Tensor]
+    nearest: Tensor
+
+    def show(self, victim: int, split: str) -> None:
+        """Draw one victim at one split layer; made for ``ipywidgets.interact``.
+
+        Args:
+            victim: from 1 to n.
+            split: a key of ``guesses``.
+        """
+        row = slice(victim - 1, victim)
+        guess = self.guesses[split]
+        strip(
+            {
+                "original": self.originals[row][0],
+                "reconstruction": guess[row][0],
+                "closest auxiliary": self.nearest[row][0],
+            },
+            {
+                "reconstruction": _score(self.originals[row], guess[row])[0],
+                "closest auxiliary": _score(self.originals[row], self.nearest[row])[0],
+            },
+        )
+
+    def static(self) -> HTML:
+        """The same as a figure with two sliders that needs no kernel."""
+        data = self._data()
+        first, split = data["victims"][0], data["splits"][0]
+        return HTML(
+            _PAGE.format(
+                id=f"explorer-{content_hash(self.originals, dict(self.guesses))[:8]}",
+                victims=len(self.originals),
+                splits=len(self.guesses),
+                first=split,
+                original=first["original"],
+                guess=first["guesses"][split]["image"],
+                score=first["guesses"][split]["score"],
+                nearest=first["nearest"]["image"],
+                baseline=first["nearest"]["score"],
+                data=json.dumps(data),
+            )
+        )
+
+    def _data(self) -> dict:
+        columns = {split: _cells(self.originals, guess) for split, guess in self.guesses.items()}
+        nearest = _cells(self.originals, self.nearest)
+        return {
+            "splits": list(self.guesses),
+            "victims": [
+                {
+                    "original": _png(pixels(image)),
+                    "guesses": {split: cells[row] for split, cells in columns.items()},
+                    "nearest": nearest[row],
+                }
+                for row, image in enumerate(self.originals)
+            ],
+        }
+
+
+def _cells(truth: Tensor, guess: Tensor) -> list[dict[str, str]]:
+    scores = _score(truth, guess)
+    return [
+        {"image": _png(pixels(image)), "score": score}
+        for image, score in zip(guess, scores, strict=True)
+    ]
+
+
+def _score(truth: Tensor, guess: Tensor) -> list[str]:
+    return [f"SSIM {value:.2f}" for value in ssim(truth, guess)]
+
+
+def _png(image: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,161 @@
+"""Recorded tables: sweeps too long for a chapter, and what the chapters cost.
+
+A chapter runs one setting live and shows the rest from a small table in ``chapters/recorded``.
+``make grids`` makes the tables again; the tests recompute a sample of their cells.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from joblib import Parallel, delayed
+
+from medpriv import attacks, data, deployment, metrics, training
+from medpriv.course.catalog import CHAPTERS, chapters_dir
+from medpriv.runtime import atomic_path, content_hash, source_hash
+
+SPLITS = ("conv2", "conv4", "conv6")
+SEEDS = {"phantom": (0, 1, 2, 3, 4), "mias": (0, 1, 2), "pneumoniamnist": (0, 1, 2)}
+_SOURCES = ("runtime", "data", "models", "training", "deployment", "metrics", "attacks")
+
+
+def recorded(name: str) -> pd.DataFrame:
+    """A recorded table.
+
+    Raises:
+        ValueError: it was never made; ``make grids`` makes it.
+    """
+    path = chapters_dir() / "recorded" / f"{name}.csv"
+    if not path.exists():
+        raise ValueError(f"no recorded table {name!r} at {path}; run `make grids` to make it")
+    return pd.read_csv(path)
+
+
+def inversion_cell(dataset: str, seed: int, split: str, profile: str = "quick") -> dict[str, Any]:
+    """One cell of the table ``06-seeds``: the inverse network at one split, with its baselines.
+
+    SSIM is the mean over victims; ``low`` and ``high`` are its interval over patients.
+    """
+    cohort = data.load_images(dataset, profile=profile, seed=seed)
+    model = training.train_target(cohort, profile=profile, seed=seed)
+    view = deployment.deploy(model, expose="features", split=split)
+    inverse = attacks.fit_inverse_network(view, cohort.auxiliary.x, profile=profile, seed=seed)
+    victims = cohort.victims
+    guesses = {
+        "": inverse.guess(view.intercept(victims.x)),
+        "mean_": cohort.auxiliary.x.mean(0, keepdim=True).expand_as(victims.x),
+        "nearest_": metrics.nearest_image(victims.x, cohort.auxiliary.x),
+    }
+    scores = {name: metrics.image_scores(victims.x, g) for name, g in guesses.items()}
+    estimate = metrics.mean_estimate(scores[""]["ssim"].to_numpy(), victims.patient)
+    return {
+        "ssim": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "psnr": scores[""]["psnr"].mean(),
+        "mse": scores[""]["mse"].mean(),
+        "mean_image": scores["mean_"]["ssim"].mean(),
+        "nearest": scores["nearest_"]["ssim"].mean(),
+        "auxiliary_images": len(cohort.auxiliary),
+        "victims": len(victims),
+    }
+
+
+def run_grid(
+    name: str, cell: Callable[..., dict[str, Any]], settings: Iterable[dict[str, Any]]
+) -> pd.DataFrame:
+    """Compute the cells of a table that are not recorded yet, and record each when it is done.
+
+    A cell is keyed by a hash of its settings and of the code it ran on: an interrupted grid goes
+    on where it was, and a changed setting or package is computed again. Cells run through joblib,
+    so ``joblib.parallel_config`` decides where.
+    """
+    path = chapters_dir() / "recorded" / f"{name}.csv"
+    old = pd.read_csv(path) if path.exists() else pd.DataFrame({"key": []})
+    code = source_hash(*_SOURCES)
+    keyed = {content_hash(setting, code)[:16]: setting for setting in settings}
+    rows = {row["key"]: row for row in old.to_dict("records") if row["key"] in keyed}
+    missing = {key: setting for key, setting in keyed.items() if key not in rows}
+    jobs = (delayed(_keyed_cell)(key, cell, setting) for key, setting in missing.items())
+    for number, row in enumerate(Parallel(return_as="generator_unordered")(jobs), start=1):
+        rows[row["key"]] = row
+        table = pd.DataFrame([rows[key] for key in keyed if key in rows])
+        with atomic_path(path) as part:
+            table.to_csv(part, index=False, float_format="%.4f")
+        print(f"{name}: {number} of {len(missing)} cells", flush=True)
+    return pd.read_csv(path)
+
+
+def _keyed_cell(
+    key: str, cell: Callable[..., dict[str, Any]], setting: dict[str, Any]
+) -> dict[str, Any]:
+    return {**setting, **cell(**setting), "key": key}
+
+
+def inversion_settings() -> list[dict[str, Any]]:
+    """The settings of ``06-seeds``."""
+    return [
+        {"dataset": dataset, "seed": seed, "split": split}
+        for dataset, seeds in SEEDS.items()
+        for seed in seeds
+        for split in SPLITS
+    ]
+
+
+def record_costs() -> None:
+    """Run each chapter from an empty cache and record its time and memory."""
+    from medpriv.course.run import run_chapter
+
+    rows = []
+    for chapter in CHAPTERS:
+        with tempfile.TemporaryDirectory() as folder:
+            before = os.environ.get("MEDPRIV_CACHE")
+            os.environ["MEDPRIV_CACHE"] = str(Path(folder) / "cache")
+            try:
+                results = run_chapter(chapter, {}, Path(folder) / "out").results
+            finally:
+                os.environ.pop("MEDPRIV_CACHE")
+                if before is not None:
+                    os.environ["MEDPRIV_CACHE"] = before
+        rows.append(
+            {
+                "chapter": chapter,
+                "profile": results["parameters"]["profile"],
+                "seconds": results["seconds"],
+                "peak_mb": results["peak_mb"],
+                "machine": machine(),
+            }
+        )
+    with atomic_path(chapters_dir() / "recorded" / "costs.csv") as part:
+        pd.DataFrame(rows).to_csv(part, index=False)
+
+
+def machine() -> str:
+    """One phrase for the machine: cores, processor, accelerator."""
+    accelerator = (
+        torch.accelerator.current_accelerator() if torch.accelerator.is_available() else ""
+    )
+    gpu = f"with {accelerator}" if accelerator else "without a GPU"
+    name = _processor() or platform.machine()
+    return f"{os.cpu_count()} cores of an {name} processor {gpu}"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if not info.exists():
+        return platform.processor()
+    named = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+    return named[0].partition(":")[2].strip() if named else ""
+
+
+def main() -> None:
+    """Make every recorded table again; the real data sets come from ``MEDPRIV_DATA`` or their source."""
+    run_grid("06-seeds", inversion_cell, inversion_settings())
+    record_costs()

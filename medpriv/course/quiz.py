@@ -1,0 +1,35 @@
+"""Quizzes with feedback on each answer, by jupyterquiz; the questions are JSON beside this file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "quizzes"
+
+
+def questions(chapter: str, part: str) -> list[dict]:
+    """The questions of one part (``"prediction"``, ``"quiz"``) of a chapter's quiz file.
+
+    Raises:
+        ValueError: the chapter has no quiz, or the quiz no such part.
+    """
+    file = FOLDER / f"{chapter}.json"
+    if not file.exists():
+        raise ValueError(f"{chapter} has no quiz: {file.name} is not in {FOLDER.name}")
+    parts = json.loads(file.read_text(encoding="utf-8"))
+    if part not in parts:
+        raise ValueError(f"the quiz of {chapter} has no part {part!r}; it has: {', '.join(parts)}")
+    return parts[part]
+
+
+def quiz(chapter: str, part: str = "quiz") -> None:
+    """Show a quiz. It runs in the page itself, with no kernel and no network.
+
+    Args:
+        chapter: the chapter's name.
+        part: ``"prediction"`` or ``"quiz"``.
+    """
+    from jupyterquiz import display_quiz
+
+    display_quiz(questions(chapter, part), shuffle_questions=False, shuffle_answers=False)

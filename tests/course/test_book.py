@@ -1,0 +1,276 @@
+"""Building the book: what is executed, what is staged, and what a failure leaves."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from medpriv.course import book, cli
+from medpriv.course.book import BookError, build_book, chapter_key, execute, stage, toc_pages
+from medpriv.course.run import Run
+from tiny import Tiny, code
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
+    """Stands in for executing: writes what a run leaves, and records the parameters."""
+    calls: list[dict[str, str]] = []
+
+    def run(name: str, given: dict[str, str], out: Path) -> Run:
+        calls.append(given)
+        out.mkdir(parents=True, exist_ok=True)
+        results = {"seconds": 1.0, "peak_mb": 2.0, "run": len(calls)}
+        nbformat.write(nbformat.v4.new_notebook(), out / f"{name}.ipynb")
+        (out / "results.json").write_text(json.dumps(results))
+        return Run(out / f"{name}.ipynb", results)
+
+    monkeypatch.setattr(book, "run_chapter", run)
+    return calls
+
+
+@pytest.fixture
+def sphinx(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Stands in for Sphinx: writes the pages of the table of contents."""
+    calls: list[Path] = []
+
+    def write(build: Path) -> None:
+        calls.append(build)
+        for page in (*toc_pages(build / "source" / "_toc.yml"), "index"):
+            target = build / "html" / f"{page}.html"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.touch()
+
+    monkeypatch.setattr(book, "_sphinx", write)
+    return calls
+
+
+# --- What is executed -----------------------------------------------------------------------------
+
+
+def test_a_second_build_executes_nothing(
+    tiny: Tiny,
+    runs: list[dict[str, str]],
+    sphinx: list[Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    index = build_book()
+    assert index == tiny.root / "_build" / "html" / "index.html"
+    assert runs == [{"profile": "quick", "dataset": "phantom", "seed": "0"}]
+    assert json.loads((tiny.root / "_build" / "results" / "99-tiny.json").read_text())["run"] == 1
+    capsys.readouterr()
+    build_book()
+    assert len(runs) == 1
+    assert "99-tiny: up to date" in capsys.readouterr().out
+
+
+def test_whatever_a_chapter_is_made_from_executes_it_again(
+    tiny: Tiny, runs: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def executed() -> bool:
+        return execute(tiny.name, tiny.root)
+
+    assert executed()
+    assert not executed()
+    tiny.write(code("print('changed')"))
+    assert executed()
+    (tiny.root / "requirements.txt").write_text("numpy>=2\n")
+    assert executed()
+    recorded = tiny.root / "chapters" / "recorded" / "sweep.csv"
+    recorded.parent.mkdir()
+    recorded.write_text("a\n1\n")
+    assert executed()
+    recorded.write_text("a\n2\n")
+    assert executed()
+    monkeypatch.setattr(book, "source_hash", lambda: "another source")
+    assert executed()
+    monkeypatch.setattr(book, "versions", lambda: {"python": "3.99"})
+    assert executed()
+    assert not executed()
+
+
+def test_another_page_or_picture_executes_nothing(tiny: Tiny) -> None:
+    before = chapter_key(tiny.name, tiny.root)
+    (tiny.root / "chapters" / "welcome.md").write_text("# Changed\n")
+    (tiny.root / "chapters" / "images").mkdir()
+    (tiny.root / "chapters" / "images" / "a.svg").write_text("<svg/>")
+    assert chapter_key(tiny.name, tiny.root) == before
+
+
+def test_files_of_the_package_that_are_no_modules_count(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "package"
+    (package / "course").mkdir(parents=True)
+    monkeypatch.setattr(book, "PACKAGE", package)
+    before = chapter_key(tiny.name, tiny.root)
+    (package / "course" / "quiz.json").write_text("[]")
+    assert chapter_key(tiny.name, tiny.root) != before
+
+
+def test_an_execution_that_failed_does_not_count(
+    tiny: Tiny, runs: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute(tiny.name, tiny.root)
+    working = book.run_chapter
+    tiny.write(code("1 / 0"))
+    monkeypatch.setattr(book, "run_chapter", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises(OSError, match="full"):
+        execute(tiny.name, tiny.root)
+    monkeypatch.setattr(book, "run_chapter", working)
+    assert execute(tiny.name, tiny.root)
+
+
+# --- What is staged -------------------------------------------------------------------------------
+
+
+def test_staging_writes_what_changed_and_removes_what_is_stale(
+    tiny: Tiny, runs: list[dict[str, str]]
+) -> None:
+    execute(tiny.name, tiny.root)
+    tiny.file.with_suffix(".ipynb").write_text("{}")  # a reader's paired notebook is not the source
+    stage(tiny.root)
+    source = tiny.root / "_build" / "source"
+    staged = {file.relative_to(source).as_posix() for file in source.rglob("*") if file.is_file()}
+    assert staged == {
+        "_config.yml",
+        "_toc.yml",
+        "references.bib",
+        "_static/mathjax/tex-svg.js",
+        "chapters/welcome.md",
+        "chapters/99-tiny.ipynb",
+    }
+    times = {name: (source / name).stat().st_mtime_ns for name in staged}
+    (source / "chapters" / "old.md").touch()
+    (tiny.root / "_build" / "html").mkdir()
+    (tiny.root / "chapters" / "welcome.md").write_text("# Another welcome\n")
+    stage(tiny.root)
+    assert not (source / "chapters" / "old.md").exists()
+    assert not (tiny.root / "_build" / "html").exists()  # it may hold the page that has gone
+    changed = {name for name in staged if (source / name).stat().st_mtime_ns != times[name]}
+    assert changed == {"chapters/welcome.md"}
+
+
+# --- What a failure leaves ------------------------------------------------------------------------
+
+
+def test_a_page_that_was_not_written_fails_the_build(
+    tiny: Tiny, runs: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    html = tiny.root / "_build" / "html"
+    html.mkdir(parents=True)
+    (html / "index.html").touch()
+    monkeypatch.setattr(book, "_sphinx", lambda build: None)
+    with pytest.raises(BookError, match="no html for: chapters/welcome, chapters/99-tiny"):
+        build_book()
+    assert not html.exists()
+
+
+def test_a_failed_cell_fails_the_build_with_its_traceback(
+    tiny: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    html = tiny.root / "_build" / "html"
+    html.mkdir(parents=True)
+    (html / "index.html").touch()
+    tiny.write(code("def halve(x):\n    return x / 0\n\nhalve(1)"))
+    assert cli.main(["book"]) == 1
+    shown = capsys.readouterr().err
+    assert "99-tiny failed in cell [2]" in shown
+    assert "ZeroDivisionError" in shown
+    assert not html.exists()  # an earlier book does not pass for this one
+
+
+# --- Sphinx ---------------------------------------------------------------------------------------
+
+PAGE = """
+## Numbers
+
+The gain is {glue:text}`gain`, as {cite:t}`Key` found, and $\\sigma^2 > 0$. See {numref}`plot`.
+
+```{code-cell} ipython3
+from myst_nb import glue
+
+glue("gain", "0.42", display=False)
+```
+
+```{code-cell} ipython3
+---
+mystnb:
+  image:
+    alt: A line that rises
+  figure:
+    caption: A line.
+    name: plot
+---
+import matplotlib.pyplot as plt
+
+plt.plot([0, 1])
+plt.show()
+```
+
+```{exercise-start}
+:label: ex-one
+```
+
+How much is one and one?
+
+```{exercise-end}
+```
+
++++
+
+```{solution-start} ex-one
+:class: dropdown
+```
+
+```{code-cell} ipython3
+1 + 1
+```
+
+```{solution-end}
+```
+
+```{prf:definition} Gain
+:label: gain-definition
+
+What the attacker gains.
+```
+
+```{bibliography}
+```
+"""
+
+
+@pytest.mark.slow
+def test_sphinx_builds_a_tiny_book_and_refuses_a_warning(
+    tiny: Tiny, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tiny.write(PAGE)
+    index = build_book()
+    html = index.parent
+    page = (html / "chapters" / "99-tiny.html").read_text(encoding="utf-8")
+    text = re.sub(r"<[^>]+>", "", page)
+    assert "chapters/welcome.html" in index.read_text(encoding="utf-8")
+    for part in ("The gain is 0.42", "Name [2020]", "What the attacker gains"):
+        assert part in text
+    assert 'alt="A line that rises"' in page
+    for raw in ("{glue:", "{cite:", "{exercise-", "{prf:", "+++"):
+        assert raw not in text
+    assert (html / "_static" / "mathjax" / "tex-svg.js").is_file()
+    assert "mathjax/tex-svg.js" in page
+    assert not re.findall(r'(?:src|data-src)="https?://[^"]+"', page)  # nothing from a CDN
+
+    executed = tiny.root / "_build" / "executed" / "99-tiny" / "99-tiny.ipynb"
+    before = executed.stat().st_mtime_ns
+    (tiny.root / "chapters" / "welcome.md").write_text("# Welcome\n\n{ref}`nowhere`\n")
+    for _ in range(2):  # the second time Sphinx must not have forgotten the warning
+        capfd.readouterr()
+        assert cli.main(["book"]) == 1
+        shown = capfd.readouterr()
+        assert "99-tiny: up to date" in shown.out
+        assert "nowhere" in shown.err + shown.out
+        assert not html.exists()
+    assert executed.stat().st_mtime_ns == before

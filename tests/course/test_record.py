@@ -1,0 +1,247 @@
+"""What a running chapter reports, driven in this process."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medpriv.course import record
+from medpriv.course.record import Chapter, ClaimError, start
+from tiny import Tiny
+
+KEYS = {
+    "chapter",
+    "parameters",
+    "versions",
+    "device",
+    "seconds",
+    "peak_mb",
+    "figures",
+    "claims",
+}
+FIGURE_KEYS = {"name", "value", "low", "high", "baseline", "unit"}
+CLAIM_KEYS = {"text", "value", "bound", "holds"}
+
+
+def begin(**changed: Any) -> Chapter:
+    values = {"profile": "quick", "dataset": "phantom", "seed": 0, "device": "cpu"}
+    return start("99-tiny", **(values | changed))
+
+
+def strict(text: str) -> Any:
+    def refuse(token: str) -> None:
+        raise AssertionError(f"{token} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.fixture
+def results(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "out" / "results.json"
+    monkeypatch.setenv("MEDPRIV_RESULTS", str(path))
+    return path
+
+
+# --- Start ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "says"),
+    [
+        ("profile", "fast", "unknown profile 'fast'; expected one of: smoke, quick, full"),
+        ("dataset", "warfarin", "unknown dataset 'warfarin'; expected one of: phantom, mias"),
+        ("seed", "3", "seed must be an integer from 0"),
+        ("seed", 1.5, "seed must be an integer from 0"),
+        ("seed", True, "seed must be an integer from 0"),
+        ("device", "tpu", "unknown device 'tpu'; expected one of: auto, cpu"),
+    ],
+)
+def test_values_are_checked_again(tiny: Tiny, parameter: str, value: Any, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        begin(**{parameter: value})
+
+
+def test_an_unknown_chapter_and_a_missing_parameter(tiny: Tiny) -> None:
+    with pytest.raises(ValueError, match="unknown chapter '98-other'; expected one of: 99-tiny"):
+        start("98-other", profile="quick", dataset="phantom", seed=0, device="cpu")
+    with pytest.raises(TypeError, match="also needs: device, seed"):
+        start("99-tiny", profile="quick", dataset="phantom")
+
+
+# --- Results --------------------------------------------------------------------------------------
+
+
+def test_results_have_exactly_the_promised_keys(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chapter = begin()
+    chapter.figure("gain", torch.tensor(0.25), low=np.float32(0.125), high=0.5, unit="SSIM")
+    chapter.figure("rank", 3, baseline=50)
+    chapter.claim("the gain is large", 0.25, at_least=0.2)
+    chapter.claim("the rank is small", 3, at_most=10)
+    chapter.finish()
+
+    found = strict(results.read_text(encoding="utf-8"))
+    assert found.keys() == KEYS
+    assert found["chapter"] == "99-tiny"
+    assert found["parameters"] == {
+        "profile": "quick",
+        "dataset": "phantom",
+        "seed": 0,
+        "device": "cpu",
+    }
+    assert {"python", "medpriv", "torch", "torchvision", "transformers", "numpy"} <= found[
+        "versions"
+    ].keys()
+    assert found["versions"]["scikit-image"]
+    assert found["device"].startswith("cpu (")
+    assert found["seconds"] > 0
+    assert found["figures"] == [
+        {
+            "name": "gain",
+            "value": 0.25,
+            "low": 0.125,
+            "high": 0.5,
+            "baseline": None,
+            "unit": "SSIM",
+        },
+        {"name": "rank", "value": 3.0, "low": None, "high": None, "baseline": 50.0, "unit": ""},
+    ]
+    assert all(figure.keys() == FIGURE_KEYS for figure in found["figures"])
+    assert found["claims"] == [
+        {"text": "the gain is large", "value": 0.25, "bound": ">= 0.2", "holds": True},
+        {"text": "the rank is small", "value": 3.0, "bound": "<= 10", "holds": True},
+    ]
+    assert all(claim.keys() == CLAIM_KEYS for claim in found["claims"])
+    assert list(results.parent.iterdir()) == [results]
+    shown = capsys.readouterr().out
+    assert "the gain is large" in shown
+    assert str(found["seconds"]) not in shown
+
+
+def test_without_a_place_for_results_they_are_only_shown(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MEDPRIV_RESULTS", raising=False)
+    begin().finish()
+    assert not list(tiny.root.rglob("results.json"))
+
+
+def test_nan_and_infinities_become_null_and_nan_holds_nothing(results: Path) -> None:
+    chapter = begin(profile="smoke")
+    chapter.figure("undefined", math.nan, high=math.inf)
+    chapter.claim("at least", math.nan, at_least=-1e9)
+    chapter.claim("at most", math.nan, at_most=1e9)
+    chapter.finish()
+    found = strict(results.read_text())
+    assert found["figures"][0]["value"] is found["figures"][0]["high"] is None
+    assert [claim["holds"] for claim in found["claims"]] == [False, False]
+
+
+def test_a_cell_that_is_run_again_replaces_what_it_recorded(results: Path) -> None:
+    chapter = begin()
+    for value in (0.1, 0.3):
+        chapter.figure("gain", value)
+        chapter.claim("the gain is large", value, at_least=0.2)
+    chapter.finish()
+    found = strict(results.read_text())
+    assert [figure["value"] for figure in found["figures"]] == [0.3]
+    assert [claim["value"] for claim in found["claims"]] == [0.3]
+
+
+def test_figures_are_glued_as_text(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    glued: dict[str, str] = {}
+    monkeypatch.setattr(record, "_glue", glued.__setitem__)
+    chapter = begin()
+    chapter.figure("gain", 0.256, low=0.2, high=0.3, baseline=0)
+    chapter.figure("patients", 120, fmt=",.0f")
+    assert glued == {
+        "gain": "0.26",
+        "gain-low": "0.20",
+        "gain-high": "0.30",
+        "gain-baseline": "0.00",
+        "patients": "120",
+    }
+
+
+def test_peak_memory_is_at_least_what_is_held_now() -> None:
+    # Another library's count; the peak cannot be below what this process held a moment ago.
+    assert record.peak_bytes() >= psutil.Process().memory_info().rss * 0.99
+
+
+# --- Claims ---------------------------------------------------------------------------------------
+
+
+@given(value=st.floats(), bound=st.floats(allow_nan=False, allow_infinity=False))
+def test_a_claim_holds_exactly_when_its_value_is_within_its_bound(
+    value: float, bound: float
+) -> None:
+    chapter = Chapter(record.ChapterSpec("x", "X", "images", {}), {})
+    chapter.claim("least", value, at_least=bound)
+    chapter.claim("most", value, at_most=bound)
+    least, most = (claim.holds for claim in chapter._claims.values())
+    assert least == (not math.isnan(value) and value >= bound)
+    assert most == (not math.isnan(value) and value <= bound)
+
+
+@pytest.mark.parametrize("bounds", [{}, {"at_least": 0, "at_most": 1}])
+def test_a_claim_has_exactly_one_bound(tiny: Tiny, bounds: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="exactly one of at_least and at_most"):
+        begin().claim("gain", 0.5, **bounds)
+
+
+@pytest.mark.parametrize("profile", ["quick", "full"])
+@pytest.mark.parametrize(("dataset", "seed"), [("phantom", 1), ("mias", 0)])
+def test_a_broken_promise_is_an_error_and_lists_what_broke(
+    results: Path, profile: str, dataset: str, seed: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chapter = begin(profile=profile, dataset=dataset, seed=seed)
+    chapter.claim("the gain is large", 0.123456, at_least=0.2)
+    chapter.claim("the cost is small", 0.01, at_most=0.05)
+    with pytest.raises(ClaimError, match="the gain is large: 0.123, not >= 0.2") as broken:
+        chapter.finish()
+    assert "the cost is small" not in str(broken.value)
+    assert "NO" in capsys.readouterr().out  # the table comes first
+    assert [claim["holds"] for claim in strict(results.read_text())["claims"]] == [False, True]
+
+
+@pytest.mark.parametrize(("dataset", "seed"), [("phantom", 2), ("mias", 1), ("breastmnist", 0)])
+def test_a_readers_own_seed_or_data_goes_on_with_an_explanation(
+    results: Path, dataset: str, seed: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chapter = begin(dataset=dataset, seed=seed)
+    chapter.claim("the gain is large", 0.1, at_least=0.2)
+    chapter.finish()
+    shown = capsys.readouterr().out
+    assert "promises its claims for phantom with seeds 0, 1; mias with seeds 0." in shown
+    assert "not an error" in shown
+
+
+def test_smoke_only_shows(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chapter = begin(profile="smoke")
+    chapter.claim("the gain is large", 0.1, at_least=0.2)
+    chapter.finish()
+    shown = capsys.readouterr().out
+    assert "NO" in shown
+    assert "shown only" in shown
+
+
+def test_two_equal_runs_show_the_same(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = []
+    for _ in range(2):
+        chapter = begin(seed=7)
+        chapter.figure("gain", 0.3)
+        chapter.claim("a claim whose text is longer than a column of a table " * 2, 1, at_least=0)
+        chapter.finish()
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1]
+    assert "..." not in shown[0]

@@ -1,0 +1,135 @@
+"""Every chapter: its form, and two independent runs of it in `smoke` that must agree."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+
+from medpriv.course.book import toc_pages
+from medpriv.course.catalog import CHAPTERS, EMBEDDED, defaults, read_chapter
+from medpriv.course.run import run_chapter
+from tiny import ROOT, Tiny, code
+
+# What draws random ids or embeds a movie, and so is never equal twice.
+NEVER_EQUAL = ("quiz", "interact", "to_jshtml")
+
+
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def tags(cell: NotebookNode) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+# --- Form -----------------------------------------------------------------------------------------
+
+
+def test_chapters_catalog_and_table_of_contents_agree() -> None:
+    numbered = {file.stem for file in (ROOT / "chapters").glob("[0-9][0-9]-*.md")}
+    assert numbered == set(CHAPTERS)
+    pages = toc_pages(ROOT / "_toc.yml")
+    assert {f"chapters/{name}" for name in CHAPTERS} <= set(pages)
+    assert len(pages) == len(set(pages))
+    assert [page for page in pages if not (ROOT / f"{page}.md").is_file()] == []
+    assert [name for name, spec in CHAPTERS.items() if spec.name != name] == []
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_header_title_and_parameters(name: str) -> None:
+    notebook = read_chapter(name)  # raises without a full header
+    assert "ipynb" in notebook.metadata["jupytext"]["formats"]  # or `make lab` pairs nothing
+    assert notebook.cells[0].source.splitlines()[0] == f"# {CHAPTERS[name].title}"
+    embedded = EMBEDDED[CHAPTERS[name].modality]
+    assert defaults(name).items() >= {
+        ("profile", "quick"),
+        ("dataset", embedded),
+        ("seed", 0),
+        ("device", "auto"),
+    }
+    assert 0 in CHAPTERS[name].promised[embedded]
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_cells_are_short(name: str) -> None:
+    lengths = [len(cell.source.splitlines()) for cell in code_cells(read_chapter(name))]
+    assert max(lengths) <= 25
+    assert statistics.median(lengths) <= 6
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_the_source_holds_no_outputs(name: str) -> None:
+    assert not any(cell.outputs for cell in code_cells(read_chapter(name)))
+    assert "chapters/*.ipynb" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_only_what_is_never_equal_is_not_compared(name: str) -> None:
+    for cell in code_cells(read_chapter(name)):
+        assert not {"nbval-skip", "raises-exception", "skip-execution"} & set(tags(cell))
+        if "nbval-ignore-output" in tags(cell):
+            assert any(word in cell.source for word in NEVER_EQUAL), cell.source
+
+
+# --- Two runs -------------------------------------------------------------------------------------
+
+
+def compare(notebook: Path, cache: Path) -> tuple[int, str]:
+    """Run an executed notebook again under nbval; return how many cells agreed, and the log.
+
+    Raises:
+        AssertionError: a cell failed, differed, or was skipped.
+    """
+    report = notebook.with_suffix(".xml")
+    unwanted = {"PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"}
+    environment = {key: value for key, value in os.environ.items() if key not in unwanted} | {
+        "CI": "1",
+        "MEDPRIV_CACHE": str(cache),
+        "MEDPRIV_PROGRESS": "0",
+        "PYTHONPATH": str(ROOT),
+    }
+    options = ["--nbval", "--nbval-current-env", "-p", "no:cacheprovider", f"--junit-xml={report}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, notebook.name],
+        cwd=notebook.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    suite = ET.parse(report).getroot().find("testsuite")
+    assert suite is not None
+    assert [suite.get(key) for key in ("failures", "errors", "skipped")] == ["0", "0", "0"]
+    return int(suite.get("tests", 0)), done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_second_independent_run_gives_the_same_outputs(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "1")
+    monkeypatch.setenv("MEDPRIV_CACHE", str(tmp_path / "first"))
+    run = run_chapter(name, {"profile": "smoke"}, tmp_path / "out")
+    assert run.results["parameters"]["profile"] == "smoke"
+    assert run.results["claims"]
+    assert run.results["figures"]
+    agreed, _ = compare(run.notebook, tmp_path / "second")
+    assert agreed == len(code_cells(nbformat.read(run.notebook, as_version=4)))
+    assert agreed > 0
+
+
+def test_the_comparison_notices_a_difference(tiny: Tiny, tmp_path: Path) -> None:
+    tiny.write(code("import random\nprint(random.random())"))
+    notebook = run_chapter(tiny.name, {}, tmp_path / "out").notebook
+    with pytest.raises(AssertionError, match="mismatch"):
+        compare(notebook, tmp_path / "cache")

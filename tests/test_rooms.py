@@ -1,0 +1,192 @@
+"""The house: a room imports only rooms above it, and importing the package does nothing else."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tiny import ROOT
+
+# DESIGN, "The package, as rooms", from the ground up.
+ROOMS = (
+    "runtime",
+    "data",
+    "models",
+    "training",
+    "deployment",
+    "defenses",
+    "metrics",
+    "attacks",
+    "evaluation",
+    "course",
+)
+PACKAGE = ROOT / "medpriv"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room(file: Path) -> str:
+    first = file.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def imports(tree: ast.AST, package: tuple[str, ...]) -> Iterator[str]:
+    """Full names of all that a module imports, wherever in it; relative imports resolved."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*base, *([node.module] if node.module else ())))
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("file", MODULES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_a_room_imports_only_rooms_above_it(file: Path) -> None:
+    here = room(file)
+    if here in ("__init__", "__main__"):
+        return
+    assert here in ROOMS, f"{here} has no place in the table of rooms"
+    package = file.relative_to(ROOT).parent.parts
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    known = {name.split(".")[1] for name in imports(tree, package) if name.startswith("medpriv.")}
+    below = {name for name in known & set(ROOMS) if ROOMS.index(name) > ROOMS.index(here)}
+    assert not below, f"{file.name} imports {below}, which come after {here}"
+
+
+def test_attacks_know_no_defense_and_no_metric() -> None:
+    for file in (PACKAGE / "attacks").glob("*.py"):
+        text = set(imports(ast.parse(file.read_text(encoding="utf-8")), ("medpriv", "attacks")))
+        assert not [name for name in text if name.startswith(("medpriv.defenses", "medpriv.metr"))]
+
+
+def test_relative_imports_are_seen() -> None:
+    tree = ast.parse("from ..course import record\nfrom . import split\nimport medpriv.metrics")
+    assert set(imports(tree, ("medpriv", "models"))) == {
+        "medpriv.course.record",
+        "medpriv.models.split",
+        "medpriv.metrics",
+    }
+
+
+# Imports every library that the package uses before it looks, so that only what the package
+# itself does is seen. Python tells of every file that it opens for writing, and of every socket.
+PROBE = """
+import ast, importlib, os, pathlib, random, sys, warnings
+import numpy as np
+import torch
+
+root = pathlib.Path(sys.argv[1])
+modules = [
+    ".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+    for file in sorted((root / "medpriv").rglob("*.py"))
+    if file.stem != "__main__"
+]
+others = sorted({
+    name
+    for file in (root / "medpriv").rglob("*.py")
+    for node in ast.parse(file.read_text(encoding="utf-8")).body
+    for name in (
+        [alias.name for alias in node.names] if isinstance(node, ast.Import)
+        else [node.module] if isinstance(node, ast.ImportFrom) and not node.level
+        else []
+    )
+    if name.split(".")[0] != "medpriv"
+})
+for name in others:
+    importlib.import_module(name)
+
+def state():
+    return {
+        "torch seed": torch.initial_seed(),
+        "torch generator": torch.get_rng_state().tolist(),
+        "torch threads": torch.get_num_threads(),
+        "torch dtype": torch.get_default_dtype(),
+        "torch gradients": torch.is_grad_enabled(),
+        "torch determinism": torch.are_deterministic_algorithms_enabled(),
+        "numpy generator": repr(np.random.get_state()),
+        "numpy errors": np.geterr(),
+        "numpy printing": repr(np.get_printoptions()),
+        "python generator": random.getstate(),
+        "warnings": list(warnings.filters),
+        "environment": dict(os.environ),
+        "folder": os.getcwd(),
+    }
+
+seen = []
+FORBIDDEN = ("socket.connect", "socket.bind", "socket.getaddrinfo", "os.mkdir", "os.rename",
+             "os.remove", "subprocess.Popen", "os.system", "urllib.Request", "tempfile.mkstemp")
+
+def watch(event, arguments):
+    if event in FORBIDDEN:
+        seen.append((event, arguments))
+    elif event == "open" and isinstance(arguments[2], int):
+        if arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            seen.append((event, arguments))
+
+before = state()
+sys.addaudithook(watch)
+for name in modules:
+    importlib.import_module(name)
+after = state()
+changed = [key for key in before if before[key] != after[key]]
+assert not (changed or seen), f"importing medpriv changed {changed} and did {seen}"
+print(len(modules), "modules")
+"""
+
+
+def probe(root: Path, home: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {
+        "PYTHONPATH": str(root),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "MEDPRIV_CACHE": str(home / "cache"),
+        "HOME": str(home),
+        "PYTHONWARNINGS": "error::UserWarning:medpriv",
+    }
+    return subprocess.run(
+        [sys.executable, "-c", PROBE, str(root)],
+        env=environment,
+        cwd=home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_importing_touches_no_network_no_file_and_no_global_state(tmp_path: Path) -> None:
+    done = probe(ROOT, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0] == str(len(MODULES) - 1)  # all but __main__
+    assert not (tmp_path / "cache").exists()
+
+
+def test_the_probe_notices(tmp_path: Path) -> None:
+    package = tmp_path / "medpriv"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "import random, socket, warnings\n"
+        "import numpy as np\n"
+        "import torch\n"
+        "np.random.seed(0)\n"
+        "torch.manual_seed(0)\n"
+        "random.seed(0)\n"
+        "warnings.simplefilter('ignore')\n"
+        "open('left.txt', 'w').close()\n"
+        "socket.getaddrinfo('localhost', 80)\n"
+    )
+    done = probe(tmp_path, tmp_path)
+    assert done.returncode != 0
+    for noticed in (
+        "numpy generator",
+        "torch seed",
+        "python generator",
+        "warnings",
+        "left.txt",
+        "socket.getaddrinfo",
+    ):
+        assert noticed in done.stderr
