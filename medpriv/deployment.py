@@ -106,8 +106,9 @@ class View:
                 f"{len(x)} queries asked, {left} of {self.query_budget} left; ask about fewer "
                 "rows, or deploy with a larger query_budget"
             )
-        self.queries += len(x)
-        return self.__answer(x)
+        answer = self.__answer(x)
+        self.queries += len(x)  # after it: a query that cannot be answered costs nothing
+        return answer
 
     def intercept(self, x: Tensor | Sequence[str]) -> Tensor:
         """What passes by when others use the system with ``x``: seen, not asked for.
@@ -223,11 +224,12 @@ def _answer(model: nn.Module, expose: str, split: str | None, batch_size: int) -
         compute = _then(model, lambda logits: logits.argmax(dim=1))
     elif split is None:
         compute = _then(model, lambda logits: logits.softmax(dim=1))
-    device = next(model.parameters()).device
+    device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
 
     @torch.no_grad()
     def answer(x: Tensor | Sequence[str]) -> Tensor:
-        chunks = [x[start : start + batch_size] for start in range(0, len(x), batch_size)]
+        starts = range(0, max(len(x), 1), batch_size)  # no rows: one empty chunk
+        chunks = [x[start : start + batch_size] for start in starts]
         moved = [to_device(part, device) if isinstance(part, Tensor) else part for part in chunks]
         return torch.cat([compute(part).detach().cpu().contiguous() for part in moved])
 

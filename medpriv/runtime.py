@@ -225,11 +225,12 @@ def _feed(digest: Any, value: Any) -> None:
         digest.update(f"{value.dtype}{value.shape}".encode())
         digest.update(np.ascontiguousarray(value).tobytes())
     elif isinstance(value, pd.DataFrame):
-        _feed(digest, [str(name) for name in value.columns])
+        _feed(digest, [(str(name), str(kind)) for name, kind in value.dtypes.items()])
         _feed(digest, pd.util.hash_pandas_object(value, index=True).to_numpy())
     elif isinstance(value, Path):
         digest.update(hashlib.sha256(value.read_bytes()).digest())
     elif isinstance(value, dict):
+        digest.update(str(len(value)).encode())
         for key in sorted(value, key=repr):
             _feed(digest, key)
             _feed(digest, value[key])

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import math
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as to_safetensors
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,6 +25,7 @@ from medpriv.data.resampling import patient_bootstrap
 from medpriv.models.reports import ReportClassifier
 from medpriv.models.targets import build_target
 from medpriv.runtime import (
+    CacheError,
     atomic_path,
     autocast,
     cache_dir,
@@ -29,6 +35,7 @@ from medpriv.runtime import (
     has_fast_bf16,
     pick_device,
     progress,
+    seeded,
     source_hash,
     to_device,
     torch_rng,
@@ -71,9 +78,9 @@ def fit(
 ) -> list[float]:
     """Train ``model`` in place and return the mean loss of each epoch.
 
-    The same seed gives the same weights on the same device: the order of rows is drawn from a
-    generator of its own for each epoch. bfloat16 and channels_last are used where the device
-    has them natively.
+    The same seed gives the same weights on the same device: the order of rows, and whatever a
+    layer such as dropout draws, come from generators of their own for each epoch. bfloat16 and
+    channels_last are used where the device has them natively.
 
     Args:
         model: ends in evaluation mode, on ``device``.
@@ -86,7 +93,7 @@ def fit(
         what: what the progress bar calls it.
         checkpoint: a file in which the state is kept while training lasts, so that an
             interrupted training goes on where it was and ends with the same weights; removed
-            at the end.
+            at the end. One that is damaged or cannot be written costs a warning, no training.
         checkpoint_seconds: at most this much work is lost.
 
     Raises:
@@ -109,17 +116,23 @@ def fit(
     saved = time.monotonic()
     for epoch in progress(range(len(history), recipe.epochs), what, unit="epoch"):
         order = torch.randperm(len(inputs), generator=torch_rng(seed, "order", epoch)).to(where)
-        history.append(_epoch(model, inputs, targets, order, loss, recipe, optimizer, epoch, where))
+        with seeded(seed, "epoch", epoch):
+            mean = _epoch(model, inputs, targets, order, loss, recipe, optimizer, epoch, where)
+        history.append(mean)
         if not np.isfinite(history[-1]):
             raise FloatingPointError(
                 f"{what}: the loss is {history[-1]} after epoch {epoch + 1}; lower the learning "
                 f"rate ({recipe.learning_rate}) or check the inputs for extreme values"
             )
         if checkpoint and time.monotonic() - saved >= checkpoint_seconds:
-            _keep(checkpoint, model, weights, optimizer, history)
+            try:
+                _keep(checkpoint, model, weights, optimizer, history)
+            except CacheError as error:
+                warnings.warn(f"no checkpoint: {error.strerror}", RuntimeWarning, stacklevel=2)
             saved = time.monotonic()
     if checkpoint:
-        checkpoint.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # one that stays would give the same weights again
+            checkpoint.unlink()
     model.eval()
     return history
 
@@ -172,7 +185,12 @@ def _keep(
     state["history"] = torch.tensor(history, dtype=torch.float64)
     state = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
     with atomic_path(path) as part:
-        save_file(state, part)
+        _save(state, part)
+
+
+def _save(state: dict[str, Tensor], path: Path) -> None:
+    # safetensors' own writer reports a full disk by an error that is no OSError.
+    path.write_bytes(to_safetensors(state))
 
 
 def _resume(
@@ -183,8 +201,18 @@ def _resume(
 ) -> list[float]:
     if not path.exists():
         return []
-    state = load_file(path)
-    model.load_state_dict({name: state[f"model.{name}"] for name in model.state_dict()})
+    try:
+        state = load_file(path)
+        history = state["history"].tolist()
+        found = {name: state[f"model.{name}"] for name in model.state_dict()}
+    except (SafetensorError, KeyError, OSError) as error:
+        warnings.warn(
+            f"the checkpoint {path.name} is damaged ({error}); training starts again",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+        return []
+    model.load_state_dict(found)
     for number, weight in enumerate(weights):
         prefix = f"optimizer.{number}."
         optimizer.state[weight] = {
@@ -192,7 +220,7 @@ def _resume(
             for name, value in state.items()
             if name.startswith(prefix)
         }
-    return state["history"].tolist()
+    return history
 
 
 # --- Target models ----------------------------------------------------------------------------
@@ -235,7 +263,7 @@ def train_target(
     model = build_target(cohort, seed=seed)
     trained = model.head if isinstance(model, ReportClassifier) else model
     key = content_hash(
-        {name: value for name, value in model.state_dict().items()},
+        dict(model.state_dict()),
         (cohort.members.x, cohort.members.y),
         recipe,
         seed,
@@ -261,10 +289,12 @@ def train_target(
         return trained
 
     def save(net: nn.Module, path: Path) -> None:
-        save_file({name: value.contiguous() for name, value in net.state_dict().items()}, path)
+        _save({name: value.contiguous() for name, value in net.state_dict().items()}, path)
 
     def load(path: Path) -> nn.Module:
-        trained.load_state_dict(load_file(path))
+        state = load_file(path)
+        copy.deepcopy(trained).load_state_dict(state)  # a wrong file fails here and changes nothing
+        trained.load_state_dict(state)
         return trained
 
     cached("targets", key, make, save, load, suffix=".safetensors")
@@ -282,7 +312,8 @@ def predict(model: nn.Module, inputs: Tensor | Sequence[str], *, batch_size: int
     """
     model.eval()
     device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
-    chunks = [inputs[start : start + batch_size] for start in range(0, len(inputs), batch_size)]
+    starts = range(0, max(len(inputs), 1), batch_size)  # no rows: one empty chunk
+    chunks = [inputs[start : start + batch_size] for start in starts]
     moved = (to_device(chunk, device) if isinstance(chunk, Tensor) else chunk for chunk in chunks)
     return torch.cat([model(chunk).float().cpu() for chunk in moved])
 

@@ -54,7 +54,7 @@ def inverse_recipe(profile: str, images: int) -> Recipe:
     Few auxiliary images are seen more often, so that a small auxiliary set costs the attacker
     quality and not training time.
     """
-    steps = {"smoke": 20, "quick": 700, "full": 12_000}[check_profile(profile)]
+    steps = {"smoke": 20, "quick": 250, "full": 12_000}[check_profile(profile)]
     batch_size = min(32, images)
     epochs = max(1, round(steps * batch_size / images))
     return Recipe(epochs=epochs, batch_size=batch_size, learning_rate=2e-3)

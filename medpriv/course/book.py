@@ -48,6 +48,7 @@ def build_book() -> Path:
             _publish_results(name, build)
         stage(root)
         _sphinx(build)
+        _add_mathjax(build)
         _check_pages(root)
     except BaseException:
         discard_pages(build)
@@ -141,12 +142,7 @@ def _sources(root: Path) -> dict[str, Path]:
     for name in CHAPTERS:
         executed = root / "_build" / "executed" / name / f"{name}.ipynb"
         sources[f"chapters/{name}.ipynb"] = executed
-    return sources | {"_static/mathjax/tex-svg.js": _mathjax()}
-
-
-def _mathjax() -> Path:
-    package = importlib.resources.files("sphinx-mathjax-offline")
-    return Path(str(package / "static" / "mathjax" / "tex-svg.js"))
+    return sources
 
 
 # --- Building -------------------------------------------------------------------------------------
@@ -161,6 +157,16 @@ def _sphinx(build: Path) -> None:
     code = subprocess.call([command, *arguments, "-W", "--keep-going"], cwd=build.parent)
     if code != 0:
         raise BookError("the book was not built: Sphinx failed or warned, see above")
+
+
+def _add_mathjax(build: Path) -> None:
+    """Put MathJax where `mathjax_path` says: the one file that needs no fonts beside it.
+
+    Not through the source's `_static`: Jupyter Book would load each script in there twice.
+    """
+    package = importlib.resources.files("sphinx-mathjax-offline")
+    with atomic_path(build / "html" / "_static" / "mathjax" / "tex-svg.js") as part:
+        part.write_bytes((package / "static" / "mathjax" / "tex-svg.js").read_bytes())
 
 
 def _check_pages(root: Path) -> None:

@@ -156,6 +156,6 @@ def _processor() -> str:
 
 
 def main() -> None:
-    """Make every recorded table again; the real data sets come from ``MEDPRIV_DATA`` or their source."""
+    """Make every recorded table again; real data come from ``MEDPRIV_DATA`` or their source."""
     run_grid("06-seeds", inversion_cell, inversion_settings())
     record_costs()

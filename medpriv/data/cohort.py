@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -90,6 +91,7 @@ class Column:
 
     @property
     def categorical(self) -> bool:
+        """Whether the values are codes of named categories."""
         return bool(self.values)
 
 
@@ -223,7 +225,7 @@ def _check_part(dataset: str, name: str, part: Part, classes: int) -> None:
     lengths = {len(part.x), len(part.y), len(part.patient), len(part.attributes)}
     if len(lengths) > 1:
         raise DataError(f"{dataset}: the part {name!r} has columns of lengths {sorted(lengths)}")
-    if isinstance(part.x, Tensor) and not bool(torch.isfinite(part.x).all()):
+    if isinstance(part.x, Tensor) and not bool(part.x.sum().isfinite()):
         raise DataError(f"{dataset}: the part {name!r} holds values that are not finite")
     if int(part.y.min()) < 0 or int(part.y.max()) >= classes:
         raise DataError(f"{dataset}: the part {name!r} has labels outside 0..{classes - 1}")
@@ -276,16 +278,18 @@ def split_by_patient(
     if (np.diff(edges) < 1).any():
         edges = _at_least_one_each(values, len(names))
     part_of = np.full(len(names), -1)
-    for number, (start, stop) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for number, (start, stop) in enumerate(pairwise(edges)):
         part_of[ranked[start:stop]] = number
     rows = part_of[inverse]
     return {name: np.flatnonzero(rows == number) for number, name in enumerate(shares)}
 
 
 def _at_least_one_each(shares: np.ndarray, patients: int) -> np.ndarray:
-    spare = patients - len(shares)
-    counts = 1 + np.floor(shares / max(shares.sum(), 1e-12) * spare).astype(int)
-    return np.concatenate([[0], np.cumsum(counts)])
+    """The parts' edges where plain rounding would leave one empty: one each, the rest by share."""
+    parts = len(shares)
+    spare = max(round(shares.sum() * patients), parts) - parts
+    edges = np.round(np.cumsum([0.0, *shares]) / max(shares.sum(), 1e-12) * spare)
+    return edges.astype(int) + np.arange(parts + 1)
 
 
 def with_notes(card: DataCard, *notes: str) -> DataCard:

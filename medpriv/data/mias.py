@@ -36,7 +36,8 @@ CARD = DataCard(
 )
 
 _ID = re.compile(r"mdb\d{3}")
-_FINDING = re.compile(r"^(mdb\d{3})\s+[FGD]\s+[A-Z]+\s+([BM])\b", re.MULTILINE)
+# Image, tissue, kind, severity, and then a place or a note: mdb059 has neither and is left out.
+_FINDING = re.compile(r"^(mdb\d{3})[ \t]+[FGD][ \t]+[A-Z]+[ \t]+([BM])[ \t]+\S", re.MULTILINE)
 
 Abnormal = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.str_]]
 
@@ -57,8 +58,9 @@ SOURCE = Source(
 def mias(*, seed: int, size: int, patients: int | None) -> Cohort:
     """The abnormal mini-MIAS mammograms, split by patient; class 1 is malignant.
 
-    An odd number and the even one after it are the two breasts of one patient. The split is the
-    same in all profiles: there are few patients. ``Part.mask`` is estimated, see
+    Malignant is an image with at least one malignant finding. mdb059, whose finding has no place,
+    is left out. An odd number and the even one after it are the two breasts of one patient. The
+    split is the same in all profiles: there are few patients. ``Part.mask`` is estimated, see
     :func:`breast_mask`.
     """
     path = locate(SOURCE)

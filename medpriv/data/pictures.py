@@ -8,8 +8,6 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as transforms
 
 from medpriv.data.readers import refuse
 
@@ -80,17 +78,21 @@ def resize(images: Tensor, size: int) -> Tensor:
     """Images ``(n, c, h, w)`` at ``size`` × ``size``, bilinear and antialiased, in [0, 1]."""
     if images.shape[-2:] == (size, size):
         return images
-    return transforms.resize(images, [size, size], antialias=True).clamp_(0, 1)
+    return _resample(images, size).clamp_(0, 1)
 
 
 def resize_mask(mask: Tensor, size: int) -> Tensor:
     """Masks ``(n, 1, h, w)`` bool at ``size`` × ``size``: a pixel is inside if most of it is."""
     if mask.shape[-2:] == (size, size):
         return mask
-    shares = transforms.resize(
-        mask.float(), [size, size], InterpolationMode.BILINEAR, antialias=True
-    )
-    return shares >= 0.5
+    return _resample(mask.float(), size) >= 0.5
+
+
+def _resample(images: Tensor, size: int) -> Tensor:
+    # Imported here: it takes seconds, and embedded data are made at their size.
+    from torchvision.transforms.v2 import functional as transforms
+
+    return transforms.resize(images, [size, size], antialias=True)
 
 
 def read_picture(path: Path) -> np.ndarray:

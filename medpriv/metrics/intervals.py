@@ -33,6 +33,8 @@ def mean_estimate(
     Args:
         values: ``(n,)`` one score a row.
         patient: ``(n,)`` the patient of each row.
+        draws: bootstrap resamples.
+        seed: decides the resamples.
 
     Raises:
         ValueError: no values, a value that is not finite, or lengths that differ.

@@ -48,8 +48,8 @@ class PixelShuffleDecoder(nn.Module):
         self.linear = nn.Conv2d(wide_in, channels * (size // own) ** 2, 3, padding=1)
         self.linear_shuffle = nn.PixelShuffle(size // own)
 
-        grid = size // 8 if dense else min(own, size // 4)
-        self.fold = max(1, own // grid)
+        grid = _divisor(size, size // 8) if dense else _divisor(own, size // 4)
+        self.fold = 1 if dense else own // grid
         self.lift = (
             nn.Sequential(nn.Flatten(), nn.Linear(wide_in, width * grid**2))
             if dense
@@ -76,6 +76,11 @@ class PixelShuffleDecoder(nn.Module):
             coarse = self.unflatten(coarse)
         residual = self.shuffle(self.leave(F.relu(self.blocks(self.enter(coarse)))))
         return self.linear_shuffle(self.linear(x)) + residual
+
+
+def _divisor(number: int, most: int) -> int:
+    """The largest divisor of ``number`` that is at most ``most``, and at least 1."""
+    return next((d for d in range(min(number, most), 0, -1) if number % d == 0), 1)
 
 
 class _Residual(nn.Module):
@@ -107,6 +112,8 @@ def solve_linear_path(
         decoder: on any device.
         features: ``(m, c, h, w)`` or ``(m, d)`` float32, as the view returns them.
         images: ``(m, channels, size, size)`` float32 in [0, 1].
+        penalty: the weight of the L2 penalty, relative to the features.
+        chunk: images at once.
     """
     weight = decoder.linear.weight
     width = weight[0].numel()
@@ -121,7 +128,7 @@ def solve_linear_path(
         gram += (rows.T @ rows).double().cpu()
         cross += (rows.T @ blocks).double().cpu()
     ridge = penalty * gram.diagonal()[:-1].mean()
-    gram.diagonal()[:-1] += ridge
+    gram.diagonal()[:-1] += ridge.clamp(min=1e-6)  # features that never vary: the mean is left
     solution = torch.linalg.solve(gram, cross).float().T
     weight.copy_(solution[:, :-1].reshape(weight.shape))
     decoder.linear.bias.copy_(solution[:, -1])
