@@ -188,11 +188,12 @@ def progress(
         total=total,
         unit=unit,
         leave=False,
-        disable=not _shows_progress(),
+        disable=not shows_progress(),
     )
 
 
-def _shows_progress() -> bool:
+def shows_progress() -> bool:
+    """Whether progress is shown here: not in CI, unless ``MEDPRIV_PROGRESS`` says otherwise."""
     wish = os.environ.get("MEDPRIV_PROGRESS")
     if wish is not None:
         return wish not in ("", "0")

@@ -226,7 +226,7 @@ def _resume(
 # --- Target models ----------------------------------------------------------------------------
 
 _EPOCHS = {
-    "images": {"smoke": 2, "quick": 14, "full": 40},
+    "images": {"smoke": 2, "quick": 12, "full": 40},
     "records": {"smoke": 4, "quick": 20, "full": 40},
     "reports": {"smoke": 10, "quick": 60, "full": 100},
 }

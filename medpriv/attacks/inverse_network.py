@@ -52,12 +52,13 @@ def inverse_recipe(profile: str, images: int) -> Recipe:
     """The recipe of an inverse network; its number of steps does not depend on ``images``.
 
     Few auxiliary images are seen more often, so that a small auxiliary set costs the attacker
-    quality and not training time.
+    quality and not training time. Batches are small because the number of steps, not of images,
+    is what a short training lacks.
     """
-    steps = {"smoke": 20, "quick": 250, "full": 12_000}[check_profile(profile)]
-    batch_size = min(32, images)
+    steps = {"smoke": 20, "quick": 500, "full": 20_000}[check_profile(profile)]
+    batch_size = min(8, images)
     epochs = max(1, round(steps * batch_size / images))
-    return Recipe(epochs=epochs, batch_size=batch_size, learning_rate=2e-3)
+    return Recipe(epochs=epochs, batch_size=batch_size)
 
 
 def fit_inverse_network(

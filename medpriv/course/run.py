@@ -216,7 +216,7 @@ def _kernel_env(results: Path) -> dict[str, str]:
 
 def _progress(name: str, cells: int) -> dict[str, Any]:
     """Papermill's options: a bar in a terminal, lines of text elsewhere, nothing in CI."""
-    if not runtime._shows_progress():
+    if not runtime.shows_progress():
         return {"progress_bar": False}
     if sys.stderr.isatty():
         return {"progress_bar": {"desc": name, "leave": False}}

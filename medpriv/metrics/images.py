@@ -96,8 +96,10 @@ def nearest_image(truth: Tensor, pool: Tensor, *, chunk: int = 256) -> Tensor:
     Returns:
         ``(n, c, h, w)`` images from the pool.
     """
-    flat = pool.flatten(1)
-    rows = [torch.cdist(part.flatten(1), flat).argmin(dim=1) for part in truth.split(chunk)]
+    # In float32 the inner products behind cdist lose differences of a few grey levels.
+    flat = pool.flatten(1).double()
+    parts = (part.flatten(1).double() for part in truth.split(chunk))
+    rows = [torch.cdist(part, flat).argmin(dim=1) for part in parts]
     return pool[torch.cat(rows)]
 
 

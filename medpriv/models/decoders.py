@@ -32,7 +32,7 @@ class PixelShuffleDecoder(nn.Module):
     """
 
     def __init__(
-        self, features: Tensor, *, channels: int, size: int, width: int = 64, depth: int = 3
+        self, features: Tensor, *, channels: int, size: int, width: int = 48, depth: int = 2
     ) -> None:
         super().__init__()
         dense = features.ndim == 2
@@ -74,7 +74,7 @@ class PixelShuffleDecoder(nn.Module):
         coarse = self.lift(x)
         if coarse.ndim == 2:
             coarse = self.unflatten(coarse)
-        residual = self.shuffle(self.leave(F.relu(self.blocks(self.enter(coarse)))))
+        residual = self.shuffle(self.leave(self.blocks(self.enter(coarse))))
         return self.linear_shuffle(self.linear(x)) + residual
 
 

@@ -43,7 +43,7 @@ def test_seeds_and_lists() -> None:
 
 
 def test_how_often_a_patient_is_drawn_is_binomial() -> None:
-    """n draws with chance 1/n each. A chi-square test of 20,000 fixed draws: alpha = 0.001."""
+    """There are n draws with chance 1/n. A chi-square test of 20,000 fixed draws: alpha = 0.001."""
     counts = patient_bootstrap(np.arange(20), draws=20_000, seed=0)[:, 7]
     expected = stats.binom(20, 1 / 20).pmf(np.arange(5))
     expected = np.append(expected, 1 - expected.sum()) * len(counts)

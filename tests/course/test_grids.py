@@ -1,0 +1,139 @@
+"""Recorded tables: whole, made resumably, and true when a sample is computed again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from medpriv.course import cost_card, grids, recorded
+from medpriv.course.catalog import CHAPTERS
+
+
+def row(dataset: str, seed: int, split: str) -> pd.Series:
+    table = recorded("06-seeds").set_index(["dataset", "seed", "split"])
+    return table.loc[(dataset, seed, split)]
+
+
+# --- What is recorded -----------------------------------------------------------------------------
+
+
+def test_every_cell_of_06_seeds_is_recorded() -> None:
+    table = recorded("06-seeds")
+    found = table[["dataset", "seed", "split"]].to_dict("records")
+    expected = grids.inversion_settings()
+    assert sorted(found, key=str) == sorted(expected, key=str)
+    assert table.drop(columns=["dataset", "split", "key"]).notna().all(axis=None)
+    assert table["key"].is_unique
+
+
+def test_what_is_recorded_is_possible() -> None:
+    table = recorded("06-seeds")
+    scores = table[["ssim", "low", "high", "mean_image", "nearest"]]
+    assert ((scores >= -1) & (scores <= 1)).all(axis=None)
+    assert (table.low <= table.ssim).all()
+    assert (table.ssim <= table.high).all()
+    assert (table.auxiliary_images > 1).all()
+    assert (table.victims > 1).all()
+    # The mean of PSNRs is at least the PSNR of the mean error (Jensen).
+    assert (table.psnr >= -10 * np.log10(table.mse) - 0.1).all()
+
+
+def test_costs_are_recorded_for_every_chapter() -> None:
+    costs = recorded("costs")
+    assert sorted(costs.chapter) == sorted(CHAPTERS)
+    for chapter in CHAPTERS:
+        assert "seconds" not in cost_card(chapter).data
+        assert f"profile `{costs.profile[0]}`" in cost_card(chapter).data
+
+
+# bfloat16 and another order of sums move a score a little; 0.03 is far below every difference that
+# the chapter speaks of.
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("dataset", "seed", "split"),
+    [("phantom", 0, "conv6"), pytest.param("mias", 0, "conv4", marks=pytest.mark.real)],
+)
+def test_a_sample_computed_again_agrees(dataset: str, seed: int, split: str) -> None:
+    then, again = row(dataset, seed, split), grids.inversion_cell(dataset, seed, split)
+    for name in ("ssim", "low", "high", "mean_image", "nearest"):
+        assert again[name] == pytest.approx(then[name], abs=0.03), name
+    assert again["auxiliary_images"] == then.auxiliary_images
+    assert again["victims"] == then.victims
+
+
+# --- Making them ----------------------------------------------------------------------------------
+
+SETTINGS = [{"dataset": "toy", "seed": seed} for seed in range(3)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MEDPRIV_CHAPTERS", str(tmp_path))
+    return tmp_path / "recorded"
+
+
+class Cell:
+    """Counts how often it is computed, and stops when told to."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.seeds: list[int] = []
+        self.stop_at = stop_at
+
+    def __call__(self, dataset: str, seed: int) -> dict[str, Any]:
+        if seed == self.stop_at:
+            raise KeyboardInterrupt
+        self.seeds.append(seed)
+        return {"ssim": seed / 7}
+
+
+def test_a_table_is_made_in_the_order_of_its_settings(folder: Path) -> None:
+    cell = Cell()
+    table = grids.run_grid("toy", cell, SETTINGS)
+    assert cell.seeds == [0, 1, 2]
+    assert table.columns.tolist() == ["dataset", "seed", "ssim", "key"]
+    assert table.ssim.tolist() == [0.0, 0.1429, 0.2857]
+    assert recorded("toy").equals(table)
+    assert [file.name for file in folder.iterdir()] == ["toy.csv"]
+
+
+def test_an_interrupted_grid_goes_on_where_it_was(folder: Path) -> None:
+    first = Cell(stop_at=1)
+    with pytest.raises(KeyboardInterrupt):
+        grids.run_grid("toy", first, SETTINGS)
+    assert recorded("toy").seed.tolist() == [0]
+    second = Cell()
+    assert grids.run_grid("toy", second, SETTINGS).seed.tolist() == [0, 1, 2]
+    assert second.seeds == [1, 2]
+    third = Cell()
+    grids.run_grid("toy", third, SETTINGS)
+    assert third.seeds == []
+
+
+def test_another_setting_is_computed_and_an_old_one_dropped(folder: Path) -> None:
+    grids.run_grid("toy", Cell(), SETTINGS)
+    cell = Cell()
+    table = grids.run_grid("toy", cell, [*SETTINGS[1:], {"dataset": "toy", "seed": 9}])
+    assert cell.seeds == [9]
+    assert table.seed.tolist() == [1, 2, 9]
+
+
+def test_changed_code_is_computed_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    grids.run_grid("toy", Cell(), SETTINGS)
+    monkeypatch.setattr(grids, "source_hash", lambda *rooms: "another")
+    cell = Cell()
+    grids.run_grid("toy", cell, SETTINGS)
+    assert cell.seeds == [0, 1, 2]
+
+
+def test_a_table_that_was_never_made(folder: Path) -> None:
+    with pytest.raises(ValueError, match="no recorded table 'toy' at .*run `make grids`"):
+        recorded("toy")
+
+
+def test_a_chapter_without_a_recorded_cost() -> None:
+    with pytest.raises(ValueError, match="no recorded cost for '99-none'; run `make grids`"):
+        cost_card("99-none")
