@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from medpriv.models.reports import ReportClassifier
 from medpriv.models.split import front
-from medpriv.runtime import choose, to_device
+from medpriv.runtime import choose, reproducible_kernels, to_device
 
 Answer = Callable[[Tensor | Sequence[str]], Tensor]
 
@@ -99,7 +99,10 @@ class View:
 
         Raises:
             QueryBudgetError: fewer than ``n`` queries are left; none is then spent.
+            TypeError: one bare string, which would be read letter by letter.
         """
+        if isinstance(x, str):
+            raise TypeError("a view takes many reports at once; put the text into a list: [text]")
         if self.query_budget is not None and self.queries + len(x) > self.query_budget:
             left = self.query_budget - self.queries
             raise QueryBudgetError(
@@ -231,7 +234,8 @@ def _answer(model: nn.Module, expose: str, split: str | None, batch_size: int) -
         starts = range(0, max(len(x), 1), batch_size)  # no rows: one empty chunk
         chunks = [x[start : start + batch_size] for start in starts]
         moved = [to_device(part, device) if isinstance(part, Tensor) else part for part in chunks]
-        return torch.cat([compute(part).detach().cpu().contiguous() for part in moved])
+        with reproducible_kernels(exact=True):
+            return torch.cat([compute(part).detach().cpu().contiguous() for part in moved])
 
     return answer
 

@@ -85,7 +85,9 @@ def torch_rng(seed: int, *scope: str | int) -> torch.Generator:
 
 
 def _stream(seed: int, scope: tuple[str | int, ...]) -> int:
-    digest = hashlib.sha256(repr((check_seed(seed), *scope)).encode()).digest()
+    # A NumPy integer names the same stream as the plain one.
+    plain = [int(part) if isinstance(part, np.integer) else part for part in scope]
+    digest = hashlib.sha256(repr((check_seed(seed), *plain)).encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 
 
@@ -155,6 +157,16 @@ def autocast(device: torch.device, *, exact: bool = False) -> AbstractContextMan
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
+def reproducible_kernels(*, exact: bool) -> AbstractContextManager[Any]:
+    """Kernels that give the same result each time; with ``exact``, none that round to TF32.
+
+    It matters on a GPU only, where convolutions otherwise choose.
+    """
+    return torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=not exact
+    )
+
+
 def to_device(value: T, device: torch.device) -> T:
     """Move a tensor or module; images and convolutions become channels_last."""
     if isinstance(value, torch.nn.Module):
@@ -220,8 +232,10 @@ def content_hash(*parts: Any) -> str:
 def _feed(digest: Any, value: Any) -> None:
     digest.update(f"<{type(value).__name__}>".encode())
     if isinstance(value, Tensor):
-        _feed(digest, value.detach().cpu().contiguous().view(-1).numpy())
-        digest.update(repr(tuple(value.shape)).encode())
+        # As bytes, since NumPy has no bfloat16; the dtype goes in by name.
+        flat = value.detach().cpu().contiguous().view(-1)
+        _feed(digest, flat.view(torch.uint8).numpy() if len(flat) else np.empty(0))
+        digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
     elif isinstance(value, np.ndarray) and value.dtype != object:
         digest.update(f"{value.dtype}{value.shape}".encode())
         digest.update(np.ascontiguousarray(value).tobytes())

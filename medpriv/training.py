@@ -35,6 +35,7 @@ from medpriv.runtime import (
     has_fast_bf16,
     pick_device,
     progress,
+    reproducible_kernels,
     seeded,
     source_hash,
     to_device,
@@ -151,8 +152,7 @@ def _epoch(
     model.train()
     total = torch.zeros((), device=device)
     batches = order.split(recipe.batch_size)
-    # Deterministic kernels where there is a choice; this has no effect on a CPU.
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+    with reproducible_kernels(exact=recipe.exact):
         for number, rows in enumerate(batches):
             done = (epoch + number / len(batches)) / recipe.epochs
             for group in optimizer.param_groups:
@@ -315,7 +315,8 @@ def predict(model: nn.Module, inputs: Tensor | Sequence[str], *, batch_size: int
     starts = range(0, max(len(inputs), 1), batch_size)  # no rows: one empty chunk
     chunks = [inputs[start : start + batch_size] for start in starts]
     moved = (to_device(chunk, device) if isinstance(chunk, Tensor) else chunk for chunk in chunks)
-    return torch.cat([model(chunk).float().cpu() for chunk in moved])
+    with reproducible_kernels(exact=True):
+        return torch.cat([model(chunk).float().cpu() for chunk in moved])
 
 
 # --- Utility ----------------------------------------------------------------------------------

@@ -118,7 +118,7 @@ class Explorer:
         first, split = data["victims"][0], data["splits"][0]
         return HTML(
             _PAGE.format(
-                id=f"explorer-{content_hash(self.originals, dict(self.guesses))[:8]}",
+                id=f"explorer-{content_hash(self)[:8]}",
                 victims=len(self.originals),
                 splits=len(self.guesses),
                 first=split,

@@ -28,7 +28,7 @@ class RecordMLP(nn.Module):
         super().__init__()
         self.values = tuple(len(column.values) for column in columns)
         numeric = [j for j, size in enumerate(self.values) if not size]
-        spread = members[:, numeric].std(0, correction=0)
+        spread = members[:, numeric].std(0, correction=0) if numeric else members.new_zeros(0)
         self.register_buffer("mean", members[:, numeric].mean(0))
         self.register_buffer("spread", torch.where(spread > 0, spread, torch.ones_like(spread)))
         self.register_buffer("numeric", torch.tensor(numeric, dtype=torch.long))

@@ -7,14 +7,21 @@ from torchvision.models.feature_extraction import create_feature_extractor, get_
 
 from medpriv.models.images import ImageCNN
 from medpriv.models.records import RecordMLP
+from medpriv.models.reports import ReportClassifier
 
 
 def split_names(model: nn.Module) -> tuple[str, ...]:
     """The names at which a model can be cut, from input to output.
 
     The course's own models name their blocks; any other traceable model, torchvision's among
-    them, offers every node of its graph.
+    them, offers every node of its graph. A report classifier has none: what it shares is its
+    embedding, which ``deploy(..., expose="embedding")`` gives.
+
+    Raises:
+        ValueError: the model cannot be cut by name.
     """
+    if isinstance(model, ReportClassifier):
+        raise ValueError("a ReportClassifier cannot be cut by name; use expose='embedding'")
     if isinstance(model, (ImageCNN, RecordMLP)):
         return tuple(name for name, _ in model.named_children())[:-1]
     return tuple(get_graph_node_names(model)[1])
