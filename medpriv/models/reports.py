@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -40,9 +41,10 @@ class ReportEncoder(nn.Module):
         self.name = name
         self.max_tokens = max_tokens
         self.tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=offline)
-        self.transformer = AutoModel.from_pretrained(
-            source, local_files_only=offline, use_safetensors=True
-        )
+        with _no_bar():
+            self.transformer = AutoModel.from_pretrained(
+                source, local_files_only=offline, use_safetensors=True
+            )
         self.transformer.requires_grad_(False)
         self.eval()
 
@@ -102,6 +104,20 @@ class ReportClassifier(nn.Module):
     def forward(self, texts: Sequence[str]) -> Tensor:
         """Texts → logits ``(n, classes)``."""
         return self.head(self.embed(texts))
+
+
+@contextlib.contextmanager
+def _no_bar() -> Iterator[None]:
+    """Without transformers' own progress bar, which ignores ours and would show in the book."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _packaged_folder() -> str:
