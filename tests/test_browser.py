@@ -1,0 +1,403 @@
+"""The built pages in a browser, with every other host unreachable: looks, reading, and clicking.
+
+Chromium comes from the operating system, not from playwright, which would download its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Error,
+    Locator,
+    Page,
+    Route,
+    TimeoutError,
+    sync_playwright,
+)
+
+from medpriv.course.book import toc_pages
+from medpriv.course.catalog import CHAPTERS, read_chapter
+from medpriv.course.quiz import FOLDER
+from tiny import ROOT
+
+HTML = ROOT / "_build" / "html"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+PAGES = toc_pages(ROOT / "_toc.yml")
+BY_SPHINX = ["genindex", "search"]  # linked from every page, in no table of contents
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not (HTML / "index.html").is_file(), reason="run make book first"),
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+]
+
+QUIET = (
+    "--no-sandbox",  # CI is root
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A window and a colour scheme."""
+
+    width: int
+    height: int
+    theme: str
+
+    def __str__(self) -> str:
+        return f"{self.width}-{self.theme}"
+
+
+SETTINGS = [
+    Setting(width, height, theme)
+    for width, height in ((1280, 900), (390, 844))  # a laptop, a phone
+    for theme in ("light", "dark")
+]
+
+# What a reader must never see outside code.
+RAW = re.compile(
+    r"""
+    \{[a-z][\w:.+-]*\}              # a role or directive: {glue:text}, {cite:t}, {numref}, {eq}
+    | :::+ | ``` | %% | \+\+\+      # fences, cell markers, block breaks
+    | :(class|name|label|tags|alt|filter):
+    | \?\?                          # a reference or citation without a target
+    | \\[(\[]                       # mathematics that nobody typeset
+    | \bNo\ key\b | \bglue:         # a figure that no cell gave
+    """,
+    re.VERBOSE,
+)
+
+# Text a person reads, folded text too: each piece on a line.
+PROSE = """() => {
+  const inside = 'pre, code, script, style, noscript, mjx-container, .medpriv-explorer script';
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const pieces = [];
+  while (walk.nextNode())
+    if (!walk.currentNode.parentElement.closest(inside)) pieces.push(walk.currentNode.data);
+  return pieces.map(p => p.trim()).filter(p => p);
+}"""
+
+# A matplotlib figure or an object that shows as its Python name.
+REPRESENTATIONS = """() => [...document.querySelectorAll('.cell_output pre')]
+  .map(e => e.textContent.trim())
+  .filter(t => /^<Figure size|^<IPython|^<medpriv| at 0x[0-9a-f]+>/.test(t))"""
+
+IMAGES = """async () => {
+  const images = [...document.images];
+  images.forEach(i => { i.loading = 'eager'; });
+  await Promise.all(images.map(i => i.decode().catch(() => null)));
+  const decorative = i => i.hasAttribute('alt') && i.closest('.navbar-brand, [role=presentation]');
+  const named = i => i.alt.trim() && !/\\.(png|svg|jpe?g|gif)$/i.test(i.alt);
+  const name = i => i.src.startsWith('data:') ? i.outerHTML.slice(0, 60) : i.src;
+  return [
+    ...images.filter(i => !i.naturalWidth).map(i => 'not loaded: ' + name(i)),
+    ...images.filter(i => !named(i) && !decorative(i)).map(i => 'without alt: ' + name(i)),
+  ];
+}"""
+
+# Sphinx marks what is to be typeset; each must hold a drawing, and none an error.
+MATHEMATICS = """() => {
+  const drawn = e => e.querySelector('mjx-container svg');
+  const wrong = e => e.querySelector('[data-mml-node="merror"], [data-mjx-error]');
+  return [...document.querySelectorAll('.math')].filter(e => !drawn(e) || wrong(e))
+    .map(e => e.textContent.trim().slice(0, 60));
+}"""
+
+# Content beyond the window's right edge, outside a box that scrolls by itself.
+TOO_WIDE = """() => {
+  const width = window.innerWidth + 1;
+  const scrolls = e => e && e.tagName !== 'MAIN' &&
+    (['auto', 'scroll'].includes(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
+  const out = [...document.querySelectorAll('main article *')].filter(e =>
+    !e.closest('mjx-container') && e.getBoundingClientRect().right > width && !scrolls(e));
+  return out.slice(0, 3).map(e => e.outerHTML.slice(0, 80));
+}"""
+
+# Text in what the course draws itself whose contrast with its ground is under WCAG's 4.5.
+FAINT = """() => {
+  const parse = c => (c.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
+  const light = c => { const [r, g, b] = parse(c).slice(0, 3).map(v => v / 255)
+      .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const ground = e => { for (; e; e = e.parentElement) {
+      const c = getComputedStyle(e).backgroundColor, a = parse(c);
+      if (a.length < 4 || a[3] > 0.5) return c; }
+    return 'rgb(255, 255, 255)'; };
+  const contrast = e => { const [a, b] =
+      [getComputedStyle(e).color, ground(e)].map(light).sort((x, y) => y - x);
+    return (a + 0.05) / (b + 0.05); };
+  const texts = '.medpriv-explorer label, .medpriv-explorer output, .medpriv-explorer figcaption';
+  return [...document.querySelectorAll(texts)].filter(e => contrast(e) < 4.5)
+    .map(e => e.textContent.trim() + ' (' + contrast(e).toFixed(1) + ')');
+}"""
+
+SETTLED = "() => !document.querySelector('.math') || window.MathJax?.startup?.promise"
+
+
+# --- A browser and a site -------------------------------------------------------------------------
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    """Serves files and logs nothing."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """The built book, served on this machine alone."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=HTML)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        yield chromium
+        chromium.close()
+
+
+@dataclass
+class Reader:
+    """One window with one colour scheme, and all that went wrong in it since it was asked."""
+
+    page: Page
+    address: str
+    setting: Setting
+    blocked: set[str] = field(default_factory=set)
+    errors: list[str] = field(default_factory=list)
+
+    def open(self, name: str) -> Page:
+        """Load a page and wait until it has settled."""
+        self.errors.clear()
+        self.page.goto(f"{self.address}{name}.html")
+        if name == "index":
+            self.page.wait_for_url(f"{self.address}{PAGES[0]}.html")
+        try:
+            self.page.wait_for_function(SETTLED, timeout=15_000)
+            self.page.evaluate("() => window.MathJax?.startup?.promise.then(() => null)")
+        except TimeoutError:
+            self.errors.append("MathJax did not start")
+        return self.page
+
+    def hear(self, message: ConsoleMessage) -> None:
+        refused = message.text.startswith("Failed to load resource: net::ERR_")
+        expected = refused and message.location["url"] in self.blocked
+        if message.type == "error" and not expected:
+            self.errors.append(f"console: {message.text} ({message.location['url']})")
+
+    def fail(self, error: Error) -> None:
+        self.errors.append(f"uncaught: {error}")
+
+    def block(self, route: Route) -> None:
+        self.blocked.add(route.request.url)
+        route.abort()
+
+
+@pytest.fixture(scope="module", params=SETTINGS, ids=str)
+def reader(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Reader]:
+    setting = request.param
+    context = browser.new_context(
+        viewport={"width": setting.width, "height": setting.height}, color_scheme=setting.theme
+    )
+    context.set_default_timeout(15_000)
+    reader = Reader(context.new_page(), address, setting)
+    context.route(re.compile(f"^(?!{re.escape(address)}|data:|blob:)"), reader.block)
+    reader.page.on("console", reader.hear)
+    reader.page.on("pageerror", reader.fail)
+    yield reader
+    context.close()
+
+
+# --- Every page -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [*PAGES, "index", *BY_SPHINX])
+def test_a_page_reads_well(reader: Reader, name: str) -> None:
+    if name in BY_SPHINX and not (HTML / f"{name}.html").exists():
+        pytest.skip(f"this book has no {name}")
+    page, setting = reader.open(name), reader.setting
+    theme = page.evaluate("document.documentElement.dataset.theme")
+    width = page.evaluate("document.scrollingElement.scrollWidth")
+    prose = page.evaluate(PROSE)
+    found = {
+        "theme": [] if theme == setting.theme else [f"{theme}, not {setting.theme}"],
+        "image": page.evaluate(IMAGES),
+        "raw MyST": [text[:80] for text in prose if RAW.search(text)],
+        "raw object": page.evaluate(REPRESENTATIONS),
+        "Sphinx's complaint": page.locator(".system-message, .problematic").all_inner_texts(),
+        "mathematics": page.evaluate(MATHEMATICS),
+        "too wide": [] if width <= setting.width + 1 else [f"{width} px, window {setting.width}"],
+        "cut off": page.evaluate(TOO_WIDE),
+        "faint text": page.evaluate(FAINT),
+        "error": reader.errors,
+    }
+    wrong = [f"{kind}: {what}" for kind, all_of_it in found.items() for what in all_of_it]
+    assert prose, f"{name}.html at {setting} shows no text"
+    assert not wrong, f"{name}.html at {setting}:\n" + "\n".join(wrong)
+
+
+# --- What a chapter lets a reader do --------------------------------------------------------------
+
+
+@pytest.fixture(params=CHAPTERS)
+def chapter(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def test_each_answer_of_a_quiz_gets_its_feedback(reader: Reader, chapter: str) -> None:
+    page = reader.open(f"chapters/{chapter}")
+    parts = json.loads((FOLDER / f"{chapter}.json").read_text(encoding="utf-8")).values()
+    questions = {question["question"]: question for part in parts for question in part}
+    where = f"{chapter} at {reader.setting}"
+    shown = page.locator(".Quiz").all()
+    assert len(shown) == len(questions), f"{where}: {len(shown)} of {len(questions)} questions"
+    for quiz in shown:
+        answers = questions[quiz.locator(".QuizTitle, .Question, .Question > *").first.inner_text()]
+        _answer(quiz, answers, where)
+    assert not reader.errors, f"{where}: {reader.errors}"
+
+
+def _answer(quiz: Locator, question: dict, where: str) -> None:
+    """Choose each answer in turn; what is typed in has no wrong one to choose."""
+    answers = question["answers"] if question["type"].endswith("_choice") else []
+    buttons = quiz.locator(".MCButton").all()
+    assert len(buttons) == len(answers), f"{where}: answers missing under {question['question']!r}"
+    heard = []
+    for button, answer in zip(buttons, answers, strict=True):
+        button.click()
+        feedback = quiz.locator(".Feedback")
+        verdict = "correct" if answer["correct"] else "incorrect"
+        assert verdict in (feedback.get_attribute("class") or "").split(), f"{where}: {answer}"
+        heard.append(feedback.inner_text().strip())
+    assert all(heard), f"{where}: an answer without feedback under {question['question']!r}"
+    assert len(set(heard)) == len(heard), f"{where}: the same feedback twice: {heard}"
+
+
+def test_the_explorer_moves_by_keyboard(reader: Reader, chapter: str) -> None:
+    page = reader.open(f"chapters/{chapter}")
+    code = "\n".join(c.source for c in read_chapter(chapter).cells if c.cell_type == "code")
+    explorers = page.locator(".medpriv-explorer").all()
+    where = f"{chapter} at {reader.setting}"
+    assert len(explorers) == code.count(".static()"), f"{where}: {len(explorers)} explorers"
+    for explorer in explorers:
+        _explore(explorer, where)
+    assert not reader.errors, f"{where}: {reader.errors}"
+
+
+def _explore(explorer: Locator, where: str) -> None:
+    page = explorer.page
+    data = json.loads(explorer.locator('script[type="application/json"]').text_content() or "")
+    victim, split = explorer.locator("input[type=range]").all()
+    # Only what is in the tab order gets the focus back.
+    victim.focus()
+    page.keyboard.press("Shift+Tab")
+    assert not _focused(victim), f"{where}: the focus is caught in the explorer"
+    page.keyboard.press("Tab")
+    assert _focused(victim), f"{where}: Tab does not reach the victims' slider"
+    page.keyboard.press("Tab")
+    assert _focused(split), f"{where}: Tab does not go on to the layers' slider"
+
+    seen = [_see(explorer)]
+    for name in data["splits"][1:]:
+        page.keyboard.press("ArrowRight")
+        seen.append(_see(explorer))
+        _check(seen[-1], data, 1, name, where)
+    same = ("original", "original alt", "nearest", "baseline", "victim")
+    for key in ("guess", "guess alt", "score", "split"):
+        assert len({now[key] for now in seen}) == len(seen), f"{where}: {key} stays with the layer"
+    assert all(now[key] == seen[0][key] for now in seen for key in same), f"{where}: victim moved"
+
+    victim.focus()
+    seen = [_see(explorer)]
+    for number in range(2, len(data["victims"]) + 1):
+        page.keyboard.press("ArrowRight")
+        seen.append(_see(explorer))
+        _check(seen[-1], data, number, data["splits"][-1], where)
+    for key in ("original", "original alt", "guess", "guess alt", "nearest alt", "victim"):
+        assert len({now[key] for now in seen}) == len(seen), f"{where}: {key} stays with the victim"
+    # Two victims may have the same score in two decimals; not all of them.
+    assert len({now["score"] for now in seen}) > 1, f"{where}: the score stays with the victim"
+
+
+def _see(explorer: Locator) -> dict[str, str]:
+    return explorer.evaluate(
+        """async box => {
+          const part = name => box.querySelector(`[data-part="${name}"]`);
+          const images = ['original', 'guess', 'nearest'];
+          await Promise.all(images.map(name => part(name).decode()));
+          return {
+            ...Object.fromEntries(images.map(name => [name, part(name).src])),
+            ...Object.fromEntries(images.map(name => [name + ' alt', part(name).alt])),
+            score: part('score').textContent,
+            baseline: part('baseline').textContent,
+            victim: box.querySelectorAll('output')[0].textContent,
+            split: box.querySelectorAll('output')[1].textContent,
+          };
+        }"""
+    )
+
+
+def _check(now: dict[str, str], data: dict, victim: int, split: str, where: str) -> None:
+    row = data["victims"][victim - 1]
+    wanted = {
+        "original": row["original"],
+        "guess": row["guesses"][split]["image"],
+        "score": row["guesses"][split]["score"],
+        "nearest": row["nearest"]["image"],
+        "baseline": row["nearest"]["score"],
+        "victim": str(victim),
+        "split": split,
+    }
+    wrong = {key for key, value in wanted.items() if now[key] != value}
+    assert not wrong, f"{where}: victim {victim} at {split} shows another {', '.join(wrong)}"
+
+
+def _focused(element: Locator) -> bool:
+    return element.evaluate("e => e === document.activeElement")
+
+
+def test_solutions_and_hints_are_folded_until_asked_for(reader: Reader, chapter: str) -> None:
+    page = reader.open(f"chapters/{chapter}")
+    where = f"{chapter} at {reader.setting}"
+    text = "\n".join(c.source for c in read_chapter(chapter).cells if c.cell_type == "markdown")
+    solutions, hints = page.locator(".solution").all(), page.locator("details").all()
+    for kind, shown, wanted in (
+        ("solutions", solutions, text.count("{solution-start}")),
+        ("hints", hints, text.count(":::{dropdown}")),
+    ):
+        assert len(shown) == wanted, f"{where}: {len(shown)} of {wanted} {kind} can be unfolded"
+    for solution in solutions:
+        content = solution.locator("section > *").first
+        assert not content.is_visible(), f"{where}: a solution is open"
+        solution.locator(".toggle-button").click()
+        content.wait_for(state="visible")
+    for hint in hints:
+        content = hint.locator("p").last
+        assert not content.is_visible(), f"{where}: a hint is open"
+        hint.locator("summary").click()
+        content.wait_for(state="visible")
+    assert not reader.errors, f"{where}: {reader.errors}"
