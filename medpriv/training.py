@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medpriv.data.cohort import Cohort, Part
-from medpriv.data.resampling import patient_bootstrap
+from medpriv.data.resampling import Estimate, patient_bootstrap
 from medpriv.models.reports import ReportClassifier
 from medpriv.models.targets import build_target
 from medpriv.runtime import (
@@ -226,7 +226,7 @@ def _resume(
 # --- Target models ----------------------------------------------------------------------------
 
 _EPOCHS = {
-    "images": {"smoke": 2, "quick": 12, "full": 40},
+    "images": {"smoke": 2, "quick": 15, "full": 40},
     "records": {"smoke": 4, "quick": 20, "full": 40},
     "reports": {"smoke": 10, "quick": 60, "full": 100},
 }
@@ -330,12 +330,8 @@ class Utility:
     rest; ``majority`` is the accuracy of always naming the most common class.
     """
 
-    auc: float
-    auc_low: float
-    auc_high: float
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
+    auc: Estimate
+    accuracy: Estimate
     majority: float
     rows: int
 
@@ -354,18 +350,17 @@ def utility(model: nn.Module, part: Part, *, seed: int = 0, draws: int = 200) ->
     counts = patient_bootstrap(part.patient, draws=draws, seed=seed)
     aucs = np.array([_auc(labels, scores, count) for count in counts])
     accuracies = counts @ right / counts.sum(1)
-    auc_low, auc_high = np.nanpercentile(aucs, [2.5, 97.5])
-    accuracy_low, accuracy_high = np.percentile(accuracies, [2.5, 97.5])
     return Utility(
-        auc=_auc(labels, scores, np.ones(len(labels))),
-        auc_low=float(auc_low),
-        auc_high=float(auc_high),
-        accuracy=float(right.mean()),
-        accuracy_low=float(accuracy_low),
-        accuracy_high=float(accuracy_high),
+        auc=_estimate(_auc(labels, scores, np.ones(len(labels))), aucs),
+        accuracy=_estimate(right.mean(), accuracies),
         majority=float(np.bincount(labels).max() / len(labels)),
         rows=len(labels),
     )
+
+
+def _estimate(value: float, resampled: np.ndarray) -> Estimate:
+    low, high = np.nanpercentile(resampled, [2.5, 97.5])
+    return Estimate(float(value), float(low), float(high))
 
 
 def _auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float:

@@ -26,8 +26,8 @@ def need(dataset: str) -> None:
 
 def show(dataset: str, worth: Utility) -> None:
     print(
-        f"{dataset}: AUC {worth.auc:.3f} [{worth.auc_low:.3f}, {worth.auc_high:.3f}], accuracy "
-        f"{worth.accuracy:.3f}, most common class {worth.majority:.3f}, {worth.rows} rows"
+        f"{dataset}: AUC {worth.auc}, accuracy {worth.accuracy}, most common class "
+        f"{worth.majority:.3f}, {worth.rows} rows"
     )
 
 
@@ -40,7 +40,7 @@ def test_image_cnn_on_mias_stays_near_chance(monkeypatch, tmp_path) -> None:
     cohort = load_images("mias", seed=0)
     worth = utility(train_target(cohort, seed=0), cohort.test)
     show("mias", worth)
-    assert worth.auc_low < 0.5 < worth.auc_high
+    assert worth.auc.low < 0.5 < worth.auc.high
 
 
 @pytest.mark.real
@@ -52,8 +52,8 @@ def test_record_mlp_on_cardio_beats_the_most_common_class(monkeypatch, tmp_path)
     cohort = load_records("cardio", seed=0)
     worth = utility(train_target(cohort, seed=0), cohort.test)
     show("cardio", worth)
-    assert 0.76 < worth.auc < 0.83
-    assert worth.accuracy_low > worth.majority
+    assert 0.76 < worth.auc.value < 0.83
+    assert worth.accuracy.low > worth.majority
 
 
 @pytest.mark.real
@@ -64,4 +64,4 @@ def test_report_classifier_on_openi_beats_chance_clearly(monkeypatch, tmp_path) 
     cohort = load_reports("openi", seed=0, patients=700)
     worth = utility(train_target(cohort, seed=0), cohort.test)
     show("openi", worth)
-    assert worth.auc_low > 0.75
+    assert worth.auc.low > 0.75

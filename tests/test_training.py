@@ -572,12 +572,12 @@ def test_utility_of_two_classes_is_sklearns() -> None:
     y = generator.integers(0, 2, 150)
     score = y + generator.normal(size=150)
     found = utility(nn.Identity(), scored(binary(score), y))
-    assert found.auc == pytest.approx(roc_auc_score(y, score), abs=1e-6)
-    assert found.accuracy == pytest.approx(((score > 0) == y).mean())
+    assert found.auc.value == pytest.approx(roc_auc_score(y, score), abs=1e-6)
+    assert found.accuracy.value == pytest.approx(((score > 0) == y).mean())
     assert found.majority == max(y.mean(), 1 - y.mean())
     assert found.rows == 150
-    assert found.auc_low < found.auc < found.auc_high
-    assert found.accuracy_low < found.accuracy < found.accuracy_high
+    assert found.auc.low < found.auc.value < found.auc.high
+    assert found.accuracy.low < found.accuracy.value < found.accuracy.high
 
 
 def test_utility_of_more_classes_is_sklearns_one_against_the_rest() -> None:
@@ -589,16 +589,16 @@ def test_utility_of_more_classes_is_sklearns_one_against_the_rest() -> None:
     expected = roc_auc_score(
         y, probabilities / probabilities.sum(1, keepdims=True), multi_class="ovr"
     )
-    assert found.auc == pytest.approx(expected, abs=1e-6)
+    assert found.auc.value == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_perfect_and_a_useless_model() -> None:
     y = np.arange(40) % 2
     perfect = utility(nn.Identity(), scored(binary(y * 4.0 - 2), y))
-    assert (perfect.auc, perfect.auc_low, perfect.accuracy) == (1, 1, 1)
+    assert (perfect.auc.value, perfect.auc.low, perfect.accuracy.value) == (1, 1, 1)
     useless = utility(nn.Identity(), scored(binary(np.zeros(40)), y))
-    assert (useless.auc, useless.auc_low, useless.auc_high) == (0.5, 0.5, 0.5)
-    assert useless.accuracy == useless.majority == 0.5
+    assert (useless.auc.value, useless.auc.low, useless.auc.high) == (0.5, 0.5, 0.5)
+    assert useless.accuracy.value == useless.majority == 0.5
 
 
 def test_utility_draws_patients() -> None:
@@ -609,9 +609,9 @@ def test_utility_draws_patients() -> None:
     once = utility(nn.Identity(), scored(logits, y, names))
     copied = scored(logits.repeat(4, 0), y.repeat(4), names.repeat(4))
     honest = utility(nn.Identity(), copied)
-    assert (honest.auc_low, honest.auc_high) == pytest.approx((once.auc_low, once.auc_high))
-    assert (honest.accuracy_low, honest.accuracy_high) == pytest.approx(
-        (once.accuracy_low, once.accuracy_high)
+    assert (honest.auc.low, honest.auc.high) == pytest.approx((once.auc.low, once.auc.high))
+    assert (honest.accuracy.low, honest.accuracy.high) == pytest.approx(
+        (once.accuracy.low, once.accuracy.high)
     )
 
 
@@ -630,7 +630,7 @@ def test_the_interval_covers_the_true_auc() -> None:
         y = patient % 2
         score = distance * y + generator.normal(size=50)[patient] + generator.normal(size=100)
         found = utility(nn.Identity(), scored(binary(score), y, patient.astype(str)), draws=40)
-        covered += found.auc_low <= true <= found.auc_high
+        covered += found.auc.low <= true <= found.auc.high
     assert covered >= 23
 
 
@@ -644,4 +644,4 @@ def test_utility_of_a_real_model_runs_on_records() -> None:
     model = RecordMLP(cohort.columns, cohort.members.x)
     found = utility(model, cohort.test, draws=20)
     scores = predict(model, cohort.test.x).softmax(1)[:, 1].numpy()
-    assert found.auc == pytest.approx(roc_auc_score(cohort.test.y.numpy(), scores), abs=1e-6)
+    assert found.auc.value == pytest.approx(roc_auc_score(cohort.test.y.numpy(), scores), abs=1e-6)

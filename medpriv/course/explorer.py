@@ -27,24 +27,27 @@ _PAGE = """
 #{id} {{ border: 1px solid currentColor; border-radius: 6px; padding: 0.8rem; max-width: 40rem }}
 #{id} .controls {{ display: flex; flex-wrap: wrap; gap: 0.4rem 2rem; align-items: center }}
 #{id} .controls input {{ vertical-align: middle }}
-#{id} .pictures {{ display: flex; flex-wrap: wrap; gap: 0.8rem; margin-top: 0.6rem }}
-#{id} figure {{ margin: 0; flex: 1 1 8rem; max-width: 12rem; text-align: center }}
-#{id} img {{ width: 100%; image-rendering: pixelated; background: #000 }}
-#{id} figcaption {{ font-size: 0.85rem }}
+#{id} .pictures {{ display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 0.5rem }}
+#{id} figure {{ margin: 0.6rem 0 0; padding: 0; text-align: center }}
+#{id} img {{ width: 100%; padding: 0; image-rendering: pixelated; background: #000 }}
+#{id} figcaption {{ margin: 0; padding: 0; font-size: 0.8rem; font-weight: 400; color: inherit }}
 </style>
 <div class="controls">
 <label>Victim <input type="range" name="victim" min="1" max="{victims}" value="1" step="1">
 <output>1</output></label>
-<label>Split layer <input type="range" name="split" min="1" max="{splits}" value="1" step="1">
+<label>Split layer <input type="range" name="split" min="1" max="{splits}" value="1" step="1"
+ aria-valuetext="{first}">
 <output>{first}</output></label>
 </div>
 <div class="pictures">
-<figure><img data-part="original" src="{original}" alt="Original image of the victim">
+<figure><img data-part="original" src="{original}" alt="Original image of victim 1">
 <figcaption>original</figcaption></figure>
-<figure><img data-part="guess" src="{guess}" alt="Reconstruction from the split layer">
+<figure>
+<img data-part="guess" src="{guess}" alt="Reconstruction of victim 1 from {first}">
 <figcaption>reconstruction<br><span data-part="score" aria-live="polite">{score}</span></figcaption>
 </figure>
-<figure><img data-part="nearest" src="{nearest}" alt="Auxiliary image closest to the original">
+<figure>
+<img data-part="nearest" src="{nearest}" alt="Auxiliary image closest to victim 1">
 <figcaption>closest auxiliary image<br><span data-part="baseline">{baseline}</span></figcaption>
 </figure>
 </div>
@@ -111,6 +114,11 @@ class Explorer:
                 "closest auxiliary": _score(self.originals[row], self.nearest[row])[0],
             },
         )
+
+    def take(self, rows: slice) -> Explorer:
+        """The same for some of the victims."""
+        some = {split: guess[rows] for split, guess in self.guesses.items()}
+        return Explorer(self.originals[rows], some, self.nearest[rows])
 
     def static(self) -> HTML:
         """The same as a figure with two sliders that needs no kernel."""

@@ -27,6 +27,7 @@ from IPython.display import display
 
 import medpriv
 from medpriv.course.catalog import ChapterSpec, check_value, spec
+from medpriv.metrics import Estimate
 from medpriv.runtime import atomic_path, describe_device, pick_device
 
 PACKAGES = (
@@ -83,7 +84,7 @@ class Chapter:
     def figure(
         self,
         name: str,
-        value: float,
+        value: float | Estimate,
         *,
         low: float | None = None,
         high: float | None = None,
@@ -99,13 +100,15 @@ class Chapter:
 
         Args:
             name: its name, unique in the chapter.
-            value: a number, or a NumPy or torch scalar.
+            value: a number, a NumPy or torch scalar, or an estimate with its interval.
             low: lower end of its interval.
             high: upper end of its interval.
             baseline: the same figure without the attack (or without the model).
             unit: such as ``SSIM``; empty for a plain ratio.
             fmt: how the prose shows the number.
         """
+        if isinstance(value, Estimate):
+            value, low, high = value.value, value.low, value.high
         figure = Figure(name, float(value), _real(low), _real(high), _real(baseline), unit)
         self._figures[name] = figure
         for key, part in (

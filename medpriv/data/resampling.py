@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from medpriv.runtime import rng
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95 % interval, from a bootstrap over patients."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
 def patient_bootstrap(patient: np.ndarray, *, draws: int = 500, seed: int = 0) -> np.ndarray:

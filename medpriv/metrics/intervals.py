@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from medpriv.data.resampling import patient_bootstrap
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over rows with its 95 % interval, from a bootstrap over patients."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+from medpriv.data.resampling import Estimate, patient_bootstrap
 
 
 def mean_estimate(
