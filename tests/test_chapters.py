@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -20,6 +21,16 @@ from tiny import ROOT, Tiny, code
 
 # What draws random ids or embeds a movie, and so is never equal twice.
 NEVER_EQUAL = ("quiz", "interact", "to_jshtml")
+THREAT_MODEL = [
+    "Asset",
+    "Who is harmed",
+    "Attacker's access",
+    "Knowledge",
+    "Auxiliary data",
+    "Query budget",
+    "Success metric",
+    "Chance level",
+]
 
 
 def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
@@ -65,6 +76,32 @@ def test_cells_are_short(name: str) -> None:
     lengths = [len(cell.source.splitlines()) for cell in code_cells(read_chapter(name))]
     assert max(lengths) <= 25
     assert statistics.median(lengths) <= 6
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_code_fits_the_page(name: str) -> None:
+    # The page shows 76 columns; what is longer is cut off with no scroll bar in sight.
+    lines = [line for cell in code_cells(read_chapter(name)) for line in cell.source.splitlines()]
+    assert [line for line in lines if len(line) > 76] == []
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_the_threat_model_has_its_fields(name: str) -> None:
+    text = "\n".join(cell.source for cell in read_chapter(name).cells)
+    box = text.partition("threat-model")[2].partition(":::")[0]
+    assert re.findall(r"^\| \*\*(.+?)\*\* \|", box, flags=re.MULTILINE) == THREAT_MODEL
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_every_captioned_figure_has_alt_text_and_a_reading(name: str) -> None:
+    cells = read_chapter(name).cells
+    for number, cell in enumerate(cells):
+        mystnb = cell.metadata.get("mystnb", {})
+        if "figure" not in mystnb:
+            continue
+        assert mystnb["figure"]["caption"]
+        assert mystnb["image"]["alt"]
+        assert cells[number + 1].source.startswith("**How to read this.**")
 
 
 @pytest.mark.parametrize("name", CHAPTERS)

@@ -33,21 +33,27 @@ def gallery(images: Tensor, titles: Sequence[str] = (), *, columns: int = 8) -> 
 
 
 def strip(images: Mapping[str, Tensor], notes: Mapping[str, str] | None = None) -> None:
-    """Show one row of named images, each with its note underneath, and end the figure.
+    """Show named images, each with its note underneath, and end the figure.
+
+    Up to four stand in one row, more in rows of three, so that a phone can show the labels.
 
     Args:
         images: ``(c, h, w)`` float32 in [0, 1] by title.
         notes: a line of text by the same titles, such as a score.
     """
-    figure, axes = plt.subplots(1, len(images), figsize=(1.75 * len(images), 2.3), squeeze=False)
-    for axis, (title, image) in zip(axes.flat, images.items(), strict=True):
+    columns = len(images) if len(images) <= 4 else 3
+    rows = -(-len(images) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(2.1 * columns, 2.65 * rows), squeeze=False)
+    for axis in axes.flat[len(images) :]:
+        axis.axis("off")
+    for axis, (title, image) in zip(axes.flat, images.items(), strict=False):
         _draw(axis, image)
-        axis.set_title(title, fontsize=9)
+        axis.set_title(title, fontsize=11)
         axis.set_xticks([])
         axis.set_yticks([])
         for side in axis.spines.values():
             side.set_visible(False)
-        axis.set_xlabel((notes or {}).get(title, ""), fontsize=9)
+        axis.set_xlabel((notes or {}).get(title, ""), fontsize=11)
     figure.tight_layout(pad=0.5)
     plt.show()
 

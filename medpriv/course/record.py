@@ -41,7 +41,7 @@ PACKAGES = (
     "scikit-image",
     "matplotlib",
 )
-# Pandas cuts what is wider than a terminal; a claim's text is shown to its end.
+# Pandas cuts what is wider than a terminal; claims and data cards hold sentences.
 WHOLE_TABLE = ("display.max_colwidth", None, "display.max_columns", None, "display.width", 1000)
 
 
@@ -152,8 +152,7 @@ class Chapter:
                 and seed. In `smoke`, and for other seeds and data, the table says so instead.
         """
         claims = list(self._claims.values())
-        with pd.option_context(*WHOLE_TABLE):
-            display(claims_table(claims))
+        display(claims_table(claims).set_index("claim").rename_axis(None))
         target = os.environ.get("MEDPRIV_RESULTS")
         if target:
             write_results(Path(target), self.results())
@@ -187,6 +186,8 @@ class Chapter:
 def start(name: str, **parameters: Any) -> Chapter:
     """Begin a chapter: check its parameters again, since a reader may edit the cell by hand.
 
+    Tables are shown whole from here on: pandas' display options are set for the notebook.
+
     Args:
         name: the chapter's name, a key of :data:`medpriv.course.catalog.CHAPTERS`.
         parameters: the values of its ``parameters`` cell: at least ``profile``, ``dataset``,
@@ -200,17 +201,18 @@ def start(name: str, **parameters: Any) -> Chapter:
     missing = {"profile", "dataset", "seed", "device"} - parameters.keys()
     if missing:
         raise TypeError(f"start({name!r}) also needs: {', '.join(sorted(missing))}")
+    pd.set_option(*WHOLE_TABLE)
     return Chapter(
         chapter, {key: check_value(chapter, key, value) for key, value in parameters.items()}
     )
 
 
 def claims_table(claims: list[Claim]) -> pd.DataFrame:
-    """The claims as a plain table; values to three decimals."""
+    """The claims as a plain table; values to three digits."""
     return pd.DataFrame(
         {
             "claim": [claim.text for claim in claims],
-            "value": [f"{claim.value:.3f}" for claim in claims],
+            "value": [f"{claim.value:.3g}" for claim in claims],
             "bound": [claim.bound for claim in claims],
             "holds": ["yes" if claim.holds else "NO" for claim in claims],
         }
