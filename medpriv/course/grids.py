@@ -60,7 +60,6 @@ def inversion_cell(dataset: str, seed: int, split: str, profile: str = "quick") 
         "low": estimate.low,
         "high": estimate.high,
         "psnr": scores[""]["psnr"].mean(),
-        "mse": scores[""]["mse"].mean(),
         "mean_image": scores["mean_"]["ssim"].mean(),
         "nearest": scores["nearest_"]["ssim"].mean(),
         "auxiliary_images": len(cohort.auxiliary),
