@@ -118,7 +118,7 @@ class Chapter:
             (f"{name}-baseline", figure.baseline),
         ):
             if part is not None:
-                _glue(key, format(part, fmt))
+                _glue(key, in_words(part, fmt))
 
     def claim(
         self,
@@ -205,6 +205,12 @@ def start(name: str, **parameters: Any) -> Chapter:
     return Chapter(
         chapter, {key: check_value(chapter, key, value) for key, value in parameters.items()}
     )
+
+
+def in_words(value: float, fmt: str) -> str:
+    """A number as the prose shows it; one that rounds to zero has no sign."""
+    text = format(value, fmt)
+    return text.removeprefix("-") if not text.strip("-0.") else text
 
 
 def claims_table(claims: list[Claim]) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medpriv.course import record
-from medpriv.course.record import Chapter, ClaimError, start
+from medpriv.course.record import Chapter, ClaimError, in_words, start
 from tiny import Tiny
 
 KEYS = {
@@ -245,3 +245,11 @@ def test_two_equal_runs_show_the_same(tiny: Tiny, capsys: pytest.CaptureFixture[
         shown.append(capsys.readouterr().out)
     assert shown[0] == shown[1]
     assert "..." not in shown[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "fmt", "text"),
+    [(-0.001, ".2f", "0.00"), (-0.5, ".2f", "-0.50"), (0.0, ".1f", "0.0"), (-12.0, ".0f", "-12")],
+)
+def test_a_number_that_rounds_to_zero_has_no_sign(value: float, fmt: str, text: str) -> None:
+    assert in_words(value, fmt) == text
