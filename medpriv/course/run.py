@@ -9,11 +9,14 @@ import contextlib
 import json
 import os
 import re
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import nbformat
@@ -158,26 +161,61 @@ def _execute(
 ) -> PapermillExecutionError | DeadKernelError | None:
     """Run all cells into ``part``; return what failed rather than raise it."""
     cells = sum(cell.cell_type == "code" for cell in notebook.cells) + bool(parameters)
-    try:
-        papermill.execute_notebook(
-            notebook,
-            part,
-            parameters=parameters,
-            kernel_name="python3",
-            language="python",
-            cwd=part.parent,
-            kernel_manager_class=_kernel_manager(_kernel_env(results)),
-            record_timing=False,
-            coalesce_streams=True,
-            **_progress(name, cells),
-        )
-    except (PapermillExecutionError, DeadKernelError) as error:
-        return error
+    started: list[AsyncKernelManager] = []
+    with _interrupts(started) as interrupted:
+        try:
+            papermill.execute_notebook(
+                notebook,
+                part,
+                parameters=parameters,
+                kernel_name="python3",
+                language="python",
+                cwd=part.parent,
+                kernel_manager_class=_kernel_manager(_kernel_env(results), started),
+                record_timing=False,
+                coalesce_streams=True,
+                **_progress(name, cells),
+            )
+        except (PapermillExecutionError, DeadKernelError) as error:
+            if not interrupted.is_set():
+                return error
+        if interrupted.is_set():
+            raise KeyboardInterrupt
     return None
 
 
-def _kernel_manager(env: dict[str, str]) -> type[AsyncKernelManager]:
-    """A manager whose only kernel is this interpreter.
+@contextlib.contextmanager
+def _interrupts(started: list[AsyncKernelManager]) -> Iterator[threading.Event]:
+    """While a notebook runs, let Ctrl-C end the kernel as well; the event says that it came.
+
+    A KeyboardInterrupt alone can be lost: raised in a callback of the event loop, it is printed
+    and ignored, and the run would go on to its end. A dead kernel is always noticed.
+    """
+    interrupted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted  # signals reach the main thread only
+        return
+
+    def on_interrupt(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
+        for manager in started:
+            pid = getattr(manager.provisioner, "pid", None)
+            if pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _kernel_manager(
+    env: dict[str, str], started: list[AsyncKernelManager]
+) -> type[AsyncKernelManager]:
+    """A manager whose only kernel is this interpreter; each one made is added to ``started``.
 
     By name, jupyter would take the first ``python3`` kernel on its search path, and one in the
     reader's home folder may belong to another Python.
@@ -189,6 +227,10 @@ def _kernel_manager(env: dict[str, str]) -> type[AsyncKernelManager]:
     spec = KernelSpec(argv=command, display_name="Python 3", language="python", env=escaped)
 
     class ThisPython(AsyncKernelManager):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            started.append(self)
+
         @property
         def kernel_spec(self) -> KernelSpec:
             return spec
