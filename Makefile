@@ -4,12 +4,12 @@ BIN := .venv/bin
 READY := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint lab notebooks grids claims bench clean
+.PHONY: help book pdf export test lint lab edit grids claims bench clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-$(READY): requirements.txt pyproject.toml
+$(READY): requirements.txt requirements-run.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
@@ -19,6 +19,12 @@ $(READY): requirements.txt pyproject.toml
 book: $(READY)  ## execute every chapter on embedded data, write _build/html
 	$(BIN)/python -m medpriv book
 
+pdf: $(READY)  ## the same as one PDF in _build/pdf (prints with Chromium)
+	$(BIN)/python -m medpriv pdf
+
+export: $(READY)  ## write _build/notebooks: the chapters for Colab and Binder
+	$(BIN)/python -m medpriv export
+
 test: lint  ## run every test, each chapter included
 	$(BIN)/python -m pytest
 
@@ -26,11 +32,14 @@ lint: $(READY)  ## check style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-lab: notebooks  ## open the chapters in JupyterLab
-	$(BIN)/jupyter lab chapters
+# The settings are for this JupyterLab only: they switch off the extension that `make edit` needs.
+lab: $(READY)  ## open your own copies of the chapters in JupyterLab
+	$(BIN)/python -m medpriv lab
+	JUPYTER_CONFIG_PATH="$(CURDIR)/_build/lab$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" $(BIN)/jupyter lab notebooks
 
-notebooks: $(READY)  ## pair each chapter with an .ipynb
+edit: $(READY)  ## for authors: open the chapters' own text in JupyterLab
 	$(BIN)/python -m medpriv pair
+	$(BIN)/jupyter lab chapters
 
 grids: $(READY)  ## make the recorded sweeps again
 	$(BIN)/python -m medpriv grids
@@ -41,5 +50,5 @@ claims: $(READY)  ## run the chapters' claims over their seeds and data sets
 bench: $(READY)  ## measure beside peers
 	$(BIN)/python benchmarks/run.py
 
-clean:  ## remove what was built, and .venv
+clean:  ## remove what was built, and .venv; your notebooks stay
 	rm -rf _build .venv *.egg-info chapters/*.ipynb .ruff_cache

@@ -15,10 +15,9 @@ import pandas as pd
 import torch
 from torch.nn import functional as F
 
-from medpriv.course.grids import machine
 from medpriv.data.phantoms import make_phantoms
 from medpriv.models import ImageCNN
-from medpriv.runtime import atomic_path, seeded
+from medpriv.runtime import atomic_path, machine, seeded
 from medpriv.training import Recipe, fit
 
 REPEATS = 3

@@ -20,16 +20,17 @@ from torch import Tensor, nn
 
 from medpriv.models.reports import ReportClassifier
 from medpriv.models.split import front
-from medpriv.runtime import choose, reproducible_kernels, to_device
+from medpriv.runtime import choose, in_chunks
 
 Answer = Callable[[Tensor | Sequence[str]], Tensor]
 
+#: What a view can expose, and what its answers then hold.
 EXPOSURES = {
     "label": "the predicted class of each input",
     "scores": "the probability of each class",
     "features": "the activations at the split layer",
     "embedding": "the embedding of each report",
-    "weights": "the weights, and everything that follows from them",
+    "weights": "the weights, to compute with as the attacker likes",
 }
 # What can be computed from what: a label follows from scores, anything from the weights.
 _IMPLIED = {
@@ -157,7 +158,8 @@ class View:
         budget = "no query budget" if self.query_budget is None else f"budget {self.query_budget}"
         place = f" at {self.split}" if self.split else ""
         kept = ", ".join(self.defenses) or "none"
-        return f"View({self.expose}{place}; {self.queries} queries, {budget}; defenses: {kept})"
+        asked = "1 query" if self.queries == 1 else f"{self.queries} queries"
+        return f"View({self.expose}{place}; {asked}, {budget}; defenses: {kept})"
 
 
 def deploy(
@@ -229,15 +231,7 @@ def _answer(model: nn.Module, expose: str, split: str | None, batch_size: int) -
         compute = _then(model, lambda logits: logits.softmax(dim=1))
     device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
 
-    @torch.no_grad()
-    def answer(x: Tensor | Sequence[str]) -> Tensor:
-        starts = range(0, max(len(x), 1), batch_size)  # no rows: one empty chunk
-        chunks = [x[start : start + batch_size] for start in starts]
-        moved = [to_device(part, device) if isinstance(part, Tensor) else part for part in chunks]
-        with reproducible_kernels(exact=True):
-            return torch.cat([compute(part).detach().cpu().contiguous() for part in moved])
-
-    return answer
+    return lambda x: in_chunks(compute, x, device=device, batch_size=batch_size)
 
 
 def _then(model: nn.Module, last: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import platform
 import random
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -24,7 +25,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+#: The sizes of a run. ``smoke`` proves in seconds that it runs, ``quick`` is what the book shows,
+#: ``full`` takes the sizes of the papers.
 PROFILES = ("smoke", "quick", "full")
+#: Where to compute; ``auto`` takes the accelerator where there is one.
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 T = TypeVar("T")
@@ -176,12 +180,52 @@ def to_device(value: T, device: torch.device) -> T:
     return value.to(device, non_blocking=True)
 
 
+@torch.no_grad()
+def in_chunks(
+    compute: Callable[[Any], Tensor],
+    rows: Tensor | Sequence[str],
+    *,
+    device: torch.device,
+    batch_size: int,
+) -> Tensor:
+    """Apply ``compute`` to rows, some at a time, in full precision; the result is on the CPU.
+
+    Memory does not grow with the number of rows, but for the result. No rows are one empty chunk,
+    so that the result has its shape all the same.
+
+    Args:
+        compute: takes a chunk of rows and returns as many rows.
+        rows: ``(n, ...)`` on any device, or n texts.
+        device: where to compute.
+        batch_size: rows at once.
+    """
+    starts = range(0, max(len(rows), 1), batch_size)
+    chunks = (rows[start : start + batch_size] for start in starts)
+    moved = (to_device(chunk, device) if isinstance(chunk, Tensor) else chunk for chunk in chunks)
+    with reproducible_kernels(exact=True):
+        return torch.cat([compute(chunk).cpu().contiguous() for chunk in moved])
+
+
 def describe_device(device: torch.device) -> str:
     """One line for the reader: the device and the precision that training uses on it."""
     precision = "bfloat16" if has_fast_bf16(device) else "float32"
-    if device.type == "cpu":
-        return f"cpu ({torch.get_num_threads()} threads, {precision})"
-    return f"{device.type} ({torch.accelerator.device_count()} device, {precision})"
+    cpu = device.type == "cpu"
+    number = torch.get_num_threads() if cpu else torch.accelerator.device_count()
+    units = ("thread" if cpu else "device") + ("s" if number > 1 else "")
+    return f"{device.type} ({number} {units}, {precision})"
+
+
+def machine() -> str:
+    """One phrase for this machine: cores, processor, accelerator."""
+    gpu = f"with {available_devices()[-1]}" if len(available_devices()) > 1 else "without a GPU"
+    return f"{os.cpu_count()} cores of an {_processor()} processor {gpu}"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(iter(named), platform.processor() or platform.machine())
 
 
 # --- Progress ---------------------------------------------------------------------------------
@@ -201,7 +245,15 @@ def progress(
         unit=unit,
         leave=False,
         disable=not shows_progress(),
+        # A notebook shows stderr on red ground, and keeps the box when the bar has gone.
+        file=sys.stdout if _in_notebook() else sys.stderr,
     )
+
+
+def _in_notebook() -> bool:
+    # Asked of what is loaded: the package needs no IPython.
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
 
 
 def shows_progress() -> bool:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as to_safetensors
-from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -33,6 +33,7 @@ from medpriv.runtime import (
     check_profile,
     content_hash,
     has_fast_bf16,
+    in_chunks,
     pick_device,
     progress,
     reproducible_kernels,
@@ -248,21 +249,36 @@ def train_target(
     seed: int = 0,
     device: str | torch.device = "auto",
     recipe: Recipe | None = None,
+    model: nn.Module | None = None,
 ) -> nn.Module:
     """The target model of a cohort, trained on its members; from the cache where it is there.
 
-    The key of the cache is a hash of the members, the initial weights, the recipe, the seed,
-    the device and the code, so two chapters that need the same model train it once, and no
-    chapter gets a model that its own code would not have given.
+    The key of the cache is a hash of the members, the architecture, the initial weights, the
+    recipe, the seed, the device and the code, so two chapters that need the same model train it
+    once, and no chapter gets a model that its own code would not have given.
+
+    Args:
+        cohort: whose members train the model.
+        profile: how long to train, where there is no ``recipe``.
+        seed: decides the order of rows and, without ``model``, the initial weights.
+        device: see :func:`medpriv.runtime.pick_device`.
+        recipe: how to train; without it :func:`target_recipe`.
+        model: an untrained classifier to train in the place of the cohort's own, such as one of
+            torchvision's; it is copied and stays untrained.
 
     Returns:
         The model in evaluation mode, on ``device``.
+
+    Raises:
+        ValueError: ``model`` does not give one logit for each class.
     """
     where = pick_device(device)
     recipe = recipe or target_recipe(cohort, profile)
-    model = build_target(cohort, seed=seed)
+    behaviour = None if model is None else _behaviour(model, cohort)
+    model = build_target(cohort, seed=seed) if model is None else copy.deepcopy(model)
     trained = model.head if isinstance(model, ReportClassifier) else model
     key = content_hash(
+        behaviour,
         dict(model.state_dict()),
         (cohort.members.x, cohort.members.y),
         recipe,
@@ -301,7 +317,33 @@ def train_target(
     return to_device(model, where).eval()
 
 
-@torch.inference_mode()
+def _behaviour(model: nn.Module, cohort: Cohort) -> tuple[str, Tensor, Tensor]:
+    """What sets a model apart from others with equal weights: its layers and its answers.
+
+    The answers to a few members, in evaluation and in training mode, say what no list of layers
+    says: what ``forward`` does with them.
+
+    Raises:
+        ValueError: the model does not give one logit for each class.
+    """
+    probe = copy.deepcopy(model).cpu()
+    few = cohort.members.x[:4]
+    answers = []
+    for mode in (probe.eval(), probe.train()):
+        with torch.no_grad(), seeded(0, "behaviour"):
+            answer = mode(few)
+        expected = (len(few), len(cohort.classes))
+        if not isinstance(answer, Tensor) or answer.shape != expected:
+            found = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
+            raise ValueError(
+                f"{type(model).__name__} must return logits of shape {expected} for "
+                f"{len(few)} rows, one for each of the classes {', '.join(cohort.classes)}; "
+                f"it returns {found}"
+            )
+        answers.append(answer)
+    return repr(model), *answers
+
+
 def predict(model: nn.Module, inputs: Tensor | Sequence[str], *, batch_size: int = 1024) -> Tensor:
     """Apply a model in chunks, in full precision, and return the result on the CPU.
 
@@ -312,11 +354,7 @@ def predict(model: nn.Module, inputs: Tensor | Sequence[str], *, batch_size: int
     """
     model.eval()
     device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
-    starts = range(0, max(len(inputs), 1), batch_size)  # no rows: one empty chunk
-    chunks = [inputs[start : start + batch_size] for start in starts]
-    moved = (to_device(chunk, device) if isinstance(chunk, Tensor) else chunk for chunk in chunks)
-    with reproducible_kernels(exact=True):
-        return torch.cat([model(chunk).float().cpu() for chunk in moved])
+    return in_chunks(lambda rows: model(rows).float(), inputs, device=device, batch_size=batch_size)
 
 
 # --- Utility ----------------------------------------------------------------------------------
@@ -342,16 +380,84 @@ def utility(model: nn.Module, part: Part, *, seed: int = 0, draws: int = 200) ->
     Raises:
         ValueError: the part holds one class only, so that an AUC does not exist.
     """
-    labels = part.y.numpy()
-    if len(np.unique(labels)) < 2:
+    if len(part.y.unique()) < 2:
         raise ValueError("utility needs patients of at least two classes, the part has one")
-    scores = predict(model, part.x).softmax(dim=1).double().numpy()
+    return _utility(_probabilities(model, part), part, seed=seed, draws=draws)
+
+
+def utility_by(
+    model: nn.Module,
+    part: Part,
+    groups: Sequence[str] | pd.Series | np.ndarray,
+    *,
+    seed: int = 0,
+    draws: int = 200,
+    at_least: int = 30,
+) -> pd.DataFrame:
+    """Measure a model's :class:`Utility` in each group of patients, and in all of them.
+
+    A group that is too small is measured like the others: leaving it out would hide it. The
+    column ``note`` names it.
+
+    Args:
+        model: as for :func:`utility`.
+        part: on whom to measure.
+        groups: ``(n,)`` the group of each row, such as ``part.attributes["density"]``.
+        seed: decides the resamples.
+        draws: bootstrap resamples.
+        at_least: a group of fewer patients is noted as too small.
+
+    Returns:
+        One row a group in the order of their names, then ``everyone``; the columns ``patients``,
+        ``auc`` and ``accuracy`` (each an :class:`medpriv.metrics.Estimate`; an AUC is NaN where
+        the group has one class), ``majority`` and ``note``.
+
+    Raises:
+        ValueError: there is not one group for each row.
+    """
+    names = np.asarray(groups).astype(str)
+    if names.shape != (len(part),):
+        raise ValueError(f"expected one group for each of {len(part)} rows, got {names.shape}")
+    scores = _probabilities(model, part)
+    chosen = {name: names == name for name in np.unique(names)}
+    chosen["everyone"] = np.ones(len(part), dtype=bool)
+    rows = {}
+    for name, where in chosen.items():
+        group = part.take(where)
+        found = _utility(scores[where], group, seed=seed, draws=draws)
+        rows[name] = {
+            "patients": group.patients,
+            "auc": found.auc,
+            "accuracy": found.accuracy,
+            "majority": found.majority,
+            "note": _doubts(group, at_least),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _doubts(group: Part, at_least: int) -> str:
+    """Why a group's figures say little, or nothing."""
+    doubts = []
+    if group.patients < at_least:
+        doubts.append(f"fewer than {at_least} patients")
+    if len(group.y.unique()) < 2:
+        doubts.append("one class only")
+    return ", ".join(doubts)
+
+
+def _probabilities(model: nn.Module, part: Part) -> np.ndarray:
+    """``(n, classes)`` float64."""
+    return predict(model, part.x).softmax(dim=1).double().numpy()
+
+
+def _utility(scores: np.ndarray, part: Part, *, seed: int, draws: int) -> Utility:
+    labels = part.y.numpy()
     right = (scores.argmax(1) == labels).astype(float)
     counts = patient_bootstrap(part.patient, draws=draws, seed=seed)
-    aucs = np.array([_auc(labels, scores, count) for count in counts])
     accuracies = counts @ right / counts.sum(1)
+    once = np.ones((1, len(labels)))
     return Utility(
-        auc=_estimate(_auc(labels, scores, np.ones(len(labels))), aucs),
+        auc=_estimate(_aucs(labels, scores, once)[0], _aucs(labels, scores, counts)),
         accuracy=_estimate(right.mean(), accuracies),
         majority=float(np.bincount(labels).max() / len(labels)),
         rows=len(labels),
@@ -359,17 +465,39 @@ def utility(model: nn.Module, part: Part, *, seed: int = 0, draws: int = 200) ->
 
 
 def _estimate(value: float, resampled: np.ndarray) -> Estimate:
+    if np.isnan(resampled).all():
+        return Estimate(float(value), float("nan"), float("nan"))
     low, high = np.nanpercentile(resampled, [2.5, 97.5])
     return Estimate(float(value), float(low), float(high))
 
 
-def _auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float:
-    """Mean over classes of one against the rest; NaN where a resample lacks a class."""
-    values = []
+def _aucs(labels: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The AUC of each resample, the mean over classes of one against the rest.
+
+    Args:
+        labels: ``(n,)``.
+        scores: ``(n, classes)``.
+        counts: ``(draws, n)`` how often each row counts.
+
+    Returns:
+        ``(draws,)``, NaN where a resample lacks a class.
+    """
     # With two classes both directions give the same area.
-    for label in np.unique(labels)[-1:] if scores.shape[1] == 2 else np.unique(labels):
-        positive = labels == label
-        if not weights[positive].any() or not weights[~positive].any():
-            return float("nan")
-        values.append(roc_auc_score(positive, scores[:, label], sample_weight=weights))
-    return float(np.mean(values))
+    chosen = np.unique(labels)[-1:] if scores.shape[1] == 2 else np.unique(labels)
+    areas = [_areas(labels == label, scores[:, label], counts) for label in chosen]
+    return np.mean(areas, axis=0)
+
+
+def _areas(case: np.ndarray, score: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Of all pairs of a case and another row, the share in which the case scores higher.
+
+    Ties count half: the area under the ROC curve in the form of Mann and Whitney.
+    """
+    order = np.argsort(score, kind="stable")
+    ties = np.unique(score[order], return_index=True)[1]  # where each value of the score starts
+    cases = np.add.reduceat((counts * case)[:, order], ties, axis=1)
+    others = np.add.reduceat((counts * ~case)[:, order], ties, axis=1)
+    below = np.cumsum(others, axis=1) - others
+    pairs = cases.sum(1) * others.sum(1)
+    right = (cases * (below + others / 2)).sum(1)
+    return np.divide(right, pairs, out=np.full(len(counts), np.nan), where=pairs > 0)

@@ -15,7 +15,7 @@ import pytest
 from nbformat import NotebookNode
 
 from medpriv.course.book import toc_pages
-from medpriv.course.catalog import CHAPTERS, EMBEDDED, defaults, read_chapter
+from medpriv.course.catalog import CHAPTERS, defaults, read_chapter
 from medpriv.course.run import run_chapter
 from tiny import ROOT, Tiny, code
 
@@ -61,7 +61,7 @@ def test_header_title_and_parameters(name: str) -> None:
         "formats", ""
     )  # or `make lab` pairs nothing
     assert notebook.cells[0].source.splitlines()[0] == f"# {CHAPTERS[name].title}"
-    embedded = EMBEDDED[CHAPTERS[name].modality]
+    embedded = CHAPTERS[name].default_dataset
     assert defaults(name).items() >= {
         ("profile", "quick"),
         ("dataset", embedded),
@@ -88,7 +88,7 @@ def test_code_fits_the_page(name: str) -> None:
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_the_threat_model_has_its_fields(name: str) -> None:
     text = "\n".join(cell.source for cell in read_chapter(name).cells)
-    box = text.partition("threat-model")[2].partition(":::")[0]
+    box = text.partition(" threat-model\n")[2].partition(":::")[0]
     assert re.findall(r"^\| \*\*(.+?)\*\* \|", box, flags=re.MULTILINE) == THREAT_MODEL
 
 
@@ -165,6 +165,22 @@ def test_a_second_independent_run_gives_the_same_outputs(
     agreed, _ = compare(run.notebook, tmp_path / "second")
     assert agreed == len(code_cells(nbformat.read(run.notebook, as_version=4)))
     assert agreed > 0
+
+
+PROMISED = [
+    pytest.param(name, dataset, marks=pytest.mark.real)
+    for name, spec in CHAPTERS.items()
+    for dataset in spec.promised
+    if dataset != spec.default_dataset  # the book runs that one
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "dataset"), PROMISED)
+def test_the_claims_hold_on_real_data(name: str, dataset: str, tmp_path: Path) -> None:
+    run = run_chapter(name, {"dataset": dataset, "seed": "0"}, tmp_path)  # a broken claim raises
+    assert run.results["parameters"]["dataset"] == dataset
+    assert all(claim["holds"] for claim in run.results["claims"])
 
 
 def test_the_comparison_notices_a_difference(tiny: Tiny, tmp_path: Path) -> None:

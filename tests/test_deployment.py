@@ -341,7 +341,10 @@ def test_the_representation_says_what_the_view_gives() -> None:
     view, x = exposed("features", "conv4", query_budget=20, defenses=[halved()])
     view(x)
     assert repr(view) == "View(features at conv4; 7 queries, budget 20; defenses: halved)"
-    assert repr(exposed("label")[0]) == "View(label; 0 queries, no query budget; defenses: none)"
+    view, x = exposed("label")
+    assert repr(view) == "View(label; 0 queries, no query budget; defenses: none)"
+    view(x[:1])
+    assert repr(view) == "View(label; 1 query, no query budget; defenses: none)"
 
 
 # --- Defenses -------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -280,6 +281,19 @@ def test_progress_is_silent_in_ci(
     written = capsys.readouterr()
     assert written.out == ""
     assert ("counting" in written.err) == shows
+
+
+def test_progress_in_a_notebook_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import IPython
+
+    monkeypatch.setenv("MEDPRIV_PROGRESS", "1")
+    monkeypatch.setattr(IPython, "get_ipython", lambda: SimpleNamespace(kernel=None))
+    assert list(progress(range(3), "counting")) == [0, 1, 2]
+    shown = capsys.readouterr()
+    assert "counting" in shown.out
+    assert shown.err == ""
 
 
 # --- Hashes ---------------------------------------------------------------------------------------

@@ -16,6 +16,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import torchvision
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 from scipy import stats
 from sklearn.metrics import roc_auc_score
@@ -27,7 +30,15 @@ from medpriv import training
 from medpriv.data.cohort import PARTS, Cohort, Column, DataCard, Part
 from medpriv.models import ImageCNN, RecordMLP
 from medpriv.runtime import PROFILES, rng, seeded, torch_rng
-from medpriv.training import Recipe, fit, predict, target_recipe, train_target, utility
+from medpriv.training import (
+    Recipe,
+    fit,
+    predict,
+    target_recipe,
+    train_target,
+    utility,
+    utility_by,
+)
 from tiny import ROOT
 
 RECIPE = Recipe(epochs=3, batch_size=8)
@@ -553,6 +564,126 @@ def test_recipes_grow_with_the_profile(make: Callable[[], Cohort]) -> None:
         target_recipe(make(), "huge")
 
 
+# --- A model in the target's place ------------------------------------------------------------
+
+
+class Own(nn.Module):
+    """A reader's own; ``steep`` is no layer and no weight, and changes what it does."""
+
+    def __init__(self, steep: float = 1.0, classes: int = 2, seed: int = 0) -> None:
+        super().__init__()
+        with seeded(seed, "own"):
+            self.dense = nn.Linear(256, classes)
+        self.steep = steep
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.dense(self.steep * images.flatten(1))
+
+
+class Dropping(Own):
+    """As :class:`Own`, and different in training only."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(F.dropout(images, 0.5, self.training))
+
+
+class Relu(Own):
+    """As :class:`Own`, with the same weights and the same list of layers."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images).relu()
+
+
+class Twice(Own):
+    """Returns two tensors, as some of torchvision's do in training."""
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        return super().forward(images), super().forward(images)
+
+
+def own(model: nn.Module) -> nn.Module:
+    return train_target(image_cohort(), recipe=RECIPE, device="cpu", model=model)
+
+
+def test_a_model_of_ones_own_is_trained_by_the_same_loop_and_stays_as_it_was(
+    cache: Path, fits: list[str]
+) -> None:
+    given, expected = Own(), Own()
+    trained = own(given)
+    train(expected)
+    assert same_state(trained, expected)
+    assert same_state(given, Own())
+    assert trained is not given
+    assert not trained.training
+
+
+def test_a_model_of_ones_own_is_trained_once(cache: Path, fits: list[str]) -> None:
+    assert same_state(own(Own()), own(Own()))
+    assert same_state(own(dropping()), own(dropping()))
+    assert fits == ["target model"] * 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda: Own(seed=1),
+        lambda: Own(steep=2.0),
+        lambda: Dropping(),
+        lambda: Relu(),
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(256, 2)),
+        lambda: None,
+    ],
+    ids=["weights", "attribute", "training", "forward", "layers", "the cohort's own"],
+)
+def test_another_model_is_trained_again(
+    other: Callable[[], nn.Module | None], cache: Path, fits: list[str]
+) -> None:
+    own(Own())
+    own(other())
+    assert len(fits) == 2
+
+
+def test_the_cohorts_own_model_given_by_hand_is_the_same_model(
+    cache: Path, fits: list[str]
+) -> None:
+    built = medpriv.models.targets.build_target(image_cohort(), seed=0)
+    assert same_state(own(built), target(image_cohort()))
+
+
+def test_a_report_classifier_of_ones_own(cache: Path, fits: list[str]) -> None:
+    built = medpriv.models.targets.build_target(report_cohort(), seed=5)
+    model = train_target(report_cohort(), recipe=RECIPE, device="cpu", model=built)
+    assert same_state(model.encoder, built.encoder)
+    assert not same_state(model.head, built.head)
+
+
+def test_a_torchvision_model_with_batch_norm(cache: Path, fits: list[str]) -> None:
+    with seeded(0, "test"):
+        net = torchvision.models.shufflenet_v2_x0_5(weights=None, num_classes=2)
+    net.conv1[0] = nn.Conv2d(1, 24, 3, stride=2, padding=1, bias=False)
+    cohort = image_cohort()
+    first = train_target(cohort, recipe=RECIPE, device="cpu", model=net)
+    again = train_target(cohort, recipe=RECIPE, device="cpu", model=net)
+    assert same_state(first, again)  # the running means come out of the cache, too
+    assert fits == ["target model"]
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (Own(classes=3), r"shape \(4, 2\) for 4 rows.*classes no, yes; it returns \(4, 3\)"),
+        (nn.Flatten(), r"Flatten must return logits.*it returns \(4, 256\)"),
+        (Twice(), "Twice must return logits.*it returns tuple"),
+    ],
+)
+def test_a_model_that_does_not_fit_the_classes(
+    model: nn.Module, message: str, cache: Path, fits: list[str]
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        own(model)
+    assert not fits
+
+
 # --- Utility --------------------------------------------------------------------------------------
 
 
@@ -590,6 +721,27 @@ def test_utility_of_more_classes_is_sklearns_one_against_the_rest() -> None:
         y, probabilities / probabilities.sum(1, keepdims=True), multi_class="ovr"
     )
     assert found.auc.value == pytest.approx(expected, abs=1e-6)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0, 1, 2]), st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.integers(0, 3)
+        ),
+        min_size=2,
+        max_size=30,
+    )
+)
+@settings(max_examples=100)
+def test_a_resamples_auc_is_sklearns_with_weights(rows) -> None:
+    """Ties, rows that are not drawn, and rows that are drawn several times."""
+    labels, score, count = (np.array(column) for column in zip(*rows, strict=True))
+    case = labels == 0
+    found = training._areas(case, score, count[None, :])[0]
+    if not count[case].any() or not count[~case].any():
+        assert np.isnan(found)
+    else:
+        assert found == pytest.approx(roc_auc_score(case, score, sample_weight=count))
 
 
 def test_a_perfect_and_a_useless_model() -> None:
@@ -645,3 +797,74 @@ def test_utility_of_a_real_model_runs_on_records() -> None:
     found = utility(model, cohort.test, draws=20)
     scores = predict(model, cohort.test.x).softmax(1)[:, 1].numpy()
     assert found.auc.value == pytest.approx(roc_auc_score(cohort.test.y.numpy(), scores), abs=1e-6)
+
+
+# --- Utility by group -----------------------------------------------------------------------------
+
+
+def two_groups() -> tuple[Part, np.ndarray]:
+    """One group of 60 patients that is ranked perfectly, one of 40 that is ranked at random."""
+    generator = rng(3, "groups")
+    y = generator.integers(0, 2, 100)
+    groups = np.array(["easy"] * 60 + ["hard"] * 40)
+    score = np.where(groups == "easy", y - 0.5, generator.normal(size=100))
+    return scored(binary(score), y), groups
+
+
+def test_each_group_is_measured_as_if_it_were_alone() -> None:
+    part, groups = two_groups()
+    found = utility_by(nn.Identity(), part, groups)
+    assert list(found.index) == ["easy", "hard", "everyone"]
+    for name, where in (("easy", groups == "easy"), ("hard", groups == "hard")):
+        alone = utility(nn.Identity(), part.take(where))
+        row = found.loc[name]
+        assert (row["auc"], row["accuracy"]) == (alone.auc, alone.accuracy)
+        assert row["majority"] == alone.majority
+        assert row["patients"] == where.sum()
+    everyone = utility(nn.Identity(), part)
+    assert found.loc["everyone", "auc"] == everyone.auc
+    assert found.loc["easy", "auc"].value == 1
+    assert list(found["note"]) == ["", "", ""]
+
+
+def test_a_small_group_is_measured_and_named() -> None:
+    part, groups = two_groups()
+    groups[:3] = "few"
+    found = utility_by(nn.Identity(), part, groups)
+    assert found.loc["few", "note"].startswith("fewer than 30 patients")
+    assert found.loc["few", "accuracy"].value == 1
+    assert found.loc["hard", "note"] == ""
+    assert "fewer" not in utility_by(nn.Identity(), part, groups, at_least=3).loc["few", "note"]
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_group_of_one_class_has_no_auc_and_an_accuracy(classes: int) -> None:
+    y = np.array([0] * 40 + [1, 0] * 20)
+    part = scored(np.eye(classes)[y] * 3.0, y)
+    found = utility_by(nn.Identity(), part, ["one"] * 40 + ["two"] * 40, draws=20)
+    assert found.loc["one", "note"] == "one class only"
+    assert np.isnan(found.loc["one", "auc"].value)
+    assert np.isnan(found.loc["one", "auc"].low)
+    assert found.loc["one", "accuracy"].value == 1
+    assert str(found.loc["one", "auc"]) == "nan [nan, nan]"
+
+
+def test_a_small_group_counts_patients_not_rows() -> None:
+    part, groups = two_groups()
+    patient = np.array([f"p{row // 4}" for row in range(100)])
+    found = utility_by(nn.Identity(), replace(part, patient=patient), groups)
+    assert found.loc["easy", "patients"] == 15
+    assert found.loc["easy", "note"] == "fewer than 30 patients"
+
+
+def test_groups_of_any_type_are_named_by_their_text() -> None:
+    part, groups = two_groups()
+    found = utility_by(nn.Identity(), part, pd.Series(groups == "easy"), draws=5)
+    assert list(found.index) == ["False", "True", "everyone"]
+
+
+@pytest.mark.parametrize("number", [0, 99, 101])
+def test_one_group_for_each_row(number: int) -> None:
+    part, _ = two_groups()
+    with pytest.raises(ValueError, match=f"each of 100 rows, got \\({number},\\)"):
+        utility_by(nn.Identity(), part, ["a"] * number)

@@ -9,7 +9,7 @@ from pathlib import Path
 from medpriv.course.catalog import ChapterSpec
 
 ROOT = Path(__file__).resolve().parents[1]
-SPEC = ChapterSpec("99-tiny", "Tiny", "images", {"phantom": (0, 1), "mias": (0,)})
+SPEC = ChapterSpec("99-tiny", "Tiny", ("images",), {"phantom": (0, 1), "mias": (0,)})
 
 HEADER = """\
 ---

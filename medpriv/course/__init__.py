@@ -5,6 +5,7 @@ from medpriv.course.checks import check
 from medpriv.course.explorer import Explorer
 from medpriv.course.figures import gallery, strip
 from medpriv.course.grids import recorded
+from medpriv.course.likeness import look_up
 from medpriv.course.quiz import quiz
 from medpriv.course.record import Chapter, ClaimError, start
 
@@ -15,6 +16,7 @@ __all__ = [
     "check",
     "cost_card",
     "gallery",
+    "look_up",
     "quiz",
     "recorded",
     "start",

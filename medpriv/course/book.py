@@ -9,6 +9,7 @@ executed chapter is kept for as long as nothing that it is made from has changed
 from __future__ import annotations
 
 import importlib.resources
+import os
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,8 @@ from pathlib import Path
 
 import yaml
 
-from medpriv.course.catalog import CHAPTERS, EMBEDDED, chapter_file, chapters_dir
+from medpriv.course.catalog import CHAPTERS, chapter_file, chapters_dir
+from medpriv.course.pages import fill
 from medpriv.course.record import versions
 from medpriv.course.run import run_chapter
 from medpriv.runtime import atomic_path, content_hash, source_hash
@@ -48,6 +50,7 @@ def build_book() -> Path:
             _publish_results(name, build)
         stage(root)
         _sphinx(build)
+        _mend_reference_lists(build)
         _add_mathjax(build)
         _check_pages(root)
     except BaseException:
@@ -75,7 +78,7 @@ def chapter_key(name: str, root: Path) -> str:
         chapter_file(name),
         source_hash(),
         [(file.relative_to(PACKAGE).as_posix(), file) for file in package_data],
-        root / "requirements.txt",
+        [(file.name, file) for file in sorted(root.glob("requirements*.txt"))],
         versions(),
         [(file.relative_to(root).as_posix(), file) for file in beside],
     )
@@ -97,7 +100,7 @@ def execute(name: str, root: Path) -> bool:
         return False
     key_file.unlink(missing_ok=True)
     print(f"{name}: executing", flush=True)
-    given = {"profile": "quick", "dataset": EMBEDDED[CHAPTERS[name].modality], "seed": "0"}
+    given = {"profile": "quick", "dataset": CHAPTERS[name].default_dataset, "seed": "0"}
     results = run_chapter(name, given, out).results
     print(f"{name}: {results['seconds']:.0f} s, peak {results['peak_mb']:.0f} MB", flush=True)
     with atomic_path(key_file) as part:  # last: it vouches for the others
@@ -116,12 +119,13 @@ def _publish_results(name: str, build: Path) -> None:
 def stage(root: Path) -> None:
     """Make ``_build/source`` hold what Sphinx reads, and nothing else.
 
-    A file is written only if its content changed, so that Sphinx reads only that page again.
+    A plain page has its generated parts filled in. A file is written only if its content changed,
+    so that Sphinx reads only that page again.
     """
     source = root / "_build" / "source"
     wanted = _sources(root)
     for name, origin in wanted.items():
-        target, content = source / name, origin.read_bytes()
+        target, content = source / name, _content(origin, root)
         if not target.exists() or target.read_bytes() != content:
             with atomic_path(target) as part:
                 part.write_bytes(content)
@@ -130,6 +134,13 @@ def stage(root: Path) -> None:
         file.unlink()
     if stale:
         discard_pages(root / "_build")  # a page that left the book leaves the html as well
+
+
+def _content(origin: Path, root: Path) -> bytes:
+    """What Sphinx reads of a file: a plain page gets its generated parts."""
+    if origin.suffix != ".md":
+        return origin.read_bytes()
+    return fill(origin.read_text(encoding="utf-8"), root).encode()
 
 
 def _sources(root: Path) -> dict[str, Path]:
@@ -154,9 +165,30 @@ def _sphinx(build: Path) -> None:
         raise BookError(f"jupyter-book is not installed beside {sys.executable}; see requirements")
     # Jupyter Book adds _build/html to the path itself.
     arguments = ["build", str(build / "source"), "--path-output", str(build.parent)]
-    code = subprocess.call([command, *arguments, "-W", "--keep-going"], cwd=build.parent)
+    # -n: a reference to nothing is a warning, and with -W an error.
+    strict = ["-n", "-W", "--keep-going"]
+    code = subprocess.call([command, *arguments, *strict], cwd=build.parent, env=_environment())
     if code != 0:
         raise BookError("the book was not built: Sphinx failed or warned, see above")
+
+
+def _environment() -> dict[str, str]:
+    """Ours, in which Sphinx finds this package and no other for the pages on its interface."""
+    search = [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, search))}
+
+
+def _mend_reference_lists(build: Path) -> None:
+    """Give the entries of each list of references the role of an entry.
+
+    docutils gives them one that no list may hold, so that a screen reader tells of an empty list.
+    """
+    for page in (build / "html").rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        mended = text.replace('role="doc-biblioentry"', 'role="listitem"')
+        if mended != text:
+            with atomic_path(page) as part:
+                part.write_text(mended, encoding="utf-8")
 
 
 def _add_mathjax(build: Path) -> None:

@@ -12,12 +12,21 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 
 from medpriv.data import known_datasets
+from medpriv.data.own_files import own_modality
 from medpriv.runtime import DEVICES, PROFILES, check_profile, check_seed, choose, pick_device
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 Modality = Literal["images", "records", "reports"]
+
+EMBEDDED: dict[Modality, str] = {
+    "images": "phantom",
+    "records": "warfarin",
+    "reports": "synthetic",
+}
+ALL_EMBEDDED = "embedded"  # in a chapter with several kinds of data: each kind's own
+OWN_FILES = (".npz", ".csv")
 
 
 class ChapterError(ValueError):
@@ -31,31 +40,75 @@ class ChapterSpec:
     Attributes:
         name: the file's name without its suffix, such as ``06-model-inversion``.
         title: its heading.
-        modality: which of the three ``load_*`` calls the chapter's data comes from.
+        modalities: which of the three ``load_*`` calls the chapter's data come from.
         promised: for each data set the seeds for which the chapter's claims must hold.
     """
 
     name: str
     title: str
-    modality: Modality
+    modalities: tuple[Modality, ...]
     promised: Mapping[str, tuple[int, ...]]
 
+    @property
+    def default_dataset(self) -> str:
+        """What names the embedded data: their own name, or ``embedded`` for several kinds."""
+        return EMBEDDED[self.modalities[0]] if len(self.modalities) == 1 else ALL_EMBEDDED
+
+    def known_datasets(self) -> tuple[str, ...]:
+        """The names that the chapter's parameter ``dataset`` takes, embedded first."""
+        named = [name for modality in self.modalities for name in known_datasets(modality)]
+        return tuple(named) if len(self.modalities) == 1 else (ALL_EMBEDDED, *named)
+
+    def datasets(self, dataset: str) -> dict[Modality, str]:
+        """What to load for each modality: ``dataset`` where it belongs, else the embedded data.
+
+        Args:
+            dataset: a value of the chapter's parameter, already checked.
+        """
+        if dataset == ALL_EMBEDDED:
+            return {modality: EMBEDDED[modality] for modality in self.modalities}
+        named = [one for one in self.modalities if dataset in known_datasets(one)]
+        # A chapter of one modality takes any file as its own kind; the loader judges it.
+        place = (named or self.modalities)[0]
+        if not named and len(self.modalities) > 1:
+            place = own_modality(Path(dataset))
+        return {one: dataset if one == place else EMBEDDED[one] for one in self.modalities}
+
+
+_ALL: tuple[Modality, ...] = ("images", "records", "reports")
+_FIVE = (0, 1, 2, 3, 4)
 
 CHAPTERS: dict[str, ChapterSpec] = {
+    "01-threat-models": ChapterSpec(
+        name="01-threat-models",
+        title="Who attacks a medical model, and how",
+        modalities=("records",),
+        promised={"warfarin": _FIVE},
+    ),
+    "02-patient-data": ChapterSpec(
+        name="02-patient-data",
+        title="Patients, made up and real",
+        modalities=_ALL,
+        promised={"embedded": _FIVE, "openi": (0, 1, 2), "mias": (0, 1, 2)},
+    ),
+    "03-target-models": ChapterSpec(
+        name="03-target-models",
+        title="The models under attack, and what they are worth",
+        modalities=_ALL,
+        promised={
+            "embedded": _FIVE,
+            "mias": (0, 1, 2),
+            "cardio": (0, 1, 2),
+            "openi": (0, 1, 2),
+        },
+    ),
     "06-model-inversion": ChapterSpec(
         name="06-model-inversion",
         title="Reconstructing a patient's mammogram from shared features",
-        modality="images",
-        promised={"phantom": (0, 1, 2, 3, 4), "mias": (0, 1, 2), "pneumoniamnist": (0, 1, 2)},
+        modalities=("images",),
+        promised={"phantom": _FIVE, "mias": (0, 1, 2), "pneumoniamnist": (0, 1, 2)},
     ),
 }
-
-EMBEDDED: dict[Modality, str] = {
-    "images": "phantom",
-    "records": "warfarin",
-    "reports": "synthetic",
-}
-OWN_FILES = (".npz", ".csv")
 
 
 def spec(name: str) -> ChapterSpec:
@@ -173,7 +226,7 @@ def defaults(name: str) -> dict[str, Any]:
 
 def known_values(name: str, parameter: str) -> str:
     """What may be given for a parameter, in words for a reader."""
-    datasets = ", ".join(known_datasets(spec(name).modality))
+    datasets = ", ".join(spec(name).known_datasets())
     known = {
         "profile": ", ".join(PROFILES),
         "dataset": f"{datasets}, or the path of your own file",
@@ -225,7 +278,7 @@ def check_value(chapter: ChapterSpec, parameter: str, value: Any) -> Any:
 
 
 def _check_dataset(chapter: ChapterSpec, dataset: str) -> str:
-    known = known_datasets(chapter.modality)
+    known = chapter.known_datasets()
     if dataset in known:
         return dataset
     path = Path(dataset).expanduser() if isinstance(dataset, str) and dataset else None

@@ -16,7 +16,7 @@ import requests
 
 import medpriv.data
 from medpriv.course.book import chapter_key
-from medpriv.course.catalog import EMBEDDED, ChapterError, ChapterSpec, chapters_dir, spec
+from medpriv.course.catalog import ChapterError, ChapterSpec, chapters_dir, spec
 from medpriv.course.record import write_results
 from medpriv.course.run import RunError, run_chapter
 from medpriv.runtime import atomic_path, content_hash
@@ -116,9 +116,10 @@ def _one(name: str, dataset: str, seed: int, key: str, folder: Path) -> list[dic
 
 def _data(chapter: ChapterSpec, dataset: str) -> tuple[str | None, str | None]:
     """The checksum of a data set's file (embedded data have none), or why it cannot be had."""
-    if dataset == EMBEDDED[chapter.modality]:
+    if dataset == chapter.default_dataset:
         return None, None
-    load = getattr(medpriv.data, f"load_{chapter.modality}")
+    modality = next(kind for kind, name in chapter.datasets(dataset).items() if name == dataset)
+    load = getattr(medpriv.data, f"load_{modality}")
     try:
         return load(dataset).card.sha256, None
     except medpriv.data.DataError as error:

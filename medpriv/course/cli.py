@@ -76,7 +76,16 @@ def _parser() -> argparse.ArgumentParser:
     book = commands.add_parser("book", help="execute what changed and build the book")
     book.set_defaults(command=_book)
 
-    pair = commands.add_parser("pair", help="pair each chapter with an .ipynb for JupyterLab")
+    pdf = commands.add_parser("pdf", help="build the book and print it into one PDF")
+    pdf.set_defaults(command=_pdf)
+
+    lab = commands.add_parser("lab", help="make your notebooks for JupyterLab; keeps your changes")
+    lab.set_defaults(command=_lab)
+
+    export = commands.add_parser("export", help="write the notebooks for Colab and Binder")
+    export.set_defaults(command=_export)
+
+    pair = commands.add_parser("pair", help="pair each chapter's text with an .ipynb, for authors")
     pair.set_defaults(command=_pair)
 
     grids = commands.add_parser("grids", help="make the recorded sweeps again")
@@ -112,6 +121,28 @@ def _claims(options: argparse.Namespace) -> int:
 
 def _book(_: argparse.Namespace) -> int:
     print(build_book())
+    return 0
+
+
+def _pdf(_: argparse.Namespace) -> int:
+    from medpriv.course.pdf import build_pdf  # as below: what only this command needs
+
+    print(build_pdf())
+    return 0
+
+
+def _lab(_: argparse.Namespace) -> int:
+    from medpriv.course.export import reader_notebooks
+
+    for path, what in reader_notebooks():
+        print(f"{path}: {what}", flush=True)
+    return 0
+
+
+def _export(_: argparse.Namespace) -> int:
+    from medpriv.course.export import export_notebooks
+
+    print(export_notebooks())
     return 0
 
 

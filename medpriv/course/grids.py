@@ -7,19 +7,18 @@ A chapter runs one setting live and shows the rest from a small table in ``chapt
 from __future__ import annotations
 
 import os
-import platform
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from joblib import Parallel, delayed
 
 from medpriv import attacks, data, deployment, metrics, training
+from medpriv.course import likeness
 from medpriv.course.catalog import CHAPTERS, chapters_dir
-from medpriv.runtime import atomic_path, content_hash, source_hash
+from medpriv.runtime import atomic_path, content_hash, machine, source_hash
 
 SPLITS = ("conv2", "conv4", "conv6")
 SEEDS = {"phantom": (0, 1, 2, 3, 4), "mias": (0, 1, 2), "pneumoniamnist": (0, 1, 2)}
@@ -59,6 +58,7 @@ def inversion_cell(dataset: str, seed: int, split: str, profile: str = "quick") 
         "ssim": estimate.value,
         "low": estimate.low,
         "high": estimate.high,
+        "mse": scores[""]["mse"].mean(),
         "psnr": scores[""]["psnr"].mean(),
         "mean_image": scores["mean_"]["ssim"].mean(),
         "nearest": scores["nearest_"]["ssim"].mean(),
@@ -87,7 +87,7 @@ def run_grid(
         rows[row["key"]] = row
         table = pd.DataFrame([rows[key] for key in keyed if key in rows])
         with atomic_path(path) as part:
-            table.to_csv(part, index=False, float_format="%.4f")
+            table.to_csv(part, index=False, float_format="%.6g")
         print(f"{name}: {number} of {len(missing)} cells", flush=True)
     return pd.read_csv(path)
 
@@ -136,25 +136,9 @@ def record_costs() -> None:
         pd.DataFrame(rows).to_csv(part, index=False)
 
 
-def machine() -> str:
-    """One phrase for the machine: cores, processor, accelerator."""
-    accelerator = (
-        torch.accelerator.current_accelerator() if torch.accelerator.is_available() else ""
-    )
-    gpu = f"with {accelerator}" if accelerator else "without a GPU"
-    name = _processor() or platform.machine()
-    return f"{os.cpu_count()} cores of an {name} processor {gpu}"
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if not info.exists():
-        return platform.processor()
-    named = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-    return named[0].partition(":")[2].strip() if named else ""
-
-
 def main() -> None:
     """Make every recorded table again; real data come from ``MEDPRIV_DATA`` or their source."""
+    run_grid("02-texture", likeness.texture_cell, likeness.texture_settings())
+    run_grid("02-reports", likeness.report_cell, likeness.report_settings())
     run_grid("06-seeds", inversion_cell, inversion_settings())
     record_costs()

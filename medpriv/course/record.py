@@ -96,7 +96,8 @@ class Chapter:
 
         In the text ``{glue:text}`name``` gives the value in the format ``fmt``; ``name-low``,
         ``name-high`` and ``name-baseline`` give the others where they were given. Outside a
-        notebook the figure is only recorded.
+        notebook the figure is only recorded. With ``MEDPRIV_FIGURES`` set it is printed instead of
+        glued: the notebooks for readers do so, since their sentences do not change.
 
         Args:
             name: its name, unique in the chapter.
@@ -111,14 +112,18 @@ class Chapter:
             value, low, high = value.value, value.low, value.high
         figure = Figure(name, float(value), _real(low), _real(high), _real(baseline), unit)
         self._figures[name] = figure
-        for key, part in (
-            (name, figure.value),
-            (f"{name}-low", figure.low),
-            (f"{name}-high", figure.high),
-            (f"{name}-baseline", figure.baseline),
-        ):
-            if part is not None:
-                _glue(key, in_words(part, fmt))
+        parts = {
+            name: figure.value,
+            f"{name}-low": figure.low,
+            f"{name}-high": figure.high,
+            f"{name}-baseline": figure.baseline,
+        }
+        shown = {key: in_words(part, fmt) for key, part in parts.items() if part is not None}
+        if os.environ.get("MEDPRIV_FIGURES"):
+            print(", ".join(f"{key} = {text}" for key, text in shown.items()))
+            return
+        for key, text in shown.items():
+            _glue(key, text)
 
     def claim(
         self,
@@ -143,13 +148,13 @@ class Chapter:
         self._claims[text] = claim
 
     def finish(self) -> None:
-        """Show the claims as a table, write `results.json`, and insist on what is promised.
+        """Show the claims as a table, write ``results.json``, and insist on what is promised.
 
         The file goes to the path in ``MEDPRIV_RESULTS``, if that is set.
 
         Raises:
             ClaimError: a claim does not hold, though the chapter promises it for this data set
-                and seed. In `smoke`, and for other seeds and data, the table says so instead.
+                and seed. In ``smoke``, and for other seeds and data, the table says so instead.
         """
         claims = list(self._claims.values())
         display(claims_table(claims).set_index("claim").rename_axis(None))
@@ -164,13 +169,18 @@ class Chapter:
             _insist(self.spec.name, claims)
 
     @property
+    def datasets(self) -> dict[str, str]:
+        """Which data set to load for each of the chapter's modalities."""
+        return self.spec.datasets(self.parameters["dataset"])
+
+    @property
     def promised(self) -> bool:
         """Whether the claims must hold for this data set and seed."""
         seeds = self.spec.promised.get(self.parameters["dataset"], ())
         return self.parameters["seed"] in seeds
 
     def results(self) -> dict[str, Any]:
-        """What `results.json` holds, as plain values."""
+        """What ``results.json`` holds, as plain values."""
         return {
             "chapter": self.spec.name,
             "parameters": dict(self.parameters),
@@ -189,7 +199,7 @@ def start(name: str, **parameters: Any) -> Chapter:
     Tables are shown whole from here on: pandas' display options are set for the notebook.
 
     Args:
-        name: the chapter's name, a key of :data:`medpriv.course.catalog.CHAPTERS`.
+        name: the chapter's name, a key of ``medpriv.course.catalog.CHAPTERS``.
         parameters: the values of its ``parameters`` cell: at least ``profile``, ``dataset``,
             ``seed`` and ``device``.
 

@@ -9,8 +9,10 @@ from medpriv.data.cohort import (
     Part,
     split_by_patient,
 )
+from medpriv.data.listing import card, cards
 from medpriv.data.loaders import load_images, load_records, load_reports
 from medpriv.data.names import known_datasets
+from medpriv.data.text import drop_duplicate_texts, normalise_text
 
 __all__ = [
     "PARTS",
@@ -19,9 +21,13 @@ __all__ = [
     "DataCard",
     "DataError",
     "Part",
+    "card",
+    "cards",
+    "drop_duplicate_texts",
     "known_datasets",
     "load_images",
     "load_records",
     "load_reports",
+    "normalise_text",
     "split_by_patient",
 ]

@@ -38,7 +38,8 @@ class DataError(ValueError):
 class DataCard:
     """Where a data set comes from and what may be done with it.
 
-    ``sha256`` is the checksum of the file that was read, or ``None`` for generated data.
+    ``sha256`` is the checksum of the file that was read, or ``None`` for generated data and for a
+    card without its data (see :func:`card`).
     ``patient_identity`` is ``False`` where the source does not say which rows belong to one
     patient: then disjointness by patient cannot be claimed, and the card says so.
     ``notes`` lists what was done to the data on reading, with counts.
@@ -71,7 +72,7 @@ class DataCard:
             "De-identification": self.deidentification,
             "Synthetic": "yes" if self.synthetic else "no",
             "Patient identity": identity,
-            "sha256": self.sha256 or "generated, no file",
+            "sha256": self.sha256 or ("generated, no file" if self.synthetic else "no file read"),
             "Citation": self.citation,
         }
         rows |= {f"Note {number}": note for number, note in enumerate(self.notes, start=1)}
@@ -143,7 +144,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Cohort:
-    """A data set split by patient; see the module's text for the parts.
+    """A data set split by patient into the four :data:`PARTS`.
 
     ``columns`` describes the records' columns and is empty for images and reports.
     """
@@ -225,7 +226,7 @@ def _check_part(dataset: str, name: str, part: Part, classes: int) -> None:
     lengths = {len(part.x), len(part.y), len(part.patient), len(part.attributes)}
     if len(lengths) > 1:
         raise DataError(f"{dataset}: the part {name!r} has columns of lengths {sorted(lengths)}")
-    if isinstance(part.x, Tensor) and not bool(part.x.sum().isfinite()):
+    if isinstance(part.x, Tensor) and not bool(part.x.sum(dtype=torch.float64).isfinite()):
         raise DataError(f"{dataset}: the part {name!r} holds values that are not finite")
     if int(part.y.min()) < 0 or int(part.y.max()) >= classes:
         raise DataError(f"{dataset}: the part {name!r} has labels outside 0..{classes - 1}")

@@ -86,7 +86,7 @@ def load_records(
             :mod:`medpriv.data.cardio`. The card counts them either way.
 
     Returns:
-        A cohort whose parts have ``x`` of shape ``(n, columns)``, float32: categories as codes,
+        A cohort whose parts have ``x`` of shape ``(n, columns)``, float32, categories as codes and
         the others as measured. ``Cohort.columns`` describes them.
 
     Raises:
@@ -122,6 +122,7 @@ def load_reports(
     profile: str = "quick",
     seed: int = 0,
     patients: int | None = None,
+    deduplicate: bool = True,
 ) -> Cohort:
     """Clinical reports, split by patient, no text in two parts.
 
@@ -131,6 +132,9 @@ def load_reports(
         profile: ``smoke``, ``quick`` or ``full``: how many patients.
         seed: decides who is in which part, and which synthetic reports are made.
         patients: how many patients in all, in the profile's proportions.
+        deduplicate: keep each text once, by its normal form. ``False`` keeps the reports as
+            they were filed, to see what duplicates do to a result; one text may then be in two
+            parts, and the card says how many repeat another.
 
     Returns:
         A cohort whose parts have ``x``, a tuple of strings.
@@ -147,7 +151,7 @@ def load_reports(
     if own is not None:
         from medpriv.data.own_files import own_reports
 
-        return own_reports(own, seed=seed, patients=patients)
+        return own_reports(own, seed=seed, patients=patients, deduplicate=deduplicate)
     choose(dataset, known, "report data set")
     if dataset == "synthetic":
         from medpriv.data.embedded import reports
@@ -155,7 +159,7 @@ def load_reports(
         return reports(profile, seed=seed, patients=patients)
     from medpriv.data.openi import openi
 
-    return openi(profile, seed=seed, patients=patients)
+    return openi(profile, seed=seed, patients=patients, deduplicate=deduplicate)
 
 
 def _own_path(dataset: str | Path, known: tuple[str, ...]) -> Path | None:

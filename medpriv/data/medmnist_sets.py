@@ -66,7 +66,7 @@ def medmnist(flag: str, profile: str, *, seed: int, size: int, patients: int | N
 
     same = pooch.file_hash(str(path), alg="md5") == info["MD5"]
     card = file_card(
-        _card(flag, info),
+        medmnist_card(flag),
         path,
         "the file is the publisher's"
         if same
@@ -158,7 +158,13 @@ def _classes(labels: NDArray, info: dict, path: Path) -> tuple[NDArray[np.int64]
     return y, names
 
 
-def _card(flag: str, info: dict) -> DataCard:
+def medmnist_card(flag: str) -> DataCard:
+    """The card of a MedMNIST data set, from the package's own list: no file is needed.
+
+    Raises:
+        ValueError: the flag is one of volumes.
+    """
+    info = _info(flag)
     return DataCard(
         name=flag,
         title=f"{info['python_class']} of the MedMNIST collection",

@@ -13,6 +13,7 @@ from defusedxml.ElementTree import fromstring
 
 from medpriv.data.build import file_card, split_rows
 from medpriv.data.cohort import Cohort, DataCard, Part
+from medpriv.data.embedded import REPORT_SIZES
 from medpriv.data.fetch import Source, locate
 from medpriv.data.readers import read_tar, refuse
 from medpriv.data.tables import read_csv
@@ -20,8 +21,6 @@ from medpriv.data.tables import read_csv
 COLUMNS = ("uid", "MeSH", "Problems", "findings", "impression")
 MIN_WORDS = 13  # findings and impression together; shorter ones say little but "normal chest"
 UNLABELLED = "no indexing"
-QUICK = (900, 900, 200, 400)
-SMOKE = (80, 60, 20, 60)
 CARD = DataCard(
     name="openi",
     title="Open-i chest X-ray reports, normal against abnormal",
@@ -48,12 +47,12 @@ SOURCE = Source(
 )
 
 
-def openi(profile: str, *, seed: int, patients: int | None) -> Cohort:
+def openi(profile: str, *, seed: int, patients: int | None, deduplicate: bool) -> Cohort:
     """Open-i reports, findings then impression; class 1 is any finding.
 
     Reports without findings, with fewer than ``MIN_WORDS`` words, or without a label are left
-    out, and so is each text that repeats another in its normalised form: one in five would else
-    have a twin, perhaps in another part.
+    out. So is each text that repeats another in its normalised form, unless ``deduplicate`` is
+    off: one in four would else have a twin, perhaps in another part.
     """
     from medpriv.data.text import drop_duplicate_texts
 
@@ -63,7 +62,10 @@ def openi(profile: str, *, seed: int, patients: int | None) -> Cohort:
     usable = (frame["findings"] != "") & (texts.str.split().str.len() >= MIN_WORDS)
     labelled = usable & ~frame["Problems"].str.lower().str.strip().isin([UNLABELLED, ""])
     kept = np.flatnonzero(labelled)
-    kept = kept[drop_duplicate_texts([texts.iloc[row] for row in kept])]
+    distinct = kept[drop_duplicate_texts([texts.iloc[row] for row in kept])]
+    repeats = len(kept) - len(distinct)
+    if deduplicate:
+        kept = distinct
     frame, texts = frame.iloc[kept].reset_index(drop=True), texts.iloc[kept]
     if frame.empty:
         raise refuse(path, "no usable report is in it", "get the official archive")
@@ -79,11 +81,12 @@ def openi(profile: str, *, seed: int, patients: int | None) -> Cohort:
         f"{len(usable):,} reports, of which {usable.sum():,} have findings and at least "
         f"{MIN_WORDS} words",
         f"{usable.sum() - labelled.sum():,} of these have no label and were left out",
-        f"{labelled.sum() - len(rows):,} that repeat another word for word were left out; "
-        f"{len(rows):,} remain",
+        f"{repeats:,} that repeat another word for word were "
+        f"{'left out' if deduplicate else 'kept'}; {len(rows):,} remain",
         "each report counts as one patient",
     )
-    sizes = SMOKE if profile == "smoke" else QUICK
+    # As many as of the embedded reports, so that a chapter costs the same; `full` takes them all.
+    sizes = REPORT_SIZES["smoke" if profile == "smoke" else "quick"]
     limit = None if profile == "full" else sum(sizes)
     return split_rows(
         "reports",

@@ -9,8 +9,9 @@ reports         a ``.csv`` with the columns ``text`` and ``label``, and ``patien
 ==============  ==========================================================================
 
 Without ``patient`` each row counts as a patient: then exact repetitions are removed (one
-person's data could otherwise be in two parts), and the card says what cannot be claimed. All
-profiles use all patients.
+person's data could otherwise be in two parts), and the card says what cannot be claimed. A text
+that repeats another is removed even where the patients are known: whoever owns the one can look
+the other up. All profiles use all patients.
 """
 
 from __future__ import annotations
@@ -58,6 +59,13 @@ class _Rows:
     digest: str | None = None
 
 
+def own_modality(path: Path) -> Modality:
+    """What kind of data a file of the reader's holds, by its suffix and, of a CSV, its header."""
+    if path.suffix.lower() != ".csv":
+        return "images"
+    return "reports" if "text" in _read_table(path, "records or reports") else "records"
+
+
 def own_images(path: Path, *, seed: int, size: int, patients: int | None) -> Cohort:
     """Images from the reader's ``.npz`` or folder of PNGs; see the module's text."""
     if path.is_dir():
@@ -93,7 +101,7 @@ def own_records(path: Path, *, seed: int, patients: int | None) -> Cohort:
     return _cohort("records", rows, seed, patients)
 
 
-def own_reports(path: Path, *, seed: int, patients: int | None) -> Cohort:
+def own_reports(path: Path, *, seed: int, patients: int | None, deduplicate: bool) -> Cohort:
     """Reports from the reader's ``.csv``; see the module's text."""
     from medpriv.data.text import normalise_text
 
@@ -109,7 +117,7 @@ def own_reports(path: Path, *, seed: int, patients: int | None) -> Cohort:
         )
     texts = tuple(frame["text"])
     rows = _Rows(path, texts, *_who(frame), [normalise_text(text) for text in texts])
-    return _cohort("reports", rows, seed, patients)
+    return _cohort("reports", rows, seed, patients, deduplicate)
 
 
 def _who(frame: pd.DataFrame) -> tuple[NDArray, NDArray | None]:
@@ -179,7 +187,9 @@ def _read_folder(folder: Path, size: int) -> _Rows:
     return _Rows(table, x, *_who(frame), row_keys(x.numpy()), notes, digest=digest)
 
 
-def _cohort(modality: Modality, read: _Rows, seed: int, patients: int | None) -> Cohort:
+def _cohort(
+    modality: Modality, read: _Rows, seed: int, patients: int | None, deduplicate: bool = True
+) -> Cohort:
     y, classes = class_labels(read.labels, read.path)
     if len(read.x) != len(y):
         raise refuse(
@@ -196,13 +206,12 @@ def _cohort(modality: Modality, read: _Rows, seed: int, patients: int | None) ->
         refuse_contradictions(read.path, keys, y)
     rows = Part(read.x, torch.from_numpy(y), who, no_attributes(len(y)))
     if not known:
+        notes = (*notes, "the patients are not named: each row counts as one")
+    if not known or modality == "reports":
         unique = first_occurrences(keys)
-        notes = (
-            *notes,
-            "the patients are not named: each row counts as one",
-            f"{len(rows) - len(unique)} rows that repeat another exactly were removed",
-        )
-        rows = rows.take(unique)
+        what = "removed" if deduplicate else "kept"
+        notes = (*notes, f"{len(rows) - len(unique)} rows that repeat another exactly were {what}")
+        rows = rows.take(unique) if deduplicate else rows
     card = DataCard(
         name=read.path.parent.name if read.path.name == LABELS else read.path.stem,
         title="The reader's own data",

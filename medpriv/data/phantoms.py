@@ -113,65 +113,6 @@ def make_phantoms(
     )
 
 
-def spectral_exponent(
-    images: NDArray[np.float32], breast: NDArray[np.bool_], region: int = 32
-) -> NDArray[np.float64]:
-    """Exponent b of the power spectrum P(f) ~ f^-b inside each breast.
-
-    The square of ``region`` pixels that lies wholly in the breast, nearest to the middle of all
-    those that do, is freed of its mean and Hann-windowed; its power is averaged over rings of
-    equal frequency, and b is minus the slope of log power on log frequency over rings 2 to
-    region/2 - 1, by least squares. Mammograms give about 3 (Burgess, Jacobson & Judy 2001, Med.
-    Phys. 28:419; Heine & Velthuizen 2002, Med. Phys. 29:647).
-
-    Args:
-        images: (n, height, width).
-        breast: (n, height, width) bool.
-        region: side of the square in pixels.
-
-    Returns:
-        (n,) float64, NaN where no such square fits into the breast.
-
-    Raises:
-        ValueError: the shapes do not match, or the images are smaller than the region.
-    """
-    if images.ndim != 3 or images.shape != breast.shape or min(images.shape[1:]) < region:
-        raise ValueError(
-            f"expected images and breast masks of one shape (n, height, width), at least {region} "
-            f"pixels a side, got {images.shape} and {breast.shape}; pass larger images or a "
-            f"smaller region."
-        )
-    window = np.hanning(region)[:, None] * np.hanning(region)
-    frequency = np.fft.fftfreq(region, 1 / region)
-    ring = np.rint(np.hypot(frequency[:, None], frequency)).astype(np.int64).ravel()
-    bins = np.arange(2, region // 2)
-    exponent = np.full(len(images), np.nan)
-    for i, corner in enumerate(_inner_squares(breast, region)):
-        if corner is None:
-            continue
-        row, column = corner
-        patch = images[i, row : row + region, column : column + region].astype(np.float64)
-        power = np.abs(np.fft.fft2((patch - patch.mean()) * window)).ravel() ** 2
-        radial = np.bincount(ring, power)[bins] / np.bincount(ring)[bins]
-        exponent[i] = -np.polyfit(np.log(bins), np.log(radial), 1)[0]
-    return exponent
-
-
-def _inner_squares(breast: NDArray[np.bool_], region: int) -> list[tuple[int, int] | None]:
-    """Top-left corner of the most central square inside each mask, None where none fits."""
-    total = np.pad(breast.cumsum(1).cumsum(2), ((0, 0), (1, 0), (1, 0)))
-    strips = total[:, region:] - total[:, :-region]
-    covered = strips[..., region:] - strips[..., :-region]
-    corners: list[tuple[int, int] | None] = []
-    for fits in map(np.argwhere, covered == region**2):
-        if not len(fits):
-            corners.append(None)
-            continue
-        nearest = ((fits - fits.mean(0)) ** 2).sum(1).argmin()
-        corners.append((int(fits[nearest, 0]), int(fits[nearest, 1])))
-    return corners
-
-
 def _names(patients: int) -> NDArray[np.str_]:
     return np.repeat(np.array([f"P{i:05d}" for i in range(patients)]), 2)
 

@@ -23,7 +23,8 @@ def normalise_text(text: str) -> str:
     one space. Digits stay: two reports that differ in a measurement are two reports. Applying it
     twice changes nothing.
 
-    Raises ValueError where `text` is not a string.
+    Raises:
+        ValueError: ``text`` is no string.
     """
     if not isinstance(text, str):
         raise ValueError(
@@ -38,23 +39,19 @@ def normalise_text(text: str) -> str:
 
 
 def drop_duplicate_texts(texts: Iterable[str], *, keep_first: bool = True) -> np.ndarray:
-    """Positions of the texts that remain once duplicates, by `normalise_text`, are dropped.
+    """Positions of the texts that remain once duplicates, by :func:`normalise_text`, are dropped.
 
-    Parameters
-    ----------
-    texts:
-        n strings.
-    keep_first:
-        True keeps the first text of each group of equal ones. False keeps none of a group, only
-        texts that occur once: what is left then has no twin in the original collection either.
+    Args:
+        texts: n strings.
+        keep_first: ``True`` keeps the first text of each group of equal ones. ``False`` keeps none
+            of a group, only texts that occur once: what is left then has no twin in the original
+            collection either.
 
-    Returns
-    -------
-    int64 array of positions in increasing order.
+    Returns:
+        The positions as int64, ascending.
 
-    Raises
-    ------
-    ValueError: a text is not a string; the message names its position.
+    Raises:
+        ValueError: a text is no string; the message names its position.
     """
     forms = []
     for position, text in enumerate(texts):

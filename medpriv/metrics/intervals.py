@@ -12,9 +12,9 @@ def mean_estimate(
 ) -> Estimate:
     """The mean of a score over victims, with a percentile interval over patients.
 
-    The interval is the one from 2.5 to 97.5 % of ``draws`` bootstrap means
-    (:func:`medpriv.data.resampling.patient_bootstrap`). It says what other victims would give,
-    not what another seed would.
+    The interval is the one from 2.5 to 97.5 % of ``draws`` bootstrap means, each over whole
+    patients drawn with replacement. It says what other victims would give, not what another seed
+    would.
 
     Args:
         values: ``(n,)`` one score a row.

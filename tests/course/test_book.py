@@ -77,8 +77,9 @@ def test_whatever_a_chapter_is_made_from_executes_it_again(
     assert not executed()
     tiny.write(code("print('changed')"))
     assert executed()
-    (tiny.root / "requirements.txt").write_text("numpy>=2\n")
-    assert executed()
+    for name in ("requirements.txt", "requirements-run.txt"):
+        (tiny.root / name).write_text("numpy>=2\n")
+        assert executed()
     recorded = tiny.root / "chapters" / "recorded" / "sweep.csv"
     recorded.parent.mkdir()
     recorded.write_text("a\n1\n")
@@ -125,6 +126,19 @@ def test_an_execution_that_failed_does_not_count(
 
 
 # --- What is staged -------------------------------------------------------------------------------
+
+
+def test_staging_fills_in_what_is_generated(tiny: Tiny, runs: list[dict[str, str]]) -> None:
+    welcome = tiny.root / "chapters" / "welcome.md"
+    staged = tiny.root / "_build" / "source" / "chapters" / "welcome.md"
+    welcome.write_text("# Welcome\n\n<!-- generated: promises -->\n")
+    execute(tiny.name, tiny.root)
+    stage(tiny.root)
+    assert "| [99-tiny](99-tiny) | `phantom` | 0, 1 |" in staged.read_text()
+    written = staged.stat().st_mtime_ns
+    stage(tiny.root)
+    assert staged.stat().st_mtime_ns == written
+    assert "generated" in welcome.read_text()  # the page itself stays as it is
 
 
 def test_staging_writes_what_changed_and_removes_what_is_stale(
@@ -243,11 +257,31 @@ What the attacker gains.
 """
 
 
+WELCOME = """\
+# Welcome
+
+Views are made by {func}`medpriv.deployment.deploy`, and {cite:t}`Key` wrote of it.
+
+<!-- generated: promises -->
+
+```{eval-rst}
+.. automodule:: medpriv.deployment
+   :members:
+```
+
+```{bibliography}
+:all:
+```
+"""
+
+
 @pytest.mark.slow
 def test_sphinx_builds_a_tiny_book_and_refuses_a_warning(
     tiny: Tiny, capfd: pytest.CaptureFixture[str]
 ) -> None:
     tiny.write(PAGE)
+    # The appendix lists again what a chapter lists.
+    (tiny.root / "chapters" / "welcome.md").write_text(WELCOME)
     index = build_book()
     html = index.parent
     page = (html / "chapters" / "99-tiny.html").read_text(encoding="utf-8")
@@ -258,18 +292,29 @@ def test_sphinx_builds_a_tiny_book_and_refuses_a_warning(
     assert 'alt="A line that rises"' in page
     for raw in ("{glue:", "{cite:", "{exercise-", "{prf:", "+++"):
         assert raw not in text
+    welcome = (html / "chapters" / "welcome.html").read_text(encoding="utf-8")
+    assert 'href="#medpriv.deployment.deploy"' in welcome
+    assert "Put a model into service" in welcome
+    for one, own in ((page, "99-tiny"), (welcome, "welcome")):  # each leads to its own list
+        assert re.search(r'Name \[<a [^>]*href="#id\d+"', one), own
+    assert page.count('role="listitem"') == page.count('class="citation"') == 1
+    assert "doc-biblioentry" not in page
     assert (html / "_static" / "mathjax" / "tex-svg.js").is_file()
     assert page.count("mathjax/tex-svg.js") == 1
     assert not re.findall(r'(?:src|data-src)="https?://[^"]+"', page)  # nothing from a CDN
 
     executed = tiny.root / "_build" / "executed" / "99-tiny" / "99-tiny.ipynb"
     before = executed.stat().st_mtime_ns
-    (tiny.root / "chapters" / "welcome.md").write_text("# Welcome\n\n{ref}`nowhere`\n")
+    faults = {"{ref}`nowhere`": "nowhere", "{class}`medpriv.Nothing`": "medpriv.Nothing"}
+    (tiny.root / "chapters" / "welcome.md").write_text("# Welcome\n\n" + " and ".join(faults))
     for _ in range(2):  # the second time Sphinx must not have forgotten the warning
         capfd.readouterr()
         assert cli.main(["book"]) == 1
         shown = capfd.readouterr()
         assert "99-tiny: up to date" in shown.out
-        assert "nowhere" in shown.err + shown.out
+        for target in faults.values():
+            assert f"target not found: {target}" in shown.err + shown.out or (
+                f"undefined label: '{target}'" in shown.err + shown.out
+            )
         assert not html.exists()
     assert executed.stat().st_mtime_ns == before

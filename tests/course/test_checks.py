@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from medpriv import attacks, deployment, metrics
+from answering import refused
+from medpriv import attacks, data, deployment, metrics, models, training
 from medpriv.course import exercises
 from medpriv.course.catalog import CHAPTERS, read_chapter
 from medpriv.course.checks import NOT_SOLVED, check
@@ -39,7 +40,10 @@ def answer_of(chapter: str, name: str) -> Any:
         "torch": torch,
         "metrics": metrics,
         "attacks": attacks,
+        "data": data,
         "deployment": deployment,
+        "models": models,
+        "training": training,
     }
     exec(definition, scope)
     return scope[name]
@@ -102,6 +106,7 @@ def other(truth, guess, by: int):
         ("06-budget", attack(lambda b: b, lambda b: 24), "the view refused (24 queries asked, 10"),
         ("06-budget", attack(lambda b: None, lambda b: 24), "your attacker asked 24 times"),
         ("06-budget", attack(lambda b: b, lambda b: b - 1), "use the whole budget"),
+        ("06-budget", attack(lambda b: None, lambda b: b), "deploy with query_budget=budget"),
         ("06-budget", lambda model, images, budget: model, "return what fit_inverse_network"),
         ("06-control", lambda t, g: (other(t, g, 2) - own(t, g)).mean(), "the sign is turned"),
         ("06-control", lambda t, g: (own(t, g) - other(t, g, 1)).mean(), "move by two rows"),
@@ -112,19 +117,14 @@ def other(truth, guess, by: int):
 def test_wrong_answers_get_a_hint_and_the_notebook_goes_on(
     exercise: str, answer: Any, hint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    check(exercise, answer)
-    said = capsys.readouterr().out
-    assert said.startswith("Not yet: ")
-    assert hint in said
-    with pytest.raises(AssertionError, match=f"exercise {exercise}: Not yet"):
-        check(exercise, answer, insist=True)
-    assert capsys.readouterr().out == ""
+    refused(exercise, answer, hint, capsys)
 
 
 def test_right_answers_of_another_form(capsys: pytest.CaptureFixture[str]) -> None:
     check("06-blank", lambda x: float(sum(metrics.ssim(x, 0 * x)) / len(x)))
     check("06-control", lambda t, g: own(t, g).mean() - other(t, g, 2).mean())
-    assert capsys.readouterr().out.split() == ["Right.", "Right."]
+    check("06-control", lambda t, g: own(t, g).mean() - other(t, g, -2).mean())
+    assert capsys.readouterr().out.split() == ["Right."] * 3
 
 
 @pytest.mark.parametrize("exercise", exercises._TESTS)
@@ -139,7 +139,7 @@ def test_a_stub_is_told_apart_from_a_wrong_answer(
 
 
 def test_an_unknown_exercise_lists_the_known() -> None:
-    with pytest.raises(ValueError, match="unknown exercise '06-blink'; known: 06-blank, 06-budget"):
+    with pytest.raises(ValueError, match="'06-blink'; known: .*06-blank, 06-budget"):
         check("06-blink", ...)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -37,7 +38,8 @@ def test_what_is_recorded_is_possible() -> None:
     assert (table.ssim <= table.high).all()
     assert (table.auxiliary_images > 1).all()
     assert (table.victims > 1).all()
-    assert (table.psnr > 0).all()
+    # The mean of PSNRs is at least the PSNR of the mean error (Jensen).
+    assert (table.psnr >= -10 * np.log10(table.mse) - 1e-3).all()
 
 
 def test_costs_are_recorded_for_every_chapter() -> None:
@@ -93,7 +95,7 @@ def test_a_table_is_made_in_the_order_of_its_settings(folder: Path) -> None:
     table = grids.run_grid("toy", cell, SETTINGS)
     assert cell.seeds == [0, 1, 2]
     assert table.columns.tolist() == ["dataset", "seed", "ssim", "key"]
-    assert table.ssim.tolist() == [0.0, 0.1429, 0.2857]
+    assert table.ssim.tolist() == [0.0, 0.142857, 0.285714]
     assert recorded("toy").equals(table)
     assert [file.name for file in folder.iterdir()] == ["toy.csv"]
 

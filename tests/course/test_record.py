@@ -173,6 +173,15 @@ def test_figures_are_glued_as_text(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) 
     }
 
 
+def test_figures_are_printed_where_the_sentences_cannot_show_them(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MEDPRIV_FIGURES", "shown")
+    monkeypatch.setattr(record, "_glue", lambda *_: pytest.fail("glued"))
+    begin().figure("gain", 0.256, low=0.2, high=0.3)
+    assert capsys.readouterr().out == "gain = 0.26, gain-low = 0.20, gain-high = 0.30\n"
+
+
 def test_peak_memory_is_at_least_what_is_held_now() -> None:
     # Another library's count; the peak cannot be below what this process held a moment ago.
     assert record.peak_bytes() >= psutil.Process().memory_info().rss * 0.99
@@ -185,7 +194,7 @@ def test_peak_memory_is_at_least_what_is_held_now() -> None:
 def test_a_claim_holds_exactly_when_its_value_is_within_its_bound(
     value: float, bound: float
 ) -> None:
-    chapter = Chapter(record.ChapterSpec("x", "X", "images", {}), {})
+    chapter = Chapter(record.ChapterSpec("x", "X", ("images",), {}), {})
     chapter.claim("least", value, at_least=bound)
     chapter.claim("most", value, at_most=bound)
     least, most = (claim.holds for claim in chapter._claims.values())

@@ -10,7 +10,7 @@ import pytest
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
-from medpriv.course.catalog import CHAPTERS, read_chapter
+from medpriv.course.catalog import read_chapter
 from tiny import ROOT
 
 SETUP = """
@@ -87,7 +87,7 @@ def test_every_move_changes_what_is_shown(driven: list[dict]) -> None:
     assert len(set(shown)) == len(shown)
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS)
-def test_what_is_driven_here_is_what_the_chapter_shows(chapter: str) -> None:
-    code = "\n".join(c.source for c in read_chapter(chapter).cells if c.cell_type == "code")
+def test_what_is_driven_here_is_what_chapter_06_shows() -> None:
+    cells = read_chapter("06-model-inversion").cells
+    code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
     assert re.search(r"interact\(\w+\.show, victim=\(1, len\(victims\)\), split=splits\)", code)

@@ -359,6 +359,9 @@ def test_both_openi_layouts_agree(data, openi_rows):
     assert "24 reports, of which 22 have findings and at least 13 words" in notes
     assert "1 of these have no label" in notes
     assert "1 that repeat another word for word were left out; 20 remain" in notes
+    filed = load_reports("openi", profile="full", deduplicate=False)
+    assert sum(patients(filed)) == 21
+    assert "1 that repeat another word for word were kept; 21 remain" in " ".join(filed.card.notes)
     assert not from_csv.card.patient_identity
 
 

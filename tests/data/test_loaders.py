@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import medpriv
-from medpriv.data import known_datasets, load_images, load_records, load_reports
+from medpriv.data import known_datasets, load_images, load_records, load_reports, normalise_text
 from medpriv.data.cohort import Cohort
 from medpriv.data.embedded import PHANTOM_SIZES, REPORT_SIZES, WARFARIN_SIZES
 from medpriv.data.names import MEDMNIST, VOLUMES
@@ -215,6 +215,28 @@ def test_own_reports(tmp_path):
     cohort = load_reports(path)
     assert sum(patients(cohort)) == 40
     assert "1 rows that repeat another exactly were removed" in cohort.card.notes
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_own_reports_keep_no_text_twice_unless_asked(tmp_path, known):
+    path = tmp_path / "mine.csv"
+    rows = [f'{i % 2},p{i},"Report {i // 4}, all well"' for i in range(0, 80, 2)]
+    rows += [f'1,q{i},"A mass, number {i}"' for i in range(10)]
+    header = "label,patient,text" if known else "label,id,text"
+    path.write_text("\n".join([header, *rows]))
+    once, filed = load_reports(path), load_reports(path, deduplicate=False)
+    assert once.card.patient_identity is known
+    assert sum(patients(once)) == 30
+    assert "20 rows that repeat another exactly were removed" in once.card.notes
+    assert sum(patients(filed)) == 50
+    assert "20 rows that repeat another exactly were kept" in filed.card.notes
+    texts = [normalise_text(text) for part in once.parts().values() for text in part.x]
+    assert len(set(texts)) == len(texts)
+
+
+def test_synthetic_reports_have_nothing_to_deduplicate():
+    filed = load_reports(profile="smoke", deduplicate=False)
+    assert filed.content_hash() == load_reports(profile="smoke").content_hash()
 
 
 def test_path_may_start_at_home_and_a_plain_name_may_be_a_file(tmp_path, monkeypatch):

@@ -10,17 +10,10 @@ import pytest
 
 from medpriv.data import Cohort, load_images, load_records, load_reports
 from medpriv.data.text import normalise_text
+from real import real_file
 
 pytestmark = pytest.mark.real
 DOWNLOADS = "needs a download: set MEDPRIV_TEST_DOWNLOADS=1 to allow it"
-
-
-def need(name: str) -> None:
-    folder = os.environ.get("MEDPRIV_DATA")
-    if not folder:
-        pytest.skip("MEDPRIV_DATA is not set")
-    if not (Path(folder).expanduser() / name).is_file():
-        pytest.skip(f"MEDPRIV_DATA has no {name}")
 
 
 def rows(cohort: Cohort) -> int:
@@ -28,7 +21,7 @@ def rows(cohort: Cohort) -> int:
 
 
 def test_mias_is_the_known_collection():
-    need("mias_128.npz")
+    real_file("mias_128.npz")
     cohort = load_images("mias")
     patient = np.concatenate([part.patient for part in cohort.parts().values()])
     _, images = np.unique(patient, return_counts=True)
@@ -41,19 +34,19 @@ def test_mias_is_the_known_collection():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_mias_parts_share_no_patient(seed):
-    need("mias_128.npz")
+    real_file("mias_128.npz")
     parts = [set(part.patient) for part in load_images("mias", seed=seed).parts().values()]
     assert sum(map(len, parts)) == len(set.union(*parts)) == 107
 
 
 def test_mias_split_is_the_same_in_all_profiles():
-    need("mias_128.npz")
+    real_file("mias_128.npz")
     hashes = {load_images("mias", profile=p).content_hash() for p in ("smoke", "quick", "full")}
     assert len(hashes) == 1
 
 
 def test_mias_masks_hold_the_breast():
-    need("mias_128.npz")
+    real_file("mias_128.npz")
     cohort = load_images("mias", size=128)
     for part in cohort.parts().values():
         share = part.mask.float().mean(dim=(1, 2, 3))
@@ -66,7 +59,7 @@ def test_mias_masks_hold_the_breast():
 
 
 def test_pneumoniamnist():
-    need("pneumoniamnist.npz")
+    real_file("pneumoniamnist.npz")
     cohort = load_images("pneumoniamnist")
     assert [len(part) for part in cohort.parts().values()] == [1200, 1200, 100, 400]
     assert cohort.members.x.shape == (1200, 1, 64, 64)
@@ -77,7 +70,7 @@ def test_pneumoniamnist():
 
 
 def test_cardio_cleaning_counts():
-    need("cardio.csv")
+    real_file("cardio.csv")
     cohort = load_records("cardio", profile="full")
     note = next(note for note in cohort.card.notes if "impossible" in note)
     # Counted with pandas alone, by the rules in the module's text.
@@ -101,7 +94,7 @@ def _broken_by_pandas() -> int:
 
 
 def test_cardio_quick_is_balanced_and_readable():
-    need("cardio.csv")
+    real_file("cardio.csv")
     cohort = load_records("cardio")
     assert [part.patients for part in cohort.parts().values()] == [6000, 6000, 1000, 3000]
     # Half of the original 70,000 have the disease.
@@ -112,7 +105,7 @@ def test_cardio_quick_is_balanced_and_readable():
 
 
 def test_openi_counts():
-    need("openi_reports.csv")
+    real_file("openi_reports.csv")
     cohort = load_reports("openi", profile="full")
     notes = " ".join(cohort.card.notes)
     # The course's notes count 3,331 usable reports of 3,851, and 2,592 of these that differ in
@@ -124,8 +117,18 @@ def test_openi_counts():
     assert not cohort.card.patient_identity
 
 
+def test_openi_as_filed():
+    real_file("openi_reports.csv")
+    filed = load_reports("openi", profile="full", deduplicate=False)
+    texts = [normalise_text(text) for part in filed.parts().values() for text in part.x]
+    # Counted with the standard library over the file's reports with findings and a label.
+    assert len(texts) == 3244
+    assert len(set(texts)) == 2584
+    assert rows(load_reports("openi", profile="full")) == 2584
+
+
 def test_openi_quick():
-    need("openi_reports.csv")
+    real_file("openi_reports.csv")
     cohort = load_reports("openi")
     assert [len(part) for part in cohort.parts().values()] == [900, 900, 200, 400]
     for part in cohort.parts().values():

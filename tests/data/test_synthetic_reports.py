@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import unicodedata
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -28,6 +26,7 @@ from medpriv.data.synthetic_reports import (
     make_reports,
 )
 from medpriv.data.text import drop_duplicate_texts, normalise_text
+from real import real_file
 
 COLUMNS = [
     "patient",
@@ -373,11 +372,7 @@ def test_a_missing_text_is_named(missing: object) -> None:
 @pytest.mark.real
 def test_twins_on_openi() -> None:
     """METHODS: of 3,331 reports with both sections, over a quarter have a verbatim twin."""
-    folder = os.environ.get("MEDPRIV_DATA")
-    path = Path(folder or "") / "openi_reports.csv"
-    if not folder or not path.exists():
-        pytest.skip("openi_reports.csv needs MEDPRIV_DATA")
-    table = pd.read_csv(path).dropna(subset=["findings", "impression"])
+    table = pd.read_csv(real_file("openi_reports.csv")).dropna(subset=["findings", "impression"])
     texts = (table["findings"] + " " + table["impression"]).tolist()
     assert len(texts) == 3_331
     assert len(drop_duplicate_texts(texts)) == 2_611

@@ -9,12 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from medpriv.course.exercises import model_inversion
+from medpriv.course.exercises import (
+    model_inversion,
+    patient_data,
+    target_models,
+    threat_models,
+)
 from medpriv.course.exercises.base import Unsolved
 
 __all__ = ["Unsolved", "find"]
 
-_TESTS: dict[str, Callable[[Any], None]] = {**model_inversion.TESTS}
+_TESTS: dict[str, Callable[[Any], None]] = {
+    **threat_models.TESTS,
+    **patient_data.TESTS,
+    **target_models.TESTS,
+    **model_inversion.TESTS,
+}
 
 
 def find(name: str) -> Callable[[Any], None]:

@@ -1,75 +1,18 @@
-"""The built pages in a browser, with every other host unreachable: looks, reading, and clicking.
-
-Chromium comes from the operating system, not from playwright, which would download its own.
-"""
+"""The built pages in a browser: looks, reading, and clicking."""
 
 from __future__ import annotations
 
-import functools
 import json
 import re
-import shutil
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from playwright.sync_api import (
-    Browser,
-    ConsoleMessage,
-    Error,
-    Locator,
-    Page,
-    Route,
-    TimeoutError,
-    sync_playwright,
-)
+from playwright.sync_api import Locator
 
-from medpriv.course.book import toc_pages
+from browsing import BY_SPHINX, HTML, NEEDS_BROWSER, PAGES, Reader
 from medpriv.course.catalog import CHAPTERS, read_chapter
 from medpriv.course.quiz import FOLDER
-from tiny import ROOT
 
-HTML = ROOT / "_build" / "html"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-PAGES = toc_pages(ROOT / "_toc.yml")
-BY_SPHINX = ["genindex", "search"]  # linked from every page, in no table of contents
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not (HTML / "index.html").is_file(), reason="run make book first"),
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
-
-QUIET = (
-    "--no-sandbox",  # CI is root
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A window and a colour scheme."""
-
-    width: int
-    height: int
-    theme: str
-
-    def __str__(self) -> str:
-        return f"{self.width}-{self.theme}"
-
-
-SETTINGS = [
-    Setting(width, height, theme)
-    for width, height in ((1280, 900), (390, 844))  # a laptop, a phone
-    for theme in ("light", "dark")
-]
+pytestmark = NEEDS_BROWSER
 
 # What a reader must never see outside code.
 RAW = re.compile(
@@ -147,90 +90,6 @@ FAINT = """() => {
   return [...document.querySelectorAll(texts)].filter(e => contrast(e) < 4.5)
     .map(e => e.textContent.trim() + ' (' + contrast(e).toFixed(1) + ')');
 }"""
-
-SETTLED = "() => !document.querySelector('.math') || window.MathJax?.startup?.promise"
-
-
-# --- A browser and a site -------------------------------------------------------------------------
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    """Serves files and logs nothing."""
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """The built book, served on this machine alone."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=HTML)) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        yield chromium
-        chromium.close()
-
-
-@dataclass
-class Reader:
-    """One window with one colour scheme, and all that went wrong in it since it was asked."""
-
-    page: Page
-    address: str
-    setting: Setting
-    blocked: set[str] = field(default_factory=set)
-    errors: list[str] = field(default_factory=list)
-
-    def open(self, name: str) -> Page:
-        """Load a page and wait until it has settled."""
-        self.errors.clear()
-        self.page.goto(f"{self.address}{name}.html")
-        if name == "index":
-            self.page.wait_for_url(f"{self.address}{PAGES[0]}.html")
-        try:
-            self.page.wait_for_function(SETTLED, timeout=15_000)
-            self.page.evaluate("() => window.MathJax?.startup?.promise.then(() => null)")
-        except TimeoutError:
-            self.errors.append("MathJax did not start")
-        return self.page
-
-    def hear(self, message: ConsoleMessage) -> None:
-        refused = message.text.startswith("Failed to load resource: net::ERR_")
-        expected = refused and message.location["url"] in self.blocked
-        if message.type == "error" and not expected:
-            self.errors.append(f"console: {message.text} ({message.location['url']})")
-
-    def fail(self, error: Error) -> None:
-        self.errors.append(f"uncaught: {error}")
-
-    def block(self, route: Route) -> None:
-        self.blocked.add(route.request.url)
-        route.abort()
-
-
-@pytest.fixture(scope="module", params=SETTINGS, ids=str)
-def reader(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Reader]:
-    setting = request.param
-    context = browser.new_context(
-        viewport={"width": setting.width, "height": setting.height}, color_scheme=setting.theme
-    )
-    context.set_default_timeout(15_000)
-    reader = Reader(context.new_page(), address, setting)
-    context.route(re.compile(f"^(?!{re.escape(address)}|data:|blob:)"), reader.block)
-    reader.page.on("console", reader.hear)
-    reader.page.on("pageerror", reader.fail)
-    yield reader
-    context.close()
-
 
 # --- Every page -----------------------------------------------------------------------------------
 

@@ -1,0 +1,81 @@
+"""The built book as a reader meets it: pages, windows, and what went wrong in one."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+
+import pytest
+from playwright.sync_api import ConsoleMessage, Error, Page, Route, TimeoutError
+
+from medpriv.course.book import toc_pages
+from tiny import ROOT
+
+HTML = ROOT / "_build" / "html"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+PAGES = toc_pages(ROOT / "_toc.yml")
+BY_SPHINX = ["genindex", "search"]  # linked from every page, in no table of contents
+
+NEEDS_BROWSER = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not (HTML / "index.html").is_file(), reason="run make book first"),
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+]
+
+SETTLED = "() => !document.querySelector('.math') || window.MathJax?.startup?.promise"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A window and a colour scheme."""
+
+    width: int
+    height: int
+    theme: str
+
+    def __str__(self) -> str:
+        return f"{self.width}-{self.theme}"
+
+
+SETTINGS = [
+    Setting(width, height, theme)
+    for width, height in ((1280, 900), (390, 844))  # a laptop, a phone
+    for theme in ("light", "dark")
+]
+
+
+@dataclass
+class Reader:
+    """One window with one colour scheme, and all that went wrong in it since it was asked."""
+
+    page: Page
+    address: str
+    setting: Setting
+    blocked: set[str] = field(default_factory=set)
+    errors: list[str] = field(default_factory=list)
+
+    def open(self, name: str) -> Page:
+        """Load a page and wait until it has settled."""
+        self.errors.clear()
+        self.page.goto(f"{self.address}{name}.html")
+        if name == "index":
+            self.page.wait_for_url(f"{self.address}{PAGES[0]}.html")
+        try:
+            self.page.wait_for_function(SETTLED, timeout=15_000)
+            self.page.evaluate("() => window.MathJax?.startup?.promise.then(() => null)")
+        except TimeoutError:
+            self.errors.append("MathJax did not start")
+        return self.page
+
+    def hear(self, message: ConsoleMessage) -> None:
+        refused = message.text.startswith("Failed to load resource: net::ERR_")
+        expected = refused and message.location["url"] in self.blocked
+        if message.type == "error" and not expected:
+            self.errors.append(f"console: {message.text} ({message.location['url']})")
+
+    def fail(self, error: Error) -> None:
+        self.errors.append(f"uncaught: {error}")
+
+    def block(self, route: Route) -> None:
+        self.blocked.add(route.request.url)
+        route.abort()

@@ -1,0 +1,92 @@
+"""Data cards without data: every named data set has one, and nothing is touched for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from medpriv import data
+from medpriv.data import fetch, openml
+from medpriv.data.listing import file_names
+from medpriv.data.names import DATASETS, MEDMNIST, VOLUMES
+from real import real_file
+
+NAMES = [(modality, name) for modality, names in DATASETS.items() for name in names]
+
+
+@pytest.fixture
+def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No reader's folder, an empty cache, and no way to look for a file."""
+
+    def refuse(*_: object) -> Path:
+        raise AssertionError("a card asked for a file")
+
+    monkeypatch.delenv("MEDPRIV_DATA", raising=False)
+    monkeypatch.setenv("MEDPRIV_CACHE", str(tmp_path / "cache"))
+    for module in (fetch, openml):
+        monkeypatch.setattr(module, "local_file", refuse)
+    monkeypatch.setattr(fetch, "download", refuse)
+    return tmp_path
+
+
+def test_every_named_data_set_has_a_card(nothing: Path) -> None:
+    cards = data.cards()
+    assert list(cards) == [name for _, name in NAMES]
+    for name, card in cards.items():
+        assert card == data.card(name)
+        assert card.name == name
+        assert card.sha256 is None
+        assert all((card.title, card.origin, card.licence, card.consent, card.citation))
+    assert [name for name, card in cards.items() if card.synthetic] == [
+        names[0] for names in DATASETS.values()
+    ]
+    assert list(nothing.iterdir()) == []
+
+
+def test_the_table_tells_generated_data_from_a_file_that_was_not_read() -> None:
+    assert data.card("phantom").table().loc["sha256"].item() == "generated, no file"
+    assert data.card("mias").table().loc["sha256"].item() == "no file read"
+
+
+def test_licences_of_medmnist_are_those_of_each_set() -> None:
+    assert data.card("dermamnist").licence == "CC BY-NC 4.0"
+    assert data.card("bloodmnist").licence == "CC BY 4.0"
+    assert {data.card(flag).name for flag in MEDMNIST} == set(MEDMNIST)
+
+
+@pytest.mark.parametrize("modality", DATASETS)
+def test_the_card_of_generated_data_is_whole(modality: str) -> None:
+    loaded = getattr(data, f"load_{modality}")(profile="smoke").card
+    assert loaded == data.card(DATASETS[modality][0])
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("modality", DATASETS)
+def test_a_real_card_lacks_what_its_file_says(modality: str) -> None:
+    name = {"images": "mias", "records": "cardio", "reports": "openi"}[modality]
+    real_file(*file_names(name))
+    loaded, card = getattr(data, f"load_{modality}")(name).card, data.card(name)
+    assert loaded.sha256 is not None
+    assert loaded.notes[: len(card.notes)] == card.notes
+    assert replace(loaded, sha256=None, notes=card.notes) == card
+
+
+@pytest.mark.parametrize("name", ["mnist", "", "PHANTOM"])
+def test_an_unknown_name_is_told_the_known_ones(name: str) -> None:
+    with pytest.raises(ValueError, match="unknown data set .*expected one of: phantom, mias"):
+        data.card(name)
+
+
+def test_a_volume_is_refused_with_the_reason() -> None:
+    with pytest.raises(ValueError, match="holds volumes"):
+        data.card(VOLUMES[0])
+
+
+def test_file_names_are_those_that_are_looked_for() -> None:
+    assert file_names("phantom") == ()
+    assert file_names("mias") == ("mias_128.npz", "all-mias.tar.gz")
+    assert file_names("heart") == ("heart.csv",)
+    assert file_names("bloodmnist") == ("bloodmnist.npz",)
+    assert all(file_names(name) for _, name in NAMES if not data.card(name).synthetic)
