@@ -30,6 +30,7 @@ def mse(truth: Tensor, guess: Tensor) -> np.ndarray:
 
     Raises:
         ValueError: shapes differ, or a value is outside [0, 1].
+        TypeError: one of them is no tensor.
     """
     truth, guess = _checked(truth, guess)
     return ((truth.double() - guess.double()) ** 2).mean(dim=(1, 2, 3)).numpy()
@@ -60,6 +61,7 @@ def ssim(truth: Tensor, guess: Tensor, mask: Tensor | None = None) -> np.ndarray
 
     Raises:
         ValueError: as for :func:`mse`.
+        TypeError: as for :func:`mse`.
     """
     truth, guess = _checked(truth, guess)
     scores = np.empty(len(truth))
@@ -104,6 +106,12 @@ def nearest_image(truth: Tensor, pool: Tensor, *, chunk: int = 256) -> Tensor:
 
 
 def _checked(truth: Tensor, guess: Tensor) -> tuple[Tensor, Tensor]:
+    for name, images in (("truth", truth), ("guess", guess)):
+        if not isinstance(images, Tensor):
+            raise TypeError(
+                f"{name} must be a tensor (n, c, h, w), got {type(images).__name__}; "
+                "torch.as_tensor makes one of an array"
+            )
     if truth.shape != guess.shape or truth.ndim != 4:
         raise ValueError(
             "truth and guess must be images of the same shape (n, c, h, w), got "

@@ -42,5 +42,16 @@ def mean_estimate(
 def difference(
     values: np.ndarray, baseline: np.ndarray, patient: np.ndarray, *, seed: int = 0
 ) -> Estimate:
-    """By how much a score exceeds a baseline on the same victims: a paired interval."""
-    return mean_estimate(np.asarray(values) - np.asarray(baseline), patient, seed=seed)
+    """By how much a score exceeds a baseline on the same victims: a paired interval.
+
+    Args:
+        values: ``(n,)`` one score a row; truth values count as 1 and 0.
+        baseline: the same for the baseline.
+        patient: ``(n,)`` the patient of each row.
+        seed: decides the resamples.
+
+    Raises:
+        ValueError: as for :func:`mean_estimate`.
+    """
+    gain = np.asarray(values, dtype=float) - np.asarray(baseline, dtype=float)
+    return mean_estimate(gain, patient, seed=seed)

@@ -73,10 +73,12 @@ def test_every_exercise_has_a_stub_and_a_solution(chapter: str) -> None:
 # --- Wrong answers and what they are told ---------------------------------------------------------
 
 
-def attack(budget_for: Callable[[int], int | None], rows: Callable[[int], int]) -> Callable:
+def attack(
+    budget_for: Callable[[int], int | None], rows: Callable[[int], int], split: str = "conv4"
+) -> Callable:
     def answer(model, images, budget):
         view = deployment.deploy(
-            model, expose="features", split="conv4", query_budget=budget_for(budget)
+            model, expose="features", split=split, query_budget=budget_for(budget)
         )
         return attacks.fit_inverse_network(view, images[: rows(budget)], profile="smoke")
 
@@ -99,18 +101,23 @@ def other(truth, guess, by: int):
         ("06-blank", lambda x: metrics.ssim(x, x * 0).max(), "zero everywhere, then take the mean"),
         ("06-blank", lambda x: None, "did you forget `return`"),
         ("06-blank", 0.3, "a function was expected, got float"),
-        ("06-blank", lambda x: metrics.ssim(x, x * 0), "your code raised"),
-        ("06-blank", lambda x: 1 / 0, "your code raised ZeroDivisionError: division by zero"),
+        ("06-blank", lambda x: metrics.ssim(x, x * 0), "return one number, got 4; `.mean()`"),
+        ("06-blank", lambda x: "black", "return one number, got str"),
+        ("06-blank", lambda x: metrics.ssim(x, x.numpy() * 0).mean(), "guess must be a tensor"),
+        ("06-blank", lambda x: 1 / 0, "ZeroDivisionError: division by zero"),
+        ("06-blank", lambda x: 1 / 0, "your code raised, in the line `"),
         ("06-blank", lambda: 1, "your code raised TypeError"),
         ("06-blank", lambda x: float("nan"), "Not yet"),
         ("06-budget", attack(lambda b: b, lambda b: 24), "the view refused (24 queries asked, 10"),
         ("06-budget", attack(lambda b: None, lambda b: 24), "your attacker asked 24 times"),
         ("06-budget", attack(lambda b: b, lambda b: b - 1), "use the whole budget"),
         ("06-budget", attack(lambda b: None, lambda b: b), "deploy with query_budget=budget"),
+        ("06-budget", attack(lambda b: b, lambda b: b, "conv2"), "conv2; the task says conv4"),
         ("06-budget", lambda model, images, budget: model, "return what fit_inverse_network"),
         ("06-control", lambda t, g: (other(t, g, 2) - own(t, g)).mean(), "the sign is turned"),
         ("06-control", lambda t, g: (own(t, g) - other(t, g, 1)).mean(), "move by two rows"),
-        ("06-control", lambda t, g: own(t, g).mean(), "truth.roll(2, dims=0)"),
+        ("06-control", lambda t, g: own(t, g).mean(), "own image alone"),
+        ("06-control", lambda t, g: 0.1, "the image two rows away"),
         ("06-control", lambda t, g: 0.0, "Not yet"),
     ],
 )
@@ -124,7 +131,8 @@ def test_right_answers_of_another_form(capsys: pytest.CaptureFixture[str]) -> No
     check("06-blank", lambda x: float(sum(metrics.ssim(x, 0 * x)) / len(x)))
     check("06-control", lambda t, g: own(t, g).mean() - other(t, g, 2).mean())
     check("06-control", lambda t, g: own(t, g).mean() - other(t, g, -2).mean())
-    assert capsys.readouterr().out.split() == ["Right."] * 3
+    check("06-control", lambda t, g: (own(t, g) - other(t, g, 2)).mean(keepdims=True))
+    assert capsys.readouterr().out.split() == ["Right."] * 4
 
 
 @pytest.mark.parametrize("exercise", exercises._TESTS)

@@ -15,9 +15,9 @@ from medpriv.course.exercises import (
     target_models,
     threat_models,
 )
-from medpriv.course.exercises.base import Unsolved
+from medpriv.course.exercises.base import Unsolved, call
 
-__all__ = ["Unsolved", "find"]
+__all__ = ["Unsolved", "call", "find"]
 
 _TESTS: dict[str, Callable[[Any], None]] = {
     **threat_models.TESTS,

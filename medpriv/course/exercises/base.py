@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest import mock
+
+import torch
+
+from medpriv.deployment import View
 
 
 class Unsolved(Exception):
@@ -23,3 +29,34 @@ def call(function: Callable[..., Any], *arguments: Any) -> Any:
         raise Unsolved
     assert result is not None, "the function returns nothing; did you forget `return`?"
     return result
+
+
+def number(found: Any) -> float:
+    """One finite number, in whatever form the reader's function returns it.
+
+    Raises:
+        AssertionError: it is none, or there are several.
+    """
+    try:
+        value = torch.as_tensor(found)
+    except (TypeError, ValueError, RuntimeError):
+        raise AssertionError(f"return one number, got {type(found).__name__}") from None
+    assert value.numel() == 1, (
+        f"return one number, got {value.numel()}; `.mean()` makes one of many"
+    )
+    assert bool(value.isfinite()), f"return a finite number, got {float(value)}"
+    return float(value)
+
+
+@contextmanager
+def views_asked() -> Iterator[list[View]]:
+    """The views that are asked something in the meantime, however they were made."""
+    asked: list[View] = []
+    plain = View.__call__
+
+    def record(view: View, x: Any) -> torch.Tensor:
+        asked.append(view)
+        return plain(view, x)
+
+    with mock.patch.object(View, "__call__", record):
+        yield asked

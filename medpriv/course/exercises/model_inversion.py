@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
-from unittest import mock
 
 import torch
 
 from medpriv.attacks import InverseNetwork
-from medpriv.course.exercises.base import call
-from medpriv.deployment import QueryBudgetError, View
+from medpriv.course.exercises.base import call, number, views_asked
+from medpriv.deployment import QueryBudgetError
 from medpriv.metrics import ssim
 from medpriv.models import ImageCNN
 from medpriv.runtime import seeded, torch_rng
@@ -24,25 +22,11 @@ def _images(number: int) -> torch.Tensor:
     return smooth.clamp(0, 1)
 
 
-@contextmanager
-def _views_asked() -> Iterator[list[View]]:
-    """The views that are asked something in the meantime, however they were made."""
-    asked: list[View] = []
-    plain = View.__call__
-
-    def record(view: View, x: torch.Tensor) -> torch.Tensor:
-        asked.append(view)
-        return plain(view, x)
-
-    with mock.patch.object(View, "__call__", record):
-        yield asked
-
-
 def blank(answer: Any) -> None:
     """``answer(images)`` → the mean SSIM of an all-black guess."""
     images = _images(4)
     images[0] *= 0.02
-    found = float(call(answer, images))
+    found = number(call(answer, images))
     expected = ssim(images, torch.zeros_like(images)).mean()
     ones = ssim(images, torch.ones_like(images)).mean()
     assert abs(found - ones) > 1e-6, "that is the score of a white image; black is 0"
@@ -57,7 +41,7 @@ def budget(answer: Any) -> None:
     with seeded(0, "exercise"):
         model = ImageCNN(size=32)
     try:
-        with _views_asked() as asked:
+        with views_asked() as asked:
             inverse = call(answer, model, _images(24), 10)
     except QueryBudgetError as error:
         raise AssertionError(
@@ -70,6 +54,8 @@ def budget(answer: Any) -> None:
         f"with a budget of 10 your attacker asked {inverse.queries} times; use the whole budget "
         "and no more"
     )
+    places = ", ".join(sorted({str(view.split) for view in asked} - {"conv4"}))
+    assert not places, f"your attacker asked at {places}; the task says conv4"
     assert all(view.query_budget == 10 for view in asked), (
         "your attacker kept to the budget by himself; deploy with query_budget=budget, so that "
         "the view would refuse more"
@@ -80,7 +66,7 @@ def control(answer: Any) -> None:
     """``answer(truth, guess)`` → mean SSIM with one's own image minus with another patient's."""
     truth = _images(6)
     guess = (truth * 0.9 + 0.05).clamp(0, 1)
-    found = float(call(answer, truth, guess))
+    found = number(call(answer, truth, guess))
     own = ssim(truth, guess)
 
     def equals(sign: int, rows: int) -> bool:
@@ -90,10 +76,14 @@ def control(answer: Any) -> None:
 
     assert not equals(-1, 2), "the sign is turned round: own minus other"
     assert not equals(1, 1), "one row away may be the same patient's other breast; move by two rows"
+    assert abs(found - float(own.mean())) > 1e-6, (
+        "that is the score with the own image alone; subtract the score with the other patient's"
+    )
     right = float((own - ssim(truth.roll(2, dims=0), guess)).mean())
     assert equals(1, 2), (
-        f"for six test images your function gives {found:.4f}, right is {right:.4f}; use "
-        "truth.roll(2, dims=0) for the other patients' images"
+        f"for six test images your function gives {found:.4f}, right is {right:.4f}. The second "
+        "score compares each guess with the image two rows away; for the last two rows, that is "
+        "one of the first two"
     )
 
 

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from medpriv.course.exercises.base import call
+from medpriv.course.exercises.base import call, number
 
-# Made up for the check: C is in three parts, E in two, and B twice in one part only.
+# Made up for the check: C is in three parts, E in two that follow each other, I in the first and
+# the last, and B twice in one part only.
 _PARTS = {
-    "members": np.array(["A", "B", "B", "C"]),
+    "members": np.array(["A", "B", "B", "C", "I"]),
     "auxiliary": np.array(["C", "D", "E"]),
     "victims": np.array(["F", "E"]),
-    "test": np.array(["G", "C", "H"]),
+    "test": np.array(["G", "C", "H", "I"]),
 }
 _TEXTS = (
     "No acute disease.",
@@ -38,12 +39,13 @@ def parts(answer: Any) -> None:
     assert "B" not in names, (
         "your function names B, who is twice in the same part: that is a second image, no leak"
     )
-    assert {"C", "E"} <= set(names), (
-        f"in the test data C is in three parts and E in two of the later ones; your function "
-        f"names {', '.join(sorted(names)) or 'nobody'}. Compare every part with all the others"
+    assert {"C", "E", "I"} <= set(names), (
+        f"in the test data C is in three parts, E in two of the later ones, and I in the first and "
+        f"the last; your function names {', '.join(sorted(names)) or 'nobody'}. Compare every part "
+        "with all the others"
     )
-    assert set(names) == {"C", "E"}, (
-        f"your function names {', '.join(sorted(names))}; only C and E are in more than one part"
+    assert set(names) == {"C", "E", "I"}, (
+        f"your function names {', '.join(sorted(names))}; only C, E and I are in more than one part"
     )
 
 
@@ -56,10 +58,11 @@ def twins(answer: Any) -> None:
         3: "that is how many texts could be dropped; a text that is kept has a twin too",
         7: "3 mm and 4 mm are two findings: the normal form keeps digits, so keep them too",
     }
-    number = float(found)
-    assert number == 5, (
-        f"for eight test texts your function gives {number:g}, right is 5: "
-        + hints.get(int(number), "three say the same, two others say the same, three are alone")
+    count = number(found)
+    assert not 0 < count < 1, f"{count:g} looks like a share; return how many texts have a twin"
+    assert count == 5, (
+        f"for eight test texts your function gives {count:g}, right is 5: "
+        + hints.get(int(count), "three say the same, two others say the same, three are alone")
     )
 
 
@@ -68,8 +71,7 @@ def weinberg(answer: Any) -> None:
     copies = np.repeat([0, 1, 2], [50, 20, 30])
     frequency = copies.mean() / 2
     expected = 0.2 - 2 * frequency * (1 - frequency)
-    found = float(call(answer, copies.copy()))
-    assert np.isfinite(found), f"your function gives {found}, which is no number"
+    found = number(call(answer, copies.copy()))
     assert abs(found + expected) > 1e-9, "the sign is turned round: observed minus expected"
     one_way = 0.2 - frequency * (1 - frequency)
     assert abs(found - one_way) > 1e-9, (

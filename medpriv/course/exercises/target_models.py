@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from medpriv.course.exercises.base import call
+from medpriv.course.exercises.base import call, number, views_asked
 from medpriv.data.cohort import Column
 from medpriv.metrics import Estimate, mean_estimate
 from medpriv.models import RecordMLP
@@ -23,14 +22,22 @@ def majority(answer: Any) -> None:
     labels = torch.tensor([1, 1, 1, 1, 1, 2, 2, 0, 0, 0])
     answers = torch.tensor([1, 1, 2, 2, 1, 2, 2, 0, 2, 2])
     accuracy, most, named = 0.6, 0.5, 0.6
-    found = _number(call(answer, answers, labels))
+    found = number(call(answer, answers, labels))
     assert abs(found - accuracy) > 1e-6, "that is the accuracy alone; the majority is missing"
     assert abs(found - (most - accuracy)) > 1e-6, "the sign is turned round"
     assert abs(found - (accuracy - named)) > 1e-6, "count the labels, not the model's answers"
+    assert abs(found - (accuracy - 1 / len(labels))) > 1e-6, (
+        "your count takes each of the ten labels for another one: the elements of a tensor are "
+        "tensors themselves. Count with torch.bincount(labels), or count labels.tolist()"
+    )
     assert abs(found - (accuracy - most)) < 1e-6, (
         f"for ten test patients your function gives {found:.3f}, right is "
         f"{accuracy - most:.3f}: {accuracy} of the answers are right, and {most} of the labels are "
         "the most common one"
+    )
+    renamed = number(call(answer, (answers + 1) % 3, (labels + 1) % 3))
+    assert abs(renamed - (accuracy - most)) < 1e-6, (
+        "where another class is the most common one your function goes wrong; find out which it is"
     )
 
 
@@ -71,8 +78,8 @@ def label(answer: Any) -> None:
     with torch.no_grad():
         named = model(x).argmax(1)
     y = torch.arange(40) % 3
-    found = call(answer, model, x, y)
-    assert isinstance(found, Tensor), f"return a tensor, got {type(found).__name__}"
+    with views_asked() as asked:
+        found = torch.as_tensor(call(answer, model, x, y))
     assert found.shape == (40,), (
         f"for 40 records return 40 truth values, got the shape {tuple(found.shape)}"
     )
@@ -86,13 +93,12 @@ def label(answer: Any) -> None:
         "a patient is called a member where the view's class equals y"
     )
     assert found.dtype == torch.bool, f"return truth values, got {found.dtype}"
-
-
-def _number(found: Any) -> float:
-    value = torch.as_tensor(found)
-    assert value.numel() == 1, f"return one number, got {value.numel()}"
-    assert bool(value.isfinite()), f"return a number, got {float(value)}"
-    return float(value)
+    assert asked, (
+        "your attacker held the model itself; deploy it, and ask the view, which is all that an "
+        "attacker has"
+    )
+    seen = ", ".join(sorted({view.expose for view in asked} - {"label"}))
+    assert not seen, f"your view exposes {seen}; the clinic shows the label only"
 
 
 TESTS: dict[str, Callable[[Any], None]] = {

@@ -101,11 +101,15 @@ def vote(answer: Any) -> None:
     truth = deploy(model, expose="label")(records)
     served = deploy(model, expose="label", defenses=[_lies_at_first(3)], query_budget=budget)
     try:
-        found = torch.as_tensor(call(answer, served, records))
+        found = call(answer, served, records)
     except QueryBudgetError as error:
         raise AssertionError(
             f"the view refused ({error}); ask `view.query_budget // len(records)` times about all"
         ) from error
+    assert not isinstance(found, torch.return_types.mode), (
+        "`.mode(dim=0)` gives values and where they stand; return its `.values`"
+    )
+    found = torch.as_tensor(found)
     assert found.shape == truth.shape, (
         f"return one label a record: shape {tuple(truth.shape)}, got {tuple(found.shape)}"
     )
@@ -115,7 +119,8 @@ def vote(answer: Any) -> None:
     )
     assert bool((found == truth).all()), (
         f"{int((found != truth).sum())} of {len(records)} labels are not the most frequent one of "
-        f"their {rounds} answers; look at the direction in which you take the mode"
+        f"their {rounds} answers. The mode (not the mean) of one record goes over its rounds: with "
+        "one row a round, that is dim=0"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,8 @@ RIGHT = [
     ("03-group", group(count=lambda patient: len(np.unique(patient)))),
     ("03-group", group(least=29.5)),
     ("03-label", label),
-    ("03-label", lambda model, x, y: deploy(model, expose="scores")(x).argmax(1) == y),
+    ("03-label", lambda model, x, y: label(model, x, y).numpy()),
+    ("03-label", lambda model, x, y: label(model, x, y).tolist()),
     ("03-label", lambda model, x, y: label(model, x, y).logical_and(torch.tensor(True))),
 ]
 
@@ -55,9 +57,15 @@ WRONG = [
     ("03-majority", lambda a, y: most(y) - accuracy(a, y), "the sign is turned round"),
     ("03-majority", lambda a, y: accuracy(a, y) - most(a), "count the labels, not the model's"),
     ("03-majority", lambda a, y: accuracy(a, y) - 1 / 3, "for ten test patients your function"),
+    ("03-majority", lambda a, y: accuracy(a, y) - accuracy(y, 1), "another class is the most"),
+    (
+        "03-majority",
+        lambda a, y: accuracy(a, y) - Counter(y).most_common(1)[0][1] / len(y),
+        "count labels.tolist()",
+    ),
     ("03-majority", lambda a, y: (a == y).float() - most(y), "return one number, got 10"),
     ("03-majority", lambda a, y: None, "did you forget `return`"),
-    ("03-majority", lambda a, y: float("nan"), "return a number, got nan"),
+    ("03-majority", lambda a, y: float("nan"), "return a finite number, got nan"),
     ("03-majority", 0.2, "a function was expected, got float"),
     ("03-group", lambda right, patient, chosen: right[chosen].mean(), "what metrics.mean_estimate"),
     ("03-group", lambda right, patient, chosen: mean_estimate(right, patient), "of everybody"),
@@ -72,7 +80,12 @@ WRONG = [
     ("03-label", lambda model, x, y: ~label(model, x, y), "turned round"),
     ("03-label", lambda model, x, y: label(model, x, y).float().mean(), "got the shape ()"),
     ("03-label", lambda model, x, y: label(model, x, y).float(), "return truth values, got torch"),
-    ("03-label", lambda model, x, y: label(model, x, y).numpy(), "return a tensor, got ndarray"),
+    ("03-label", lambda model, x, y: model(x).argmax(1) == y, "your attacker held the model"),
+    (
+        "03-label",
+        lambda model, x, y: deploy(model, expose="scores")(x).argmax(1) == y,
+        "your view exposes scores; the clinic shows the label only",
+    ),
     ("03-label", lambda model, x, y: y == 0, "where the view's class equals y"),
     ("03-label", lambda model, x, y: deploy(model, expose="labels")(x) == y, "your code raised"),
 ]

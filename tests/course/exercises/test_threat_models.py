@@ -33,6 +33,10 @@ def over(pick):
     return answer
 
 
+def over_truth_values(guess, truth, baselines, patient):
+    return difference(guess == truth, best([b == truth for b in baselines.values()]), patient)
+
+
 def best(many):
     return max(many, key=lambda one: one.mean())
 
@@ -77,6 +81,7 @@ def as_a_list(view, records):
 RIGHT: list[tuple[str, Any]] = [
     ("01-view", partner()),
     ("01-advantage", over(best)),
+    ("01-advantage", over_truth_values),
     ("01-vote", voted),
     ("01-vote", in_one_call),
     ("01-vote", counted),
@@ -105,6 +110,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ("01-vote", lambda view, x: ask(view, x, 9).mode(dim=0).values, "the view refused"),
     ("01-vote", lambda view, x: ask(view, x, 7).mode(dim=1).values, "return one label a record"),
     ("01-vote", lambda view, x: ask(view, x, 7), "return one label a record"),
+    ("01-vote", lambda view, x: ask(view, x, 7).mode(dim=0), "return its `.values`"),
+    ("01-vote", lambda view, x: ask(view, x, 7).double().mean(0).round(), "The mode (not the mean"),
     ("01-vote", lambda view, x: ask(view, x, 7)[0], "not the most frequent one"),
 ]
 
