@@ -46,6 +46,18 @@ def view(answer: Any) -> None:
         f"your partner may send {found.query_budget} records; the contract says 500"
     )
     assert not found.defenses, "the contract names no defense; leave defenses out"
+    assert _answers_like(found, _model()), (
+        "your view is of another model; deploy the `model` that your function is given"
+    )
+
+
+def _answers_like(found: View, model: RecordMLP) -> bool:
+    records = _records(3)
+    expected = deploy(model, expose="features", split="hidden2")(records)
+    try:
+        return torch.equal(found.intercept(records), expected)
+    except Exception:  # a model of other records cannot read these
+        return False
 
 
 def advantage(answer: Any) -> None:

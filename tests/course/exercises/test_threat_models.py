@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from answering import accepted, refused
+from medpriv.data import Column
 from medpriv.deployment import deploy
 from medpriv.metrics import difference, mean_estimate
+from medpriv.models import RecordMLP
 
 
 def partner(expose="features", split="hidden2", query_budget=500):
@@ -17,6 +19,10 @@ def partner(expose="features", split="hidden2", query_budget=500):
         return deploy(model, expose=expose, split=split, query_budget=query_budget)
 
     return answer
+
+
+def other_model():
+    return RecordMLP([Column("age")], torch.rand(20, 1), classes=3)
 
 
 def hits(guess, truth):
@@ -95,6 +101,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("01-view", partner(query_budget=None), "set query_budget"),
     ("01-view", partner(query_budget=50), "may send 50 records; the contract says 500"),
     ("01-view", partner(split="conv4"), "unknown split 'conv4'"),
+    ("01-view", lambda model: partner()(other_model()), "deploy the `model` that your function"),
     ("01-view", lambda model: model, "return what deploy returns, got RecordMLP"),
     ("01-view", lambda model: None, "did you forget `return`"),
     ("01-advantage", over(lambda many: many[0]), "you compare with the baseline 'most common'"),
