@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from medpriv.models.reports import ReportClassifier
-from medpriv.models.split import front
+from medpriv.models.split import back, front
 from medpriv.runtime import choose, in_chunks
 
 Answer = Callable[[Tensor | Sequence[str]], Tensor]
@@ -31,6 +31,7 @@ EXPOSURES = {
     "features": "the activations at the split layer",
     "embedding": "the embedding of each report",
     "weights": "the weights, to compute with as the attacker likes",
+    "back": "the activations at the split layer, and the weights behind it",
 }
 # What can be computed from what: a label follows from scores, anything from the weights.
 _IMPLIED = {
@@ -38,6 +39,7 @@ _IMPLIED = {
     "scores": {"scores", "label"},
     "features": {"features"},
     "embedding": {"embedding"},
+    "back": {"back", "features"},
 }
 
 
@@ -85,6 +87,7 @@ class View:
         query_budget: int | None,
         defenses: tuple[str, ...],
         open_weights: Callable[[], nn.Module],
+        open_back: Callable[[], nn.Module],
     ) -> None:
         self.expose = expose
         self.split = split
@@ -94,6 +97,7 @@ class View:
         # Closures, not the model: nothing on this object leads to weights by accident.
         self.__answer = answer
         self.__open_weights = open_weights
+        self.__open_back = open_back
 
     def __call__(self, x: Tensor | Sequence[str]) -> Tensor:
         """Ask about ``n`` rows, as a client: ``(n, ...)`` float32 on the CPU, labels int64.
@@ -130,6 +134,15 @@ class View:
         self.require("weights", "reading the weights")
         return self.__open_weights()
 
+    def back(self) -> nn.Module:
+        """A copy of the model behind the split layer: the half that the partner computes.
+
+        Raises:
+            ThreatModelError: the view does not expose it.
+        """
+        self.require("back", "reading the weights behind the split")
+        return self.__open_back()
+
     def require(self, need: str, who: str) -> None:
         """Pass if the view gives what an attack needs.
 
@@ -165,7 +178,7 @@ class View:
 def deploy(
     model: nn.Module,
     *,
-    expose: Literal["label", "scores", "features", "embedding", "weights"],
+    expose: Literal["label", "scores", "features", "embedding", "weights", "back"],
     split: str | None = None,
     defenses: Sequence[ModelDefense | ViewDefense] = (),
     query_budget: int | None = None,
@@ -176,8 +189,9 @@ def deploy(
     Args:
         model: the trained target; it is copied, so later changes to it do not reach the view.
         expose: what an answer holds.
-        split: the split layer; needed for ``features``, optional for ``weights`` (only the
-            front is then exposed, and the view answers with features), not allowed elsewhere.
+        split: the split layer; needed for ``features`` and ``back``, optional for ``weights``
+            (only the front is then exposed, and the view answers with features), not allowed
+            elsewhere.
         defenses: model defenses first change the model, view defenses wrap its answers, each
             in the given order.
         query_budget: rows that the view will answer in all; ``None`` is without limit.
@@ -189,9 +203,9 @@ def deploy(
         TypeError: a defense is neither kind, or the model gives no embedding.
     """
     choose(expose, EXPOSURES, "exposure")
-    if expose == "features" and split is None:
-        raise ValueError("expose='features' needs a split layer, for example split='conv4'")
-    if split is not None and expose not in ("features", "weights"):
+    if expose in ("features", "back") and split is None:
+        raise ValueError(f"expose={expose!r} needs a split layer, for example split='conv4'")
+    if split is not None and expose not in ("features", "back", "weights"):
         raise ValueError(f"expose={expose!r} takes no split layer, got split={split!r}")
     if query_budget is not None and query_budget < 0:
         raise ValueError(f"query_budget must be 0 or more, or None, got {query_budget}")
@@ -215,6 +229,7 @@ def deploy(
         query_budget=query_budget,
         defenses=tuple(defense.name for defense in defenses),
         open_weights=lambda: copy.deepcopy(reachable),
+        open_back=lambda: back(copy.deepcopy(served), str(split)),
     )
 
 

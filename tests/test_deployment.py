@@ -71,6 +71,7 @@ GIVES = {
     ("embedding", None): {"embedding"},
     ("weights", None): {"weights", "scores", "label"},
     ("weights", "conv4"): {"weights", "features"},
+    ("back", "conv4"): {"back", "features"},
 }
 
 
@@ -224,6 +225,23 @@ def test_weights_at_a_split_hold_the_front_only() -> None:
         if name.startswith(("conv1", "conv2", "conv3", "conv4"))
     )
     assert sum(weight.numel() for weight in copied.parameters()) == expected
+
+
+def test_the_back_continues_where_the_features_stop() -> None:
+    view, x = exposed("back", "conv4")
+    torch.testing.assert_close(view.back()(view(x)), cnn()(x))
+    with torch.no_grad():
+        for weight in view.back().parameters():
+            weight.zero_()
+    torch.testing.assert_close(view.back()(view.intercept(x)), cnn()(x))
+    assert view.queries == len(x)
+
+
+@pytest.mark.parametrize(("expose", "split"), [key for key in GIVES if key[0] != "back"])
+def test_only_the_partner_holds_the_back(expose: str, split: str | None) -> None:
+    view, _ = exposed(expose, split)
+    with pytest.raises(ThreatModelError, match="reading the weights behind the split needs back"):
+        view.back()
 
 
 def test_gradients_through_copied_weights_stay_in_the_copy() -> None:

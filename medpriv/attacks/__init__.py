@@ -1,5 +1,25 @@
 """Attacks: each takes a view and auxiliary data, and guesses."""
 
+from medpriv.attacks.class_inversion import ClassInversion, invert_classes, mi_face, should_stop
 from medpriv.attacks.inverse_network import InverseNetwork, fit_inverse_network, inverse_recipe
+from medpriv.attacks.moves import moved_copies
+from medpriv.attacks.query_free import ShadowFront, fit_shadow_front, recover_query_free
+from medpriv.attacks.rmle import Recovery, Search, choose_tv_weight, recover
 
-__all__ = ["InverseNetwork", "fit_inverse_network", "inverse_recipe"]
+__all__ = [
+    "ClassInversion",
+    "InverseNetwork",
+    "Recovery",
+    "Search",
+    "ShadowFront",
+    "choose_tv_weight",
+    "fit_inverse_network",
+    "fit_shadow_front",
+    "inverse_recipe",
+    "invert_classes",
+    "mi_face",
+    "moved_copies",
+    "recover",
+    "recover_query_free",
+    "should_stop",
+]

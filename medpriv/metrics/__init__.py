@@ -4,22 +4,38 @@ from medpriv.metrics.calibration import Calibration, calibration
 from medpriv.metrics.images import image_scores, mse, nearest_image, psnr, ssim
 from medpriv.metrics.intervals import Estimate, difference, mean_estimate
 from medpriv.metrics.membership import advantage
+from medpriv.metrics.reidentification import (
+    Matcher,
+    Reidentification,
+    feature_distance,
+    fit_matcher,
+    pairs,
+    pixel_matcher,
+    reidentification,
+)
 from medpriv.metrics.texts import exact_match, nearest_text, token_f1, vocabulary_growth
 from medpriv.metrics.texture import spectral_exponent
 
 __all__ = [
     "Calibration",
     "Estimate",
+    "Matcher",
+    "Reidentification",
     "advantage",
     "calibration",
     "difference",
     "exact_match",
+    "feature_distance",
+    "fit_matcher",
     "image_scores",
     "mean_estimate",
     "mse",
     "nearest_image",
     "nearest_text",
+    "pairs",
+    "pixel_matcher",
     "psnr",
+    "reidentification",
     "spectral_exponent",
     "ssim",
     "token_f1",

@@ -2,9 +2,10 @@
 
 from medpriv.models.decoders import PixelShuffleDecoder, solve_linear_path
 from medpriv.models.images import ImageCNN
+from medpriv.models.losses import structural_loss, total_variation
 from medpriv.models.records import RecordMLP
 from medpriv.models.reports import ReportClassifier, ReportEncoder
-from medpriv.models.split import front, split_names
+from medpriv.models.split import back, front, split_names
 from medpriv.models.targets import build_target
 
 __all__ = [
@@ -13,8 +14,11 @@ __all__ = [
     "RecordMLP",
     "ReportClassifier",
     "ReportEncoder",
+    "back",
     "build_target",
     "front",
     "solve_linear_path",
     "split_names",
+    "structural_loss",
+    "total_variation",
 ]

@@ -24,7 +24,7 @@ class PixelShuffleDecoder(nn.Module):
         features: a batch of features; sets shapes and the normalisation of each channel.
         channels: of the image.
         size: height and width of the image; a multiple of the features' height.
-        width: channels on the coarse grid.
+        width: channels on the coarse grid; by default 48, and 32 where the grid is finer than 16.
         depth: residual blocks.
 
     Raises:
@@ -32,7 +32,13 @@ class PixelShuffleDecoder(nn.Module):
     """
 
     def __init__(
-        self, features: Tensor, *, channels: int, size: int, width: int = 48, depth: int = 2
+        self,
+        features: Tensor,
+        *,
+        channels: int,
+        size: int,
+        width: int | None = None,
+        depth: int = 2,
     ) -> None:
         super().__init__()
         dense = features.ndim == 2
@@ -48,7 +54,8 @@ class PixelShuffleDecoder(nn.Module):
         self.linear = nn.Conv2d(wide_in, channels * (size // own) ** 2, 3, padding=1)
         self.linear_shuffle = nn.PixelShuffle(size // own)
 
-        grid = _divisor(size, size // 8) if dense else _divisor(own, size // 4)
+        grid = _divisor(size, size // 8) if dense else _divisor(own, size // 2)
+        width = width or (48 if grid <= 16 else 32)
         self.fold = 1 if dense else own // grid
         self.lift = (
             nn.Sequential(nn.Flatten(), nn.Linear(wide_in, width * grid**2))

@@ -1,9 +1,13 @@
-"""Cutting a model at a named layer: ``f = f2(f1(x))``, and ``f1`` is the front."""
+"""Cutting a model at a named layer: ``f = f2(f1(x))``; ``f1`` is the front, ``f2`` the back."""
 
 from __future__ import annotations
 
-from torch import Tensor, nn
-from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
+from torch import Tensor, fx, nn
+from torchvision.models.feature_extraction import (
+    NodePathTracer,
+    create_feature_extractor,
+    get_graph_node_names,
+)
 
 from medpriv.models.images import ImageCNN
 from medpriv.models.records import RecordMLP
@@ -37,13 +41,59 @@ def front(model: nn.Module, split: str) -> nn.Module:
     Raises:
         ValueError: the model has no layer of this name; the message lists those it has.
     """
+    _check_split(model, split)
+    cut = create_feature_extractor(model, return_nodes={split: "features"})
+    return _Features(cut).eval()
+
+
+def back(model: nn.Module, split: str) -> nn.Module:
+    """``f2``: the model behind the layer ``split``, from its features to the answer.
+
+    ``back(model, split)(front(model, split)(x))`` is ``model(x)`` in evaluation mode. The result
+    shares its weights with ``model``.
+
+    Raises:
+        ValueError: the model has no layer of this name, or what is behind it also needs the input
+            itself or an earlier layer, such as a residual connection around the split.
+    """
+    _check_split(model, split)
+    model.eval()  # as create_feature_extractor does for the front
+    tracer = NodePathTracer()
+    cut = fx.GraphModule(model, tracer.trace(model))
+    graph = cut.graph
+    at = _last_node(tracer, split)
+    (start,) = (node for node in graph.nodes if node.op == "placeholder")
+    with graph.inserting_before(start):
+        features = graph.placeholder("features")
+    at.replace_all_uses_with(features)
+    graph.eliminate_dead_code()
+    if start.users:
+        raise ValueError(
+            f"{type(model).__name__} cannot be cut in two at {split!r}: what is behind it also "
+            "needs an earlier layer; choose a layer that everything passes through"
+        )
+    graph.erase_node(start)
+    cut.delete_all_unused_submodules()
+    cut.recompile()
+    return cut.eval()
+
+
+def _last_node(tracer: NodePathTracer, split: str) -> fx.Node:
+    """The last operation of a layer, where its name stands for a whole block."""
+    inside = [
+        node
+        for node, name in tracer.node_to_qualname.items()
+        if name == split or name.startswith(f"{split}.")
+    ]
+    return inside[-1]
+
+
+def _check_split(model: nn.Module, split: str) -> None:
     known = split_names(model)
     named = split in known or any(name.startswith(f"{split}.") for name in known)
     if not named:
         listed = ", ".join(known if len(known) <= 40 else (*known[:40], "…"))
         raise ValueError(f"unknown split {split!r} of {type(model).__name__}; known: {listed}")
-    cut = create_feature_extractor(model, return_nodes={split: "features"})
-    return _Features(cut).eval()
 
 
 class _Features(nn.Module):

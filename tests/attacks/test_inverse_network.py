@@ -103,7 +103,7 @@ def test_it_beats_the_mean_image_on_the_phantoms_at_every_split() -> None:
         reached.append(ssim(victims, guess).mean())
         assert mse(victims, guess).mean() < mse(victims, mean).mean()
     assert min(reached) > baseline + 0.05
-    assert reached == sorted(reached, reverse=True)  # deeper leaks less
+    assert reached[-1] < min(reached[:-1]) - 0.05  # the deepest leaks least
 
 
 def test_it_inverts_dense_features_too() -> None:
@@ -130,9 +130,8 @@ def test_features_that_say_nothing_leave_the_mean_image() -> None:
     """A defense that returns a constant: the best guess is the mean, and no error."""
     silent = ViewDefense("silence", lambda answer: lambda x: torch.zeros_like(answer(x)))
     view, auxiliary = linear_view(defenses=[silent]), smooth(60)
-    inverse = fit_inverse_network(
-        view, auxiliary, recipe=Recipe(epochs=1, learning_rate=0.0, exact=True), device="cpu"
-    )
+    recipe = Recipe(epochs=1, learning_rate=0.0, exact=True)
+    inverse = fit_inverse_network(view, auxiliary, queries=60, recipe=recipe, device="cpu")
     guess = inverse.guess(view(smooth(3, seed=1)))
     assert torch.equal(guess[0], guess[1])
     # One linear path serves every place, so what is left is the mean block, not the mean image.
@@ -175,7 +174,8 @@ def test_it_needs_features(expose: str, split: str | None) -> None:
 
 def test_weights_of_a_front_give_features_too() -> None:
     view = deploy(cnn(), expose="weights", split="conv2")
-    assert fit_inverse_network(view, smooth(4), recipe=BRIEF, device="cpu").queries == 4
+    inverse = fit_inverse_network(view, smooth(4), queries=4, recipe=BRIEF, device="cpu")
+    assert inverse.queries == view.queries == 4
 
 
 def test_each_auxiliary_image_costs_one_query_and_no_more() -> None:
@@ -284,7 +284,33 @@ def test_one_auxiliary_image_is_enough_to_run() -> None:
     view = linear_view()
     inverse = fit_inverse_network(view, smooth(1), profile="smoke", device="cpu")
     assert inverse.guess(view(smooth(2))).shape == (2, 1, SIZE, SIZE)
-    assert inverse.queries == 1
+    assert inverse.queries == 100  # the image, and copies of it
+
+
+@pytest.mark.parametrize(("budget", "queries"), [(None, 100), (60, 60), (8, 8)])
+def test_copies_fill_what_the_budget_allows(budget: int | None, queries: int) -> None:
+    view = linear_view(query_budget=budget)
+    inverse = fit_inverse_network(view, smooth(8), profile="smoke", device="cpu")
+    assert inverse.queries == view.queries == queries
+
+
+def test_fewer_queries_than_images_are_refused() -> None:
+    view = linear_view()
+    with pytest.raises(ValueError, match="queries=3 does not cover the 4 auxiliary images"):
+        fit_inverse_network(view, smooth(4), queries=3)
+    assert view.queries == 0
+
+
+def test_copies_help_where_images_are_few() -> None:
+    """Eight images alone are learned by heart. One seed, a gap of several standard errors."""
+    view = deploy(cnn(), expose="features", split="conv6")
+    victims = smooth(40, seed=1)
+    errors = {}
+    for queries in (8, 400):
+        recipe = Recipe(epochs=4000 // queries, batch_size=8)
+        inverse = fit_inverse_network(view, smooth(8), queries=queries, recipe=recipe, device="cpu")
+        errors[queries] = mse(victims, inverse.guess(view.intercept(victims))).mean()
+    assert errors[400] < 0.8 * errors[8]
 
 
 def test_the_history_falls() -> None:

@@ -78,6 +78,10 @@ def test_the_nearest_has_the_largest_cosine(texts: list[str], pool: list[str]) -
         assert cosines[pool.index(found)] == pytest.approx(cosines.max(), abs=1e-6)
 
 
+def test_a_twin_comes_before_a_text_at_the_same_angle() -> None:
+    assert nearest_text(["No no!"], ["no", "no no", "NO NO"]) == ("no no",)
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.lists(WORDY, min_size=1, max_size=6), st.data())
 def test_a_twin_in_another_spelling_is_found(pool: list[str], data: st.DataObject) -> None:

@@ -11,7 +11,7 @@ from torchvision.models import resnet18
 
 from medpriv.data.cohort import Column
 from medpriv.deployment import deploy
-from medpriv.models import ImageCNN, RecordMLP, front, split_names
+from medpriv.models import ImageCNN, RecordMLP, back, front, split_names
 from medpriv.runtime import seeded, torch_rng
 
 
@@ -89,3 +89,34 @@ def test_a_model_of_the_readers_own() -> None:
 def test_the_record_model_is_split_at_its_hidden_layers() -> None:
     model = RecordMLP([Column("age")], torch.rand(3, 1))
     assert split_names(model) == ("hidden1", "hidden2")
+
+
+# --- The back -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("split", split_names(ImageCNN(size=16)))
+def test_front_and_back_are_the_model(split: str) -> None:
+    with seeded(0, "split"):
+        model = ImageCNN(size=16).eval()
+    x = torch.rand(3, 1, 16, 16)
+    f1, f2 = front(model, split), back(model, split)
+    torch.testing.assert_close(f2(f1(x)), model(x))
+    weights = {id(weight) for weight in model.parameters()}
+    halves = [{id(weight) for weight in half.parameters()} for half in (f1, f2)]
+    assert halves[1] <= weights
+    assert not halves[0] & halves[1]
+
+
+def test_so_are_those_of_a_torchvision_model(resnet: nn.Module) -> None:
+    x = torch.rand(2, 3, 32, 32)
+    torch.testing.assert_close(back(resnet, "layer2")(front(resnet, "layer2")(x)), resnet(x))
+
+
+def test_a_cut_inside_a_residual_block_is_refused(resnet: nn.Module) -> None:
+    with pytest.raises(ValueError, match="also needs an earlier layer"):
+        back(resnet, "layer2.0.conv1")
+
+
+def test_the_back_of_an_unknown_split_lists_the_known() -> None:
+    with pytest.raises(ValueError, match="unknown split 'conv9' of ImageCNN; known: conv1"):
+        back(ImageCNN(size=16), "conv9")

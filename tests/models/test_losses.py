@@ -1,0 +1,62 @@
+"""The losses for training: they agree with the judges, and their slopes point the right way."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from medpriv.metrics import ssim
+from medpriv.models import structural_loss, total_variation
+from medpriv.runtime import torch_rng
+
+
+def images(number: int, *, channels: int = 1, high: int = 24, wide: int = 24, seed: int = 0):
+    coarse = torch.rand(number, channels, 6, 6, generator=torch_rng(seed, "losses"))
+    return F.interpolate(coarse, size=(high, wide), mode="bilinear")
+
+
+@pytest.mark.parametrize(("channels", "high", "wide"), [(1, 24, 24), (3, 16, 40), (1, 11, 11)])
+def test_the_structural_loss_is_one_minus_scikit_images_ssim(channels, high, wide) -> None:
+    a = images(5, channels=channels, high=high, wide=wide)
+    b = images(5, channels=channels, high=high, wide=wide, seed=1)
+    ours = 1 - float(structural_loss(a, b))
+    assert ours == pytest.approx(ssim(a, b).mean(), abs=1e-5)
+
+
+def test_equal_images_lose_nothing_and_descent_finds_the_other_image() -> None:
+    truth = images(2)
+    assert float(structural_loss(truth, truth)) == pytest.approx(0, abs=1e-6)
+    guess = torch.full_like(truth, 0.5).requires_grad_()
+    optimizer = torch.optim.Adam([guess], lr=0.02)
+    for _ in range(150):
+        optimizer.zero_grad()
+        structural_loss(guess, truth).backward()
+        optimizer.step()
+    assert ssim(truth, guess.detach().clamp(0, 1)).min() > 0.95
+
+
+@pytest.mark.parametrize("shapes", [((2, 1, 24, 24), (1, 1, 24, 24)), ((2, 1, 10, 24),) * 2])
+def test_shapes_that_cannot_be_compared_are_refused(shapes) -> None:
+    with pytest.raises(ValueError, match="at least 11 pixels wide and high, got"):
+        structural_loss(torch.zeros(shapes[0]), torch.zeros(shapes[1]))
+
+
+def test_total_variation_by_hand() -> None:
+    image = torch.tensor([[[[0.0, 1.0], [0.5, 0.5]]]])
+    assert total_variation(image).tolist() == [(1.0 + 0.0 + 0.5 + 0.5) / 4]
+
+
+def test_total_variation_of_constant_and_of_single_pixels_is_0() -> None:
+    assert total_variation(torch.full((1, 1, 2, 3), 0.4)).tolist() == [0]
+    assert total_variation(torch.rand(2, 1, 1, 1)).tolist() == [0, 0]
+
+
+@given(shift=st.floats(-3, 3), factor=st.floats(-4, 4))
+def test_total_variation_ignores_brightness_and_scales_with_contrast(shift, factor) -> None:
+    x = images(2, channels=2)
+    base = total_variation(x)
+    assert torch.allclose(total_variation(x + shift), base, rtol=1e-3, atol=1e-3)
+    assert torch.allclose(total_variation(factor * x), abs(factor) * base, rtol=1e-3, atol=1e-4)
