@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from joblib import Parallel, delayed
+from torch import Tensor
 
 from medpriv import attacks, data, deployment, metrics, training
 from medpriv.course import likeness
 from medpriv.course.catalog import CHAPTERS, chapters_dir
-from medpriv.runtime import atomic_path, content_hash, machine, source_hash
+from medpriv.runtime import atomic_path, content_hash, machine, source_hash, torch_rng
 
 SPLITS = ("conv2", "conv4", "conv6")
 SEEDS = {"phantom": (0, 1, 2, 3, 4), "mias": (0, 1, 2), "pneumoniamnist": (0, 1, 2)}
@@ -43,8 +45,7 @@ def inversion_cell(dataset: str, seed: int, split: str, profile: str = "quick") 
     SSIM is the mean over victims; ``low`` and ``high`` are its interval over patients.
     """
     cohort = data.load_images(dataset, profile=profile, seed=seed)
-    model = training.train_target(cohort, profile=profile, seed=seed)
-    view = deployment.deploy(model, expose="features", split=split)
+    view = _split_view(cohort, seed, split, profile)
     inverse = attacks.fit_inverse_network(view, cohort.auxiliary.x, profile=profile, seed=seed)
     victims = cohort.victims
     guesses = {
@@ -65,6 +66,109 @@ def inversion_cell(dataset: str, seed: int, split: str, profile: str = "quick") 
         "auxiliary_images": len(cohort.auxiliary),
         "victims": len(victims),
     }
+
+
+def _split_view(
+    cohort: data.Cohort, seed: int, split: str, profile: str = "quick"
+) -> deployment.View:
+    model = training.train_target(cohort, profile=profile, seed=seed)
+    return deployment.deploy(model, expose="features", split=split)
+
+
+def auxiliary_cell(
+    dataset: str, seed: int, split: str, source: str, patients: int
+) -> dict[str, Any]:
+    """One cell of ``06-auxiliary``: what the attack makes of less data, or of other data.
+
+    Args:
+        dataset: whose victims.
+        seed: of everything.
+        split: the split layer.
+        source: where the auxiliary images come from: ``same`` (the cohort's own), another data
+            set, or ``noise``.
+        patients: how many auxiliary patients; 0 takes all. Of noise, how many images.
+    """
+    cohort = data.load_images(dataset, seed=seed)
+    victims, view = cohort.victims, _split_view(cohort, seed, split)
+    images = _auxiliary(cohort, seed, source, patients)
+    inverse = attacks.fit_inverse_network(view, images, seed=seed)
+    guess = inverse.guess(view.intercept(victims.x))
+    estimate = metrics.mean_estimate(metrics.ssim(victims.x, guess), victims.patient)
+    return {
+        "ssim": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "mse": metrics.mse(victims.x, guess).mean(),
+        "images": len(images),
+        "queries": inverse.queries,
+    }
+
+
+def _auxiliary(cohort: data.Cohort, seed: int, source: str, patients: int) -> Tensor:
+    if source == "same":
+        part = cohort.auxiliary
+        return part.first_patients(patients).x if patients else part.x
+    if source == "noise":
+        shape = (patients, *cohort.auxiliary.x.shape[1:])
+        return torch.rand(shape, generator=torch_rng(seed, "noise images"))
+    part = data.load_images(source, seed=seed, size=cohort.auxiliary.x.shape[-1]).auxiliary
+    return part.first_patients(patients).x if patients else part.x
+
+
+def auxiliary_settings() -> list[dict[str, Any]]:
+    """The settings of ``06-auxiliary``."""
+    sources = {
+        "phantom": [
+            ("same", 32), ("same", 128), ("same", 512), ("same", 0), ("pneumoniamnist", 512),
+            ("noise", 1000),
+        ],
+        "mias": [
+            ("same", 16), ("same", 32), ("same", 0), ("phantom", 512), ("pneumoniamnist", 512),
+            ("noise", 1000),
+        ],
+    }  # fmt: skip
+    return [
+        {"dataset": dataset, "seed": seed, "split": split, "source": source, "patients": patients}
+        for dataset, pairs in sources.items()
+        for source, patients in pairs
+        for seed in (0, 1, 2)
+        for split in SPLITS
+    ]
+
+
+def longer_cell(dataset: str, seed: int, split: str, steps: int) -> dict[str, Any]:
+    """One cell of ``06-longer``: the attack by its length, on all auxiliary images.
+
+    The longest is the table of the paper's inversion section: splits 2, 4, 6 by MSE, PSNR, SSIM.
+    """
+    cohort = data.load_images(dataset, seed=seed)
+    victims, view = cohort.victims, _split_view(cohort, seed, split)
+    queries = max(len(cohort.auxiliary), min(steps, 4_000))
+    recipe = training.Recipe(max(1, round(steps * 8 / queries)), batch_size=8)
+    inverse = attacks.fit_inverse_network(
+        view, cohort.auxiliary.x, seed=seed, queries=queries, recipe=recipe
+    )
+    scores = metrics.image_scores(victims.x, inverse.guess(view.intercept(victims.x)))
+    estimate = metrics.mean_estimate(scores["ssim"].to_numpy(), victims.patient)
+    return {
+        "ssim": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "mse": scores["mse"].mean(),
+        "psnr": scores["psnr"].mean(),
+        "queries": inverse.queries,
+    }
+
+
+def longer_settings() -> list[dict[str, Any]]:
+    """The settings of ``06-longer``."""
+    return [
+        {"dataset": dataset, "seed": seed, "split": split, "steps": steps}
+        for dataset in ("mias", "phantom")
+        for steps in (250, 1_000, 4_000)
+        for seed in (0, 1, 2)
+        for split in SPLITS
+    ]
 
 
 def run_grid(
@@ -141,4 +245,6 @@ def main() -> None:
     run_grid("02-texture", likeness.texture_cell, likeness.texture_settings())
     run_grid("02-reports", likeness.report_cell, likeness.report_settings())
     run_grid("06-seeds", inversion_cell, inversion_settings())
+    run_grid("06-auxiliary", auxiliary_cell, auxiliary_settings())
+    run_grid("06-longer", longer_cell, longer_settings())
     record_costs()
