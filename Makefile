@@ -48,6 +48,7 @@ claims: $(READY)  ## run the chapters' claims over their seeds and data sets
 	$(BIN)/python -m medpriv claims
 
 bench: $(READY)  ## measure beside peers
+	$(BIN)/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	$(BIN)/python benchmarks/run.py
 
 clean:  ## remove what was built, and .venv; your notebooks stay

@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 from torch.nn import functional as F
 
+import inversion
 from medpriv.data.phantoms import make_phantoms
 from medpriv.models import ImageCNN
 from medpriv.runtime import atomic_path, machine, seeded
@@ -73,7 +74,7 @@ def _cnn() -> ImageCNN:
 
 def main() -> None:
     """Measure, print and write the table."""
-    rows = [phantoms(), training()]
+    rows = [phantoms(), training(), *inversion.main()]
     table = pd.DataFrame(rows)
     table["times faster"] = table["peer"] / table["ours"]
     print(machine())

@@ -174,7 +174,10 @@ def invert_classes(
         device: where to compute from weights.
 
     Raises:
-        ThreatModelError, QueryBudgetError, ValueError, FloatingPointError: as :func:`mi_face`.
+        ThreatModelError: as :func:`mi_face`.
+        QueryBudgetError: as :func:`mi_face`.
+        ValueError: as :func:`mi_face`.
+        FloatingPointError: as :func:`mi_face`.
     """
     _check(shape, steps=steps, directions=directions, grain=grain, restarts=restarts, shift=shift)
     access = _open(view, directions, spread, grain, seed, device)

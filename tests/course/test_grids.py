@@ -42,6 +42,21 @@ def test_what_is_recorded_is_possible() -> None:
     assert (table.psnr >= -10 * np.log10(table.mse) - 1e-3).all()
 
 
+SWEEPS = {"06-auxiliary": grids.auxiliary_settings, "06-longer": grids.longer_settings}
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_every_cell_of_a_sweep_is_recorded_and_possible(name: str) -> None:
+    table = recorded(name)
+    expected = SWEEPS[name]()
+    assert sorted(table[list(expected[0])].to_dict("records"), key=str) == sorted(expected, key=str)
+    assert table.notna().all(axis=None)
+    assert table["key"].is_unique
+    assert ((table.low >= -1) & (table.low <= table.ssim) & (table.ssim <= table.high)).all()
+    assert (table.high <= 1).all()
+    assert (table.queries >= 1).all()
+
+
 def test_costs_are_recorded_for_every_chapter() -> None:
     costs = recorded("costs")
     assert sorted(costs.chapter) == sorted(CHAPTERS)
@@ -63,6 +78,26 @@ def test_a_sample_computed_again_agrees(dataset: str, seed: int, split: str) -> 
         assert again[name] == pytest.approx(then[name], abs=0.03), name
     assert again["auxiliary_images"] == then.auxiliary_images
     assert again["victims"] == then.victims
+
+
+@pytest.mark.slow
+def test_samples_of_the_sweeps_computed_again_agree() -> None:
+    cells = {
+        "06-auxiliary": (
+            grids.auxiliary_cell,
+            {"dataset": "phantom", "seed": 0, "split": "conv6", "source": "same", "patients": 32},
+        ),
+        "06-longer": (
+            grids.longer_cell,
+            {"dataset": "phantom", "seed": 0, "split": "conv6", "steps": 250},
+        ),
+    }
+    for name, (cell, setting) in cells.items():
+        then = recorded(name).set_index(list(setting)).loc[tuple(setting.values())]
+        again = cell(**setting)
+        for column in ("ssim", "low", "high"):
+            assert again[column] == pytest.approx(then[column], abs=0.03), (name, column)
+        assert again["queries"] == then.queries
 
 
 # --- Making them ----------------------------------------------------------------------------------

@@ -1,0 +1,228 @@
+"""The attacks on images beside their peers, in one run: seconds, strength, ratios, memory.
+
+Each function returns rows for the table of ``run.py``. Both sides of a row use the same target,
+view, auxiliary images and victims; a peer's hyper-parameters are those of its paper or package.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from multiprocessing import get_context
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from he2019 import fit_reference
+from medpriv import attacks, data, deployment, metrics, training
+from medpriv.models import ImageCNN, PixelShuffleDecoder, structural_loss
+from medpriv.runtime import autocast, pick_device, seeded, to_device, torch_rng
+from medpriv.training import Recipe, fit
+
+SPLITS = ("conv2", "conv4", "conv6")
+LENGTHS = (50, 100, 200, 400, 800, 1600)  # steps of our inverse, for time to reach a score
+
+
+def timed(work: Callable[[], object]) -> tuple[float, object]:
+    """Seconds, and what the work returns."""
+    began = time.perf_counter()
+    result = work()
+    return time.perf_counter() - began, result
+
+
+def phantoms() -> tuple[data.Cohort, torch.nn.Module]:
+    """The cohort and target of the chapters."""
+    cohort = data.load_images("phantom", seed=0)
+    return cohort, training.train_target(cohort, seed=0, device="cpu")
+
+
+def inverse_network() -> list[dict[str, object]]:
+    """Time to the reference's SSIM, and SSIM in the reference's time, at each split."""
+    cohort, target = phantoms()
+    rows = []
+    for split in SPLITS:
+        view = deployment.deploy(target, expose="features", split=split)
+        own, victims = cohort.auxiliary.x, cohort.victims.x
+        sent = view.intercept(victims)
+        peer, decoder = timed(lambda view=view, own=own: fit_reference(view, own))
+        theirs = _ssim(victims, training.predict(decoder, sent).clamp(0, 1))
+        reached, within = None, (0.0, 0.0)
+        for steps in LENGTHS:
+            recipe = Recipe(max(1, round(steps * 8 / len(own))), batch_size=8)
+            seconds, inverse = timed(
+                lambda view=view, own=own, recipe=recipe: attacks.fit_inverse_network(
+                    view, own, queries=len(own), recipe=recipe, device="cpu"
+                )
+            )
+            ours = _ssim(victims, inverse.guess(sent))
+            if reached is None and ours >= theirs:
+                reached = seconds
+            if seconds <= peer:
+                within = max(within, (ours, seconds))
+        rows.append(
+            {
+                "what": f"inverse network at {split}, to the same SSIM",
+                "ours": reached if reached is not None else float("nan"),
+                "peer": peer,
+                "is": f"He et al. 2019, SSIM {theirs:.3f}; ours in its time {within[0]:.3f}",
+            }
+        )
+    return rows
+
+
+def _ssim(truth: Tensor, guess: Tensor) -> float:
+    return float(metrics.ssim(truth, guess).mean())
+
+
+def recovery() -> list[dict[str, object]]:
+    """Thirty-two victims in one batch against one at a time, with the same search."""
+    cohort, target = phantoms()
+    victims = cohort.victims.x[:32]
+    view = deployment.deploy(target, expose="weights", split="conv2")
+    sent, shape = view.intercept(victims), victims.shape[1:]
+    search = attacks.Search(100)
+
+    def together() -> Tensor:
+        return attacks.recover(view, sent, shape=shape, search=search, device="cpu").images
+
+    def one_by_one() -> Tensor:
+        single = [
+            attacks.recover(view, row[None], shape=shape, search=search, device="cpu").images
+            for row in sent
+        ]
+        return torch.cat(single)
+
+    ours, batch = timed(together)
+    peer, alone = timed(one_by_one)
+    scores = f"SSIM {_ssim(victims, batch):.3f} and {_ssim(victims, alone):.3f}"
+    row = {"what": "recovery of 32 victims", "ours": ours, "peer": peer}
+    return [row | {"is": f"one at a time, {scores}"}]
+
+
+def overhead() -> list[dict[str, object]]:
+    """The attack's training loop against the bare passes and steps on the same tensors."""
+    images = torch.rand(1024, 1, 64, 64, generator=torch_rng(0, "bench"))
+    with seeded(0, "bench"):
+        view = deployment.deploy(ImageCNN(), expose="features", split="conv4")
+    features = view(images)
+
+    def loss(guess: Tensor, truth: Tensor) -> Tensor:
+        return F.mse_loss(guess, truth) + 0.05 * structural_loss(guess, truth)
+
+    def fresh() -> torch.nn.Module:
+        with seeded(0, "bench"):
+            return PixelShuffleDecoder(features, channels=1, size=64)
+
+    def ours() -> None:
+        recipe = Recipe(2, batch_size=8)
+        fit(fresh(), features, images, loss=loss, recipe=recipe, seed=0, device="cpu")
+
+    def bare() -> None:
+        device = pick_device("cpu")
+        model = to_device(fresh(), device).train()
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
+        inputs = to_device(features, device)
+        batches = [
+            (to_device(x, device), y) for x, y in zip(inputs.split(8), images.split(8), strict=True)
+        ]
+        for _ in range(2):
+            for x, y in batches:
+                with autocast(device):
+                    output = model(x)
+                optimizer.zero_grad(set_to_none=True)
+                loss(output.float(), y).backward()
+                optimizer.step()
+
+    runs = [(timed(ours)[0], timed(bare)[0]) for _ in range(3)]
+    first, second = (float(np.median(column)) for column in zip(*runs, strict=True))
+    return [
+        {"what": "training loop of the attack", "ours": first, "peer": second,
+         "is": "the bare passes and steps"}
+    ]  # fmt: skip
+
+
+def memory() -> list[dict[str, object]]:
+    """Peak memory of recovering 100, 1,000 and 10,000 victims, each in a process of its own."""
+    rows = []
+    for number in (100, 1_000, 10_000):
+        with get_context("spawn").Pool(1) as pool:
+            seconds, peak = pool.apply(_recover_many, (number,))
+        rows.append(
+            {
+                "what": f"guesses for {number:,} victims",
+                "ours": seconds,
+                "peer": float("nan"),
+                "is": f"peak {peak:.0f} MB beyond the victims' own features and images",
+            }
+        )
+    return rows
+
+
+def _recover_many(number: int) -> tuple[float, float]:
+    from medpriv.course.record import peak_bytes
+
+    with seeded(0, "bench"):
+        target = ImageCNN()
+    view = deployment.deploy(target, expose="features", split="conv4")
+    images = torch.rand(64, 1, 64, 64, generator=torch_rng(0, "bench"))
+    recipe = Recipe(1, batch_size=8)
+    inverse = attacks.fit_inverse_network(view, images, queries=64, recipe=recipe, device="cpu")
+    sent = view.intercept(images).repeat(-(-number // 64), 1, 1, 1)[:number]
+    seconds, guess = timed(lambda: inverse.guess(sent))
+    held = sent.nbytes + 2 * guess.nbytes  # the result, and the result clamped
+    return seconds, (peak_bytes() - held) / 2**20
+
+
+def class_inversion() -> list[dict[str, object]]:
+    """MI-Face and the modern form against ART's MIFace, on the same classifier and classes."""
+    art = _art()
+    cohort, target = phantoms()
+    shape = tuple(cohort.auxiliary.x.shape[1:])
+    classes = list(range(len(cohort.classes)))
+    means = torch.stack([cohort.members.x[cohort.members.y == label].mean(0) for label in classes])
+    view = deployment.deploy(target, expose="weights")
+
+    def theirs() -> Tensor:
+        classifier = art.PyTorchClassifier(
+            model=target, loss=torch.nn.CrossEntropyLoss(), input_shape=shape,
+            nb_classes=len(classes), clip_values=(0.0, 1.0), device_type="cpu",
+        )  # fmt: skip
+        attack = art.MIFace(classifier, max_iter=500, threshold=0.99, verbose=False)
+        start = np.zeros((len(classes), *shape), dtype=np.float32)
+        return torch.from_numpy(attack.infer(start, y=np.array(classes))).clamp(0, 1)
+
+    def ours() -> Tensor:
+        return attacks.invert_classes(view, classes, shape=shape, device="cpu").images
+
+    peer, guessed = timed(theirs)
+    seconds, found = timed(ours)
+    scores = [
+        f"p {_probability(view, images, classes):.3f}, SSIM to the class mean "
+        f"{_ssim(means, images):.3f}"
+        for images in (found, guessed)
+    ]
+    row = {"what": "class inversion, both classes", "ours": seconds, "peer": peer}
+    return [row | {"is": f"ART's MIFace; ours {scores[0]}, its {scores[1]}"}]
+
+
+def _probability(view: deployment.View, images: Tensor, classes: list[int]) -> float:
+    return float(view(images.float())[range(len(classes)), classes].mean())
+
+
+def _art():
+    """ART's two classes; it is needed by the benchmark only, and `make bench` installs it."""
+    from types import SimpleNamespace
+
+    os.environ.setdefault("ART_DATA_PATH", os.path.join("_build", "art"))
+    from art.attacks.inference.model_inversion import MIFace
+    from art.estimators.classification import PyTorchClassifier
+
+    return SimpleNamespace(MIFace=MIFace, PyTorchClassifier=PyTorchClassifier)
+
+
+def main() -> list[dict[str, object]]:
+    """All rows."""
+    return [*inverse_network(), *recovery(), *class_inversion(), *overhead(), *memory()]
