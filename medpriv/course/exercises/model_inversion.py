@@ -50,15 +50,15 @@ def budget(answer: Any) -> None:
     assert isinstance(inverse, InverseNetwork), (
         f"return what fit_inverse_network returns, got {type(inverse).__name__}"
     )
-    assert inverse.queries == 10, (
-        f"with a budget of 10 your attacker asked {inverse.queries} times; use the whole budget "
-        "and no more"
-    )
     places = ", ".join(sorted({str(view.split) for view in asked} - {"conv4"}))
     assert not places, f"your attacker asked at {places}; the task says conv4"
     assert all(view.query_budget == 10 for view in asked), (
-        "your attacker kept to the budget by himself; deploy with query_budget=budget, so that "
-        "the view would refuse more"
+        "nothing in your deployment stops the attacker; deploy with query_budget=budget, so that "
+        "the view refuses more"
+    )
+    assert inverse.queries == 10, (
+        f"with a budget of 10 your attacker asked {inverse.queries} times; use the whole budget "
+        "and no more"
     )
 
 
