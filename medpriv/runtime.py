@@ -218,7 +218,7 @@ def describe_device(device: torch.device) -> str:
 def machine() -> str:
     """One phrase for this machine: cores, processor, accelerator."""
     gpu = f"with {available_devices()[-1]}" if len(available_devices()) > 1 else "without a GPU"
-    return f"{os.cpu_count()} cores of an {_processor()} processor {gpu}"
+    return f"{os.cpu_count()} cores of an {_processor().removesuffix(' Processor')} processor {gpu}"
 
 
 def _processor() -> str:
