@@ -6,9 +6,11 @@ from medpriv.metrics.intervals import Estimate, difference, mean_estimate
 from medpriv.metrics.membership import advantage
 from medpriv.metrics.reidentification import (
     Matcher,
+    Pairs,
     Reidentification,
     feature_distance,
     fit_matcher,
+    matcher_recipe,
     pairs,
     pixel_matcher,
     reidentification,
@@ -20,6 +22,7 @@ __all__ = [
     "Calibration",
     "Estimate",
     "Matcher",
+    "Pairs",
     "Reidentification",
     "advantage",
     "calibration",
@@ -28,6 +31,7 @@ __all__ = [
     "feature_distance",
     "fit_matcher",
     "image_scores",
+    "matcher_recipe",
     "mean_estimate",
     "mse",
     "nearest_image",

@@ -417,7 +417,7 @@ def feature_distance(
     that undoes the model's own features is close in those by construction.
 
     Args:
-        classifier: any model that :func:`medpriv.models.split.front` can cut.
+        classifier: any model that :func:`medpriv.models.front` can cut.
         truth: ``(n, c, h, w)`` float32 in [0, 1], n at least 2.
         guess: the same.
         layer: where to take the features; without it the last layer before the answer.
