@@ -3,8 +3,8 @@
 from medpriv.attacks.class_inversion import ClassInversion, invert_classes, mi_face, should_stop
 from medpriv.attacks.inverse_network import InverseNetwork, fit_inverse_network, inverse_recipe
 from medpriv.attacks.moves import moved_copies
-from medpriv.attacks.query_free import ShadowFront, fit_shadow_front, recover_query_free
-from medpriv.attacks.rmle import Recovery, Search, choose_tv_weight, recover
+from medpriv.attacks.query_free import ShadowFront, fit_shadow_front
+from medpriv.attacks.rmle import Recovery, Search, choose_tv_weight, recover, recover_through
 
 __all__ = [
     "ClassInversion",
@@ -20,6 +20,6 @@ __all__ = [
     "mi_face",
     "moved_copies",
     "recover",
-    "recover_query_free",
+    "recover_through",
     "should_stop",
 ]

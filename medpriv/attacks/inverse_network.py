@@ -62,14 +62,16 @@ def inverse_recipe(profile: str, images: int) -> Recipe:
     steps = {"smoke": 20, "quick": 1_000, "full": 20_000}[check_profile(profile)]
     batch_size = min(8, images)
     epochs = max(1, round(steps * batch_size / images))
-    return Recipe(epochs=epochs, batch_size=batch_size)
+    # Adam's first steps have the size of the learning rate whatever the slope: twenty of the usual
+    # ones would spoil the linear start, and leave no time to make it good.
+    rate = 1e-4 if profile == "smoke" else 1e-3
+    return Recipe(epochs=epochs, batch_size=batch_size, learning_rate=rate)
 
 
-def default_queries(view: View, images: int, profile: str) -> int:
+def _default_queries(view: View, images: int, profile: str) -> int:
     """How many images to send where nobody says: every auxiliary image and moved copies of them.
 
-    As many as the view's budget allows, and in ``quick`` no more than 2,000 where the auxiliary
-    images alone are fewer.
+    As many as the view's budget allows, up to a number that the profile sets.
     """
     wanted = max(images, {"smoke": 100, "quick": 2_000, "full": 20_000}[check_profile(profile)])
     if view.query_budget is None:
@@ -124,7 +126,7 @@ def fit_inverse_network(
             f"auxiliary images must have shape (m, c, size, size), got {tuple(images.shape)}"
         )
     if queries is None:
-        queries = default_queries(view, len(images), profile)
+        queries = _default_queries(view, len(images), profile)
     if queries < len(images):
         raise ValueError(
             f"queries={queries} does not cover the {len(images)} auxiliary images; give fewer "

@@ -6,7 +6,10 @@ weights. He trains a front of his own that works with the back he has::
 
     f1' = argmin over f of the mean over auxiliary (x, y) of CE(f2(f(x)), y)
 
-and then searches as with the true weights (:mod:`medpriv.attacks.rmle`), through f1'.
+and then searches as with the true weights, through f1'::
+
+    shadow = fit_shadow_front(view, sent, images, labels)
+    recover_through(shadow.front, sent, shape=images.shape[1:])
 
 Many fronts work with a back, and most of them give other features than the true one: on a task of
 two classes this alone recovers nothing. But the attacker also sees the traffic. So here f1' must
@@ -16,15 +19,14 @@ together), which needs no pair of image and features either.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from medpriv.attacks.rmle import Recovery, Search, recover_with, search_steps
 from medpriv.deployment import View
+from medpriv.models.images import he_weights
 from medpriv.runtime import check_profile, pick_device, seeded, to_device
 from medpriv.training import Recipe, fit
 
@@ -105,28 +107,6 @@ def fit_shadow_front(
     return ShadowFront(front, tuple(history))
 
 
-def recover_query_free(
-    shadow: ShadowFront,
-    features: Tensor,
-    *,
-    shape: Sequence[int],
-    search: Search | None = None,
-    profile: str = "quick",
-    start: Tensor | None = None,
-    seed: int = 0,
-    device: str | torch.device = "auto",
-) -> Recovery:
-    """Search for the victims' images through the shadow front.
-
-    Arguments, result and errors as for :func:`medpriv.attacks.recover`; it takes no view, because
-    nothing is asked any more.
-    """
-    search = search or Search(search_steps(profile))
-    return recover_with(
-        shadow.front, features, shape=shape, search=search, start=start, seed=seed, device=device
-    )
-
-
 @dataclass(frozen=True)
 class _Moments:
     """How features are distributed: mean and spread at each place, covariance of the channels."""
@@ -185,10 +165,7 @@ class _Front(nn.Module):
         if not halvings:
             blocks = [nn.Conv2d(channels, wide_out, 3, padding=1), nn.ReLU()]
         self.blocks = nn.Sequential(*blocks)
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-                nn.init.zeros_(layer.bias)
+        self.apply(he_weights)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.blocks(images - 0.5)

@@ -112,26 +112,33 @@ def recover(
     """
     view.require("weights", "recovery by maximum likelihood")
     view.require("features", "recovery by maximum likelihood")
-    search = search or Search(search_steps(profile))
-    return recover_with(
-        view.weights(), features, shape=shape, search=search, start=start, seed=seed,
-        device=device, keep=keep, chunk=chunk,
+    return recover_through(
+        view.weights(), features, shape=shape, search=search, profile=profile, start=start,
+        seed=seed, device=device, keep=keep, chunk=chunk,
     )  # fmt: skip
 
 
-def recover_with(
+def recover_through(
     front: nn.Module,
     features: Tensor,
     *,
     shape: Sequence[int],
-    search: Search,
+    search: Search | None = None,
+    profile: str = "quick",
     start: Tensor | None = None,
     seed: int = 0,
     device: str | torch.device = "auto",
     keep: Sequence[int] = (),
     chunk: int = 64,
 ) -> Recovery:
-    """The same with a front that the attacker has, or has made himself; arguments as above."""
+    """The same through a front that the attacker has made himself, such as a shadow front.
+
+    It takes no view, for nothing is asked. Arguments and result as for :func:`recover`.
+
+    Raises:
+        ValueError: as for :func:`recover`.
+    """
+    search = search or Search(search_steps(profile))
     where = pick_device(device)
     front = to_device(front, where).eval().requires_grad_(False)
     _check_features(front, features, shape, where)

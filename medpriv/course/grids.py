@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_config
 from torch import Tensor
 
 from medpriv import attacks, data, deployment, metrics, training
@@ -56,9 +56,7 @@ def inversion_cell(dataset: str, seed: int, split: str, profile: str = "quick") 
     scores = {name: metrics.image_scores(victims.x, g) for name, g in guesses.items()}
     estimate = metrics.mean_estimate(scores[""]["ssim"].to_numpy(), victims.patient)
     return {
-        "ssim": estimate.value,
-        "low": estimate.low,
-        "high": estimate.high,
+        **_interval(estimate),
         "mse": scores[""]["mse"].mean(),
         "psnr": scores[""]["psnr"].mean(),
         "mean_image": scores["mean_"]["ssim"].mean(),
@@ -66,6 +64,10 @@ def inversion_cell(dataset: str, seed: int, split: str, profile: str = "quick") 
         "auxiliary_images": len(cohort.auxiliary),
         "victims": len(victims),
     }
+
+
+def _interval(estimate: metrics.Estimate) -> dict[str, float]:
+    return {"ssim": estimate.value, "low": estimate.low, "high": estimate.high}
 
 
 def _split_view(
@@ -95,9 +97,7 @@ def auxiliary_cell(
     guess = inverse.guess(view.intercept(victims.x))
     estimate = metrics.mean_estimate(metrics.ssim(victims.x, guess), victims.patient)
     return {
-        "ssim": estimate.value,
-        "low": estimate.low,
-        "high": estimate.high,
+        **_interval(estimate),
         "mse": metrics.mse(victims.x, guess).mean(),
         "images": len(images),
         "queries": inverse.queries,
@@ -151,9 +151,7 @@ def longer_cell(dataset: str, seed: int, split: str, steps: int) -> dict[str, An
     scores = metrics.image_scores(victims.x, inverse.guess(view.intercept(victims.x)))
     estimate = metrics.mean_estimate(scores["ssim"].to_numpy(), victims.patient)
     return {
-        "ssim": estimate.value,
-        "low": estimate.low,
-        "high": estimate.high,
+        **_interval(estimate),
         "mse": scores["mse"].mean(),
         "psnr": scores["psnr"].mean(),
         "queries": inverse.queries,
@@ -241,10 +239,14 @@ def record_costs() -> None:
 
 
 def main() -> None:
-    """Make every recorded table again; real data come from ``MEDPRIV_DATA`` or their source."""
-    run_grid("02-texture", likeness.texture_cell, likeness.texture_settings())
-    run_grid("02-reports", likeness.report_cell, likeness.report_settings())
-    run_grid("06-seeds", inversion_cell, inversion_settings())
-    run_grid("06-auxiliary", auxiliary_cell, auxiliary_settings())
-    run_grid("06-longer", longer_cell, longer_settings())
+    """Make every recorded table again; real data come from ``MEDPRIV_DATA`` or their source.
+
+    A process of one thread on each core: two threads of one cell gain little beside others.
+    """
+    with parallel_config(backend="loky", n_jobs=-1, inner_max_num_threads=1):
+        run_grid("02-texture", likeness.texture_cell, likeness.texture_settings())
+        run_grid("02-reports", likeness.report_cell, likeness.report_settings())
+        run_grid("06-seeds", inversion_cell, inversion_settings())
+        run_grid("06-auxiliary", auxiliary_cell, auxiliary_settings())
+        run_grid("06-longer", longer_cell, longer_settings())
     record_costs()

@@ -39,7 +39,7 @@ class ImageCNN(nn.Module):
             OrderedDict(flat=nn.Flatten(), dense=nn.Linear(flat, 128), relu=nn.ReLU())
         )
         self.dense2 = nn.Linear(128, classes)
-        self.apply(_he_weights)
+        self.apply(he_weights)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images ``(n, channels, size, size)`` in [0, 1] → logits ``(n, classes)``."""
@@ -56,7 +56,7 @@ def _block(wide_in: int, wide_out: int, pooled: bool) -> nn.Sequential:
     return nn.Sequential(layers)
 
 
-def _he_weights(layer: nn.Module) -> None:
+def he_weights(layer: nn.Module) -> None:
     """Weights that keep the signal's size through ReLU layers (He et al. 2015, eq. 10).
 
     With PyTorch's default weights the loss stays flat for most of a short training.
