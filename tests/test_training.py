@@ -668,6 +668,24 @@ def test_a_torchvision_model_with_batch_norm(cache: Path, fits: list[str]) -> No
     assert fits == ["target model"]
 
 
+def test_grouped_convolutions_train_to_the_same_weights_each_time() -> None:
+    """In bfloat16 oneDNN's gradient for one place and stride 2 holds whatever lay in memory."""
+
+    def trained(junk: float) -> nn.Module:
+        with seeded(0, "test"):
+            net = nn.Sequential(
+                nn.AvgPool2d(16), nn.Conv2d(1, 48, 1),
+                nn.Conv2d(48, 48, 3, stride=2, padding=1, groups=48), nn.Flatten(),
+                nn.Linear(48, 2),
+            )  # fmt: skip
+        torch.full((100_000,), junk)  # freed at once, and what a kernel may find
+        train(net)
+        return net
+
+    first = trained(0.0)
+    assert all(same_state(first, trained(10.0**power)) for power in range(20))
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [
