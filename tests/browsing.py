@@ -1,12 +1,25 @@
-"""The built book as a reader meets it: pages, windows, and what went wrong in one."""
+"""The built book as a reader meets it: pages, windows, and what went wrong in one.
+
+Chromium comes from the operating system, not from playwright, which would download its own.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Error, Page, Route, TimeoutError
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Error,
+    Page,
+    Route,
+    TimeoutError,
+    sync_playwright,
+)
 
 from medpriv.course.book import toc_pages
 from tiny import ROOT
@@ -16,13 +29,35 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PAGES = toc_pages(ROOT / "_toc.yml")
 BY_SPHINX = ["genindex", "search"]  # linked from every page, in no table of contents
 
-NEEDS_BROWSER = [
+QUIET = (
+    "--no-sandbox",  # CI is root
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+NEEDS_CHROMIUM = [
     pytest.mark.browser,
-    pytest.mark.skipif(not (HTML / "index.html").is_file(), reason="run make book first"),
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+]
+NEEDS_BROWSER = [
+    *NEEDS_CHROMIUM,
+    pytest.mark.skipif(not (HTML / "index.html").is_file(), reason="run make book first"),
 ]
 
 SETTLED = "() => !document.querySelector('.math') || window.MathJax?.startup?.promise"
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET)) as browser,
+    ):
+        yield browser
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from medpriv.course.cards import cost_card
 from medpriv.course.checks import check
 from medpriv.course.explorer import Explorer
 from medpriv.course.figures import gallery, strip
+from medpriv.course.film import Film
 from medpriv.course.grids import recorded
 from medpriv.course.likeness import look_up
 from medpriv.course.quiz import quiz
@@ -13,6 +14,7 @@ __all__ = [
     "Chapter",
     "ClaimError",
     "Explorer",
+    "Film",
     "check",
     "cost_card",
     "gallery",

@@ -6,31 +6,21 @@ with no kernel and no network; :meth:`Explorer.show` is the callback of an ipywi
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 from IPython.display import HTML
-from PIL import Image
 from torch import Tensor
 
-from medpriv.course.figures import pixels, strip
-from medpriv.metrics import ssim
+from medpriv.course.boxes import cells, pngs, scores, style
+from medpriv.course.figures import strip
 from medpriv.runtime import content_hash
 
 _PAGE = """
 <div class="medpriv-explorer" id="{id}">
 <style>
-#{id} {{ border: 1px solid currentColor; border-radius: 6px; padding: 0.8rem; max-width: 40rem }}
-#{id} .controls {{ display: flex; flex-wrap: wrap; gap: 0.4rem 2rem; align-items: center }}
-#{id} .controls input {{ vertical-align: middle }}
-#{id} .pictures {{ display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 0.5rem }}
-#{id} figure {{ margin: 0.6rem 0 0; padding: 0; text-align: center }}
-#{id} img {{ width: 100%; padding: 0; image-rendering: pixelated; background: #000 }}
-#{id} figcaption {{ margin: 0; padding: 0; font-size: 0.8rem; font-weight: 400; color: inherit }}
+{style}
 </style>
 <div class="controls">
 <label>Victim <input type="range" name="victim" min="1" max="{victims}" value="1" step="1">
@@ -110,8 +100,8 @@ class Explorer:
                 "closest auxiliary": self.nearest[row][0],
             },
             {
-                "reconstruction": _score(self.originals[row], guess[row])[0],
-                "closest auxiliary": _score(self.originals[row], self.nearest[row])[0],
+                "reconstruction": scores(self.originals[row], guess[row])[0],
+                "closest auxiliary": scores(self.originals[row], self.nearest[row])[0],
             },
         )
 
@@ -124,9 +114,11 @@ class Explorer:
         """The same as a figure with two sliders that needs no kernel."""
         data = self._data()
         first, split = data["victims"][0], data["splits"][0]
+        name = f"explorer-{content_hash(self)[:8]}"
         return HTML(
             _PAGE.format(
-                id=f"explorer-{content_hash(self)[:8]}",
+                id=name,
+                style=style(name, "repeat(3, minmax(0, 1fr))"),
                 victims=len(self.originals),
                 splits=len(self.guesses),
                 first=split,
@@ -140,34 +132,16 @@ class Explorer:
         )
 
     def _data(self) -> dict:
-        columns = {split: _cells(self.originals, guess) for split, guess in self.guesses.items()}
-        nearest = _cells(self.originals, self.nearest)
+        columns = {split: cells(self.originals, guess) for split, guess in self.guesses.items()}
+        rows = zip(pngs(self.originals), cells(self.originals, self.nearest), strict=True)
         return {
             "splits": list(self.guesses),
             "victims": [
                 {
-                    "original": _png(pixels(image)),
-                    "guesses": {split: cells[row] for split, cells in columns.items()},
-                    "nearest": nearest[row],
+                    "original": original,
+                    "guesses": {split: column[row] for split, column in columns.items()},
+                    "nearest": nearest,
                 }
-                for row, image in enumerate(self.originals)
+                for row, (original, nearest) in enumerate(rows)
             ],
         }
-
-
-def _cells(truth: Tensor, guess: Tensor) -> list[dict[str, str]]:
-    scores = _score(truth, guess)
-    return [
-        {"image": _png(pixels(image)), "score": score}
-        for image, score in zip(guess, scores, strict=True)
-    ]
-
-
-def _score(truth: Tensor, guess: Tensor) -> list[str]:
-    return [f"SSIM {value:.2f}" for value in ssim(truth, guess)]
-
-
-def _png(image: np.ndarray) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

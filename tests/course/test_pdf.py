@@ -36,6 +36,7 @@ TINY = """
 <details class="sd-dropdown"><summary>Hint</summary><p>Try.</p></details>
 <div class="medpriv-explorer" id="explorer-1"><style>#explorer-1 {}</style>
 <div class="controls"><input id="in"></div><label for="in">L</label></div>
+<div class="medpriv-film" id="film-1"><label>Step <input><output>300</output></label></div>
 <div id="q1" data-shufflequestions="False"><style>.x{}</style></div>
 <button>Click</button><script>alert(1)</script></section></article></body></html>
 """
@@ -72,6 +73,7 @@ def test_pages_are_put_together_for_paper(built: Tiny) -> None:
     assert "This." in quiz_text
     assert "Yes." not in quiz_text  # feedback would be the solution
     assert main.select_one(".medpriv-explorer")["id"] == "explorer-1"
+    assert main.select_one(".medpriv-film")["id"] == "film-1"
     ids = [element["id"] for element in soup.select("[id]")]
     assert len(ids) == len(set(ids))
     links = {link.get_text(): link["href"] for link in main.select("a[href]")}

@@ -1,7 +1,4 @@
-"""The built book in a browser, with every other host unreachable.
-
-Chromium comes from the operating system, not from playwright, which would download its own.
-"""
+"""The built book in a browser, with every other host unreachable."""
 
 from __future__ import annotations
 
@@ -12,19 +9,9 @@ from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
-from browsing import CHROMIUM, HTML, SETTINGS, Reader
-
-QUIET = (
-    "--no-sandbox",  # CI is root
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+from browsing import HTML, SETTINGS, Reader, chromium
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -47,10 +34,8 @@ def address() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        yield chromium
-        chromium.close()
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module", params=SETTINGS, ids=str)

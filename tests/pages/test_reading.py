@@ -86,7 +86,7 @@ FAINT = """() => {
   const contrast = e => { const [a, b] =
       [getComputedStyle(e).color, ground(e)].map(light).sort((x, y) => y - x);
     return (a + 0.05) / (b + 0.05); };
-  const texts = '.medpriv-explorer label, .medpriv-explorer output, .medpriv-explorer figcaption';
+  const texts = ':is(.medpriv-explorer, .medpriv-film) :is(label, output, button, figcaption)';
   return [...document.querySelectorAll(texts)].filter(e => contrast(e) < 4.5)
     .map(e => e.textContent.trim() + ' (' + contrast(e).toFixed(1) + ')');
 }"""
