@@ -12,6 +12,7 @@ from typing import Any
 from medpriv.course.exercises import (
     model_inversion,
     patient_data,
+    stronger_inversion,
     target_models,
     threat_models,
 )
@@ -24,6 +25,7 @@ _TESTS: dict[str, Callable[[Any], None]] = {
     **patient_data.TESTS,
     **target_models.TESTS,
     **model_inversion.TESTS,
+    **stronger_inversion.TESTS,
 }
 
 

@@ -1,0 +1,332 @@
+"""The check cells of chapter 07: what they say to right, wrong, nearly right and no answers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from answering import accepted, refused
+from medpriv.attacks import invert_classes, should_stop
+from medpriv.course.checks import NOT_SOLVED, check
+from medpriv.course.exercises import stronger_inversion
+from medpriv.course.exercises.stronger_inversion import TESTS, affordable, cost
+from medpriv.deployment import deploy
+from medpriv.models import ImageCNN, total_variation
+from medpriv.runtime import seeded
+
+ALL = (1, 2, 3)
+
+
+def lines(x):
+    return x.diff(dim=2)
+
+
+def columns(x):
+    return x.diff(dim=3)
+
+
+def summed(x):
+    return lines(x).abs().sum(ALL) + columns(x).abs().sum(ALL)
+
+
+def in_numpy(x):
+    x = x.numpy()
+    down, right = abs(np.diff(x, axis=2)), abs(np.diff(x, axis=3))
+    return (down.sum(axis=ALL) + right.sum(axis=ALL)) / x[0].size
+
+
+def by_slices(images):
+    found = []
+    for x in images:
+        down, right = x[:, 1:] - x[:, :-1], x[:, :, 1:] - x[:, :, :-1]
+        found.append((down.abs().sum() + right.abs().sum()) / x.numel())
+    return found
+
+
+def in_place(x):
+    found = total_variation(x)
+    x.zero_()
+    return found
+
+
+def around(x):
+    return (x - x.roll(1, 2)).abs().mean(ALL) + (x - x.roll(1, 3)).abs().mean(ALL)
+
+
+def stop(
+    window=lambda costs, p: costs[-p - 1 : -1],
+    enough=lambda costs, p: len(costs) > p,
+    worst=max,
+    stuck=lambda last, worst: last >= worst,
+    good=lambda last, good_enough: last <= good_enough,
+):
+    def answer(costs, patience, good_enough):
+        if good(costs[-1], good_enough):
+            return True
+        return enough(costs, patience) and stuck(costs[-1], worst(window(costs, patience)))
+
+    return answer
+
+
+def the_packages(costs, patience, good_enough):
+    return should_stop(torch.tensor(costs), patience=patience, good_enough=good_enough)
+
+
+def popping(costs, patience, good_enough):
+    last = costs.pop()
+    return last <= good_enough or (len(costs) >= patience and last >= max(costs[-patience:]))
+
+
+def padded(costs, patience, good_enough):
+    """As with a window that is full of infinities at first."""
+    window = ([math.inf] * patience + costs[:-1])[-patience:]
+    return costs[-1] <= good_enough or costs[-1] >= max(window)
+
+
+def as_the_toolbox(costs, patience, good_enough):
+    return not padded(costs, patience, good_enough)
+
+
+def counting(k, r, m, budget):
+    steps = 0
+    while cost(k, r, m, steps + 1) <= budget:
+        steps += 1
+    return steps
+
+
+def dividing(k, r, m, budget):
+    return max(0, ((budget // k - 1) // r - 1) // (2 * m + 1))
+
+
+def priced(price, round_off=math.floor, least=0):
+    """The steps that a budget pays for, where a search costs `price(k, r, m)` = (fixed, a step)."""
+
+    def answer(k, r, m, budget):
+        fixed, step = price(k, r, m)
+        return max(least, round_off((budget - fixed) / step))
+
+    return answer
+
+
+def right(k, r, m):
+    return k * (r + 1), k * r * (2 * m + 1)
+
+
+RIGHT = [
+    ("07-tv", total_variation),
+    ("07-tv", lambda x: summed(x) / x[0].numel()),
+    ("07-tv", lambda x: total_variation(x.double()).requires_grad_()),
+    ("07-tv", lambda x: total_variation(x).tolist()),
+    ("07-tv", in_numpy),
+    ("07-tv", by_slices),
+    ("07-tv", in_place),
+    ("07-stop", stop()),
+    ("07-stop", the_packages),
+    ("07-stop", lambda *case: the_packages(*case).numpy()),
+    ("07-stop", lambda *case: the_packages(*case)[None]),
+    ("07-stop", lambda *case: np.bool_(bool(the_packages(*case)))),
+    ("07-stop", popping),
+    ("07-stop", padded),
+    ("07-stop", lambda c, p, g: bool(np.any(c[-1] <= g)) or stop()(c, p, g)),
+    ("07-budget", counting),
+    ("07-budget", dividing),
+    ("07-budget", priced(right)),
+    ("07-budget", lambda *case: np.int64(dividing(*case))),
+    ("07-budget", lambda *case: np.array(dividing(*case))),
+    ("07-budget", lambda *case: torch.tensor(dividing(*case))),
+]
+
+WRONG_TV = [
+    (lambda x: lines(x).abs().sum(ALL) / x[0].numel(), "those to the right are missing"),
+    (lambda x: lines(x).abs().mean(ALL), "those to the right are missing"),
+    (lambda x: columns(x).abs().sum(ALL) / x[0].numel(), "those downwards are missing"),
+    (
+        lambda x: (lines(x).pow(2).sum(ALL) + columns(x).pow(2).sum(ALL)) / x[0].numel(),
+        "take their absolute values",
+    ),
+    (lambda x: lines(x).pow(2).sum(ALL) + columns(x).pow(2).sum(ALL), "You square the"),
+    (lambda x: total_variation(x).mean(), "one number for the whole batch; return 5"),
+    (lambda x: float(summed(x).sum()), "one number for the whole batch"),
+    (summed, "That is the sum; divide it"),
+    (lambda x: summed(x) / x[0, 0].numel(), "You divide by the pixels"),
+    (lambda x: summed(x) / x.numel(), "count those of a single one"),
+    (lambda x: total_variation(x) / 2, "All are 0.5 times what they should be"),
+    (lambda x: lines(x).abs().mean(ALL) + columns(x).abs().mean(ALL), "add up first, then divide"),
+    (
+        lambda x: (lines(x).abs().mean(ALL) + columns(x).abs().mean(ALL)) / 2,
+        "the number of its own differences",
+    ),
+    (lambda x: (lines(x).sum(ALL) + columns(x).sum(ALL)) / x[0].numel(), "cancel in your sum"),
+    (lambda x: (lines(x).sum(ALL) + columns(x).sum(ALL)).abs(), "before you add"),
+    (around, "The last row has no neighbour below it"),
+    (lambda x: total_variation(x)[:, None], "shape (5,); got (5, 1)"),
+    (lambda x: lines(x).abs().mean((2, 3)), "shape (5,); got (5, 2)"),
+    (lambda x: total_variation(x)[:-1], "for 5 images return 5 numbers, got 4"),
+    (lambda x: total_variation(x).round().long(), "gives 1.0000 for the first, right is"),
+    (lambda x: total_variation(x) > 0.5, "right is"),
+    (lambda x: torch.zeros(len(x)), "gives 0.0000 for the first"),
+    (lambda x: x.std(ALL), "Take the absolute differences of neighbours"),
+    (lambda x: torch.full((len(x),), torch.nan), "return finite numbers"),
+    (lambda x: "smooth", "return one number for each image, got str"),
+    (lambda x: None, "did you forget `return`"),
+    (lambda x: x.diff(dim=4), "your code raised"),
+    (0.2, "a function was expected, got float"),
+]
+
+WRONG_STOP = [
+    (lambda *case: not the_packages(*case), "Your rule is turned round"),
+    (as_the_toolbox, "its attack can end after one step"),
+    (lambda *case: False, "never stops"),
+    (lambda *case: True, "always stops"),
+    (stop(stuck=lambda last, worst: last < worst), "Your comparison is turned round"),
+    (stop(stuck=lambda last, worst: last <= worst), "Your comparison is turned round"),
+    (stop(worst=min), "compare with the worst"),
+    (stop(window=lambda costs, p: costs[:-1]), "only the last `patience` of them count"),
+    (
+        stop(window=lambda costs, p: costs[:-1], enough=lambda costs, p: len(costs) > 1),
+        "however few there are",
+    ),
+    (stop(stuck=lambda last, worst: last > worst), "equals the worst of those before it"),
+    (stop(good=lambda last, good_enough: False), "your rule does not look at it"),
+    (stop(good=lambda last, good_enough: last < good_enough), "equals good_enough is good enough"),
+    (
+        stop(
+            window=lambda costs, p: costs[max(0, len(costs) - p - 1) : -1],
+            enough=lambda costs, p: len(costs) > 1,
+        ),
+        "until then, only good_enough counts",
+    ),
+    (
+        stop(
+            window=lambda costs, p: costs[:-1][-p:] or [math.inf],
+            enough=lambda costs, p: len(costs) >= p,
+        ),
+        "The last one is not one of them",
+    ),
+    (stop(window=lambda costs, p: costs[-p:]), "only the ones before it count"),
+    (stop(enough=lambda costs, p: len(costs) > p + 1), "one cost too many"),
+    (stop(good=lambda last, g: last <= 2 * g), "your function says True, right is False"),
+    (lambda c, p, g: stop()(c, p, g if len(c) > p else 2 * g), "fewer than patience: go on"),
+    (lambda c, p, g: p > 1 and stop()(c, p, g), "The last cost is good enough, whatever"),
+    (
+        stop(window=lambda costs, p: costs[-p - 1 : -1], worst=lambda w: sum(w) / len(w)),
+        "compare the last with the worst of them",
+    ),
+    (stop(window=lambda costs, p: costs[-p:-1]), "your code raised, in the line"),
+    (lambda *case: int(the_packages(*case)), "return True or False, got the number"),
+    (lambda c, p, g: [cost <= g for cost in c] * 2, "return one truth value, got 2"),
+    (lambda *case: "stop", "return True or False, got str"),
+    (lambda *case: None, "did you forget `return`"),
+    (lambda costs: True, "your code raised TypeError"),
+    (True, "a function was expected, got bool"),
+]
+
+WRONG_BUDGET = [
+    (lambda *case: dividing(*case) + 1, "One step too many"),
+    (priced(right, math.ceil), "One step too many"),
+    (lambda *case: max(0, dividing(*case) - 1), "One step too few"),
+    (lambda k, r, m, b: dividing(k, r, m, b - 1), "exactly the budget is within it"),
+    (lambda k, r, m, b: dividing(k, 1, m, b), "The restarts are missing: each"),
+    (priced(lambda k, r, m: (k * (r + 1), k * (2 * m + 1))), "The restarts are missing in the"),
+    (lambda k, r, m, b: dividing(1, r, m, b), "The classes are missing"),
+    (priced(lambda k, r, m: (k * (r + 1), k * r * (m + 1))), "two neighbours, not one"),
+    (priced(lambda k, r, m: (k * (r + 1), k * r * 2 * m)), "asks for the cost of its new image"),
+    (priced(lambda k, r, m: (k * r, right(k, r, m)[1])), "The last answer is missing"),
+    (priced(lambda k, r, m: (k * r + 1, right(k, r, m)[1])), "not once in all"),
+    (priced(lambda k, r, m: (2 * k * r, right(k, r, m)[1])), "not for all of them"),
+    (priced(lambda k, r, m: (k, right(k, r, m)[1])), "The start of each restart is missing"),
+    (priced(lambda k, r, m: (0, right(k, r, m)[1])), "You count the steps only"),
+    (priced(right, lambda steps: steps), "which is a float"),
+    (lambda *case: float(dividing(*case)), "return a whole number (an int), got 29, which"),
+    (lambda *case: np.floor(dividing(*case) / 1), "which is a float"),
+    (lambda *case: torch.tensor(dividing(*case) / 1), "divide whole numbers and round down"),
+    (priced(right, least=-math.inf), "gives -1, right is 0. Where the budget is too small"),
+    (lambda k, r, m, b: ((b // k - 1) - 1) // (2 * m + 1), "never less"),
+    (lambda *case: 7, "8 steps would cost 1354 queries, which the budget covers"),
+    (lambda k, r, m, b: b // 2, "2500 steps would cost 420010 queries"),
+    (lambda *case: True, "got a truth value"),
+    (lambda *case: [1, 2], "return one whole number, got 2 numbers"),
+    (lambda *case: "many", "return one whole number, got str"),
+    (lambda *case: None, "did you forget `return`"),
+    (lambda k, r, m, b: b // 0, "your code raised, in the line"),
+    (29, "a function was expected, got int"),
+]
+
+WRONG = [
+    (exercise, answer, hint)
+    for exercise, wrong in (
+        ("07-tv", WRONG_TV),
+        ("07-stop", WRONG_STOP),
+        ("07-budget", WRONG_BUDGET),
+    )
+    for answer, hint in wrong
+]
+
+
+@pytest.mark.parametrize(("exercise", "answer"), RIGHT)
+def test_right_answers(exercise: str, answer: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    accepted(exercise, answer, capsys)
+
+
+@pytest.mark.parametrize(("exercise", "answer", "hint"), WRONG)
+def test_wrong_answers_get_a_hint_and_the_notebook_goes_on(
+    exercise: str, answer: Any, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused(exercise, answer, hint, capsys)
+
+
+@pytest.mark.parametrize("exercise", TESTS)
+@pytest.mark.parametrize("stub", [..., lambda *_: ...], ids=["value", "function"])
+def test_a_stub_is_not_solved_yet(
+    exercise: str, stub: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check(exercise, stub)
+    assert capsys.readouterr().out.strip() == NOT_SOLVED
+
+
+def test_the_cases_tell_each_near_miss_from_the_right_answer_and_from_each_other() -> None:
+    for cases, rule, near in (
+        (stronger_inversion._stop_cases(), stronger_inversion._stops, "_STOP_NEAR"),
+        (stronger_inversion._budget_cases(), affordable, "_BUDGET_NEAR"),
+    ):
+        rules = [rule, *(wrong for _, wrong in getattr(stronger_inversion, near))]
+        answers = {tuple(int(one(*case)) for case in cases) for one in rules}
+        assert len(answers) == len(rules)
+
+
+def test_the_stopping_rule_is_tried_on_both_answers_and_on_the_edges() -> None:
+    cases = stronger_inversion._stop_cases()
+    stops = [stronger_inversion._stops(*case) for case in cases]
+    assert 0.25 < np.mean(stops) < 0.75
+    assert any(len(costs) <= patience for costs, patience, _ in cases)
+    assert any(costs[-1] == good_enough for costs, _, good_enough in cases)
+    assert {patience for _, patience, _ in cases} == {1, 2, 3, 4}
+
+
+@pytest.mark.parametrize(
+    ("classes", "restarts", "directions", "budget"), [(2, 3, 4, 300), (1, 1, 1, 14), (3, 2, 5, 211)]
+)
+def test_the_price_is_that_of_the_attack(
+    classes: int, restarts: int, directions: int, budget: int
+) -> None:
+    """Whoever may ask so often gets exactly so many steps, and pays exactly their price."""
+    with seeded(0, "exercise"):
+        model = ImageCNN(size=16, classes=3)
+    view = deploy(model, expose="scores", query_budget=budget)
+    found = invert_classes(
+        view,
+        range(classes),
+        shape=(1, 16, 16),
+        restarts=restarts,
+        directions=directions,
+        steps=50,
+        device="cpu",
+    )
+    steps = affordable(classes, restarts, directions, budget)
+    assert found.steps.tolist() == [steps] * classes
+    assert found.queries == view.queries == cost(classes, restarts, directions, steps) <= budget
+    assert budget < cost(classes, restarts, directions, steps + 1)
