@@ -29,8 +29,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from medpriv.attacks.descent import Form, Prior, descend
-from medpriv.attacks.gradients import WHO, Access, Images, Probe, open_access, smooth_noise
+from medpriv.attacks.descent import Form, Images, Prior, descend
+from medpriv.attacks.gradients import WHO, Access, Probe, open_access, smooth_noise
 from medpriv.deployment import View
 from medpriv.models.losses import total_variation
 from medpriv.runtime import torch_rng
@@ -162,7 +162,7 @@ def invert_classes(
         extra=lambda images: tv * total_variation(images) + (prior or _nothing)(images),
         optimizer=partial(torch.optim.Adam, lr=learning_rate),
         paint=torch.sigmoid,
-        move=lambda images, step: _shifted(images, shift, torch_rng(seed, WHO, "shift", step)),
+        move=partial(_shifted, most=shift, seed=seed) if shift else None,
     )
     starts = smooth_noise(restarts, shape, (4, 4), torch_rng(seed, WHO, "start"))
     starts = starts[:, None].expand(-1, len(labels), *shape)
@@ -215,10 +215,9 @@ def _nothing(images: Tensor) -> Tensor:
     return images.new_zeros(len(images))
 
 
-def _shifted(images: Tensor, most: int, generator: torch.Generator) -> Tensor:
+def _shifted(images: Tensor, step: int, *, most: int, seed: int) -> Tensor:
     """All images moved by the same random number of pixels, up to ``most`` each way."""
-    if not most:
-        return images
+    generator = torch_rng(seed, WHO, "shift", step)
     down, right = torch.randint(0, 2 * most + 1, (2,), generator=generator).tolist()
     padded = F.pad(images, (most,) * 4, mode="replicate")
     return padded[..., down : down + images.shape[2], right : right + images.shape[3]]

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from medpriv.attacks.gradients import WHO, Access, Images, Loss
+from medpriv.attacks.gradients import WHO, Access, Loss
 from medpriv.deployment import QueryBudgetError, View
 from medpriv.runtime import progress, to_device
 
+Images = Callable[[Tensor], Tensor]  # (n, c, h, w) → (n, c, h, w)
 Prior = Callable[[Tensor], Tensor]  # (n, c, h, w) → (n,), differentiable
 
 
@@ -29,7 +30,8 @@ class Form:
         extra: what the attacker adds to it, of his own.
         optimizer: of the values.
         paint: values → images.
-        move: images and number of the step → the images whose gradient is taken.
+        move: images and number of the step → the images whose gradient is taken; None where they
+            are the images themselves, so that cost and gradient may come from one pass.
         process: values → values, after each step.
         stop: all costs so far → which rows are done.
     """
@@ -38,7 +40,7 @@ class Form:
     extra: Prior
     optimizer: Callable[[list[Tensor]], torch.optim.Optimizer]
     paint: Images = lambda values: values
-    move: Callable[[Tensor, int], Tensor] = lambda images, step: images
+    move: Callable[[Tensor, int], Tensor] | None = None
     process: Images = lambda values: values
     stop: Callable[[list[Tensor]], Tensor] = lambda costs: torch.zeros_like(costs[-1]).bool()
 
@@ -115,19 +117,25 @@ def _descend(
     best, least = torch.zeros_like(values), torch.full_like(labels, torch.inf, dtype=values.dtype)
     costs: list[Tensor] = []
     for step in progress(range(steps + 1), WHO, unit="step"):
-        image = form.paint(values.detach())
-        costs.append(_cost(access, image, labels, alive, form, step))
+        image, asked = form.paint(values), alive
+        extra = form.extra(image)  # TV and prior are the attacker's own: they ask nothing
+        here = (form.loss, image.detach()[asked], labels[asked])
+        at_once = access.both is not None and form.move is None and step < steps
+        losses, slope = access.both(*here) if at_once else (access.look(*here), None)
+        costs.append(_over_all_rows(losses + extra.detach()[asked], asked, step))
         better = costs[-1] < least  # never where a row has stopped: there it is NaN
-        best[better], least[better] = image[better], costs[-1][better]
-        alive = alive & ~form.stop(costs)
+        best[better], least[better] = image.detach()[better], costs[-1][better]
+        alive = asked & ~form.stop(costs)
         if step == steps or not alive.any() or not covers(int(alive.sum())):
             break
+        seen = (form.move(image, step) if form.move else image)[alive]
+        if slope is None:
+            slope = access.gradient(form.loss, seen.detach(), labels[alive], step)
+        else:
+            slope = slope[alive[asked]]
         optimizer.zero_grad()
-        image = form.paint(values)
-        seen = form.move(image, step)[alive]
-        slope = access.gradient(form.loss, seen.detach(), labels[alive], step)
-        # Its gradient is that of the cost; TV, prior, shift and sigmoid are the attacker's own.
-        ((seen * slope).sum() + form.extra(image)[alive].sum()).backward()
+        # Its gradient is that of the cost, through shift and sigmoid.
+        ((seen * slope).sum() + extra[alive].sum()).backward()
         optimizer.step()
         taken += alive
         with torch.no_grad():
@@ -135,22 +143,11 @@ def _descend(
     return Descent(best.cpu(), least.cpu(), torch.stack(costs).cpu(), taken.cpu())
 
 
-@torch.no_grad()
-def _cost(
-    access: Access, images: Tensor, labels: Tensor, alive: Tensor, form: Form, step: int
-) -> Tensor:
-    """The cost of each row that is alive, ``(n,)``; NaN for the others, which ask nothing."""
-    log_scores = access.log_scores(images[alive])
-    known = log_scores.shape[1]
-    if known < 2 or labels.max() >= known:
-        raise ValueError(
-            f"{WHO} needs a model of 2 or more classes, and class numbers below that; this model "
-            f"has {known}, and class {int(labels.max())} was asked for"
-        )
-    found = form.loss(log_scores, labels[alive]) + form.extra(images[alive])
-    if not found.isfinite().all():
+def _over_all_rows(costs: Tensor, asked: Tensor, step: int) -> Tensor:
+    """The costs of the rows that were asked about, NaN for the others: ``(n,)``."""
+    if not costs.isfinite().all():
         raise FloatingPointError(
             f"{WHO}: the cost is not finite after step {step}; lower the learning rate, or check "
             "the prior"
         )
-    return torch.full_like(labels, torch.nan, dtype=found.dtype).masked_scatter(alive, found)
+    return costs.new_full(asked.shape, torch.nan).masked_scatter(asked, costs)

@@ -21,7 +21,6 @@ from torch.nn import functional as F
 from medpriv.deployment import View
 from medpriv.runtime import in_chunks, pick_device, reproducible_kernels, to_device, torch_rng
 
-Images = Callable[[Tensor], Tensor]  # (n, c, h, w) → (n, ...)
 Loss = Callable[[Tensor, Tensor], Tensor]  # log-scores (n, K), classes (n,) → (n,)
 
 WHO = "class inversion"  # as messages and random streams name it
@@ -58,18 +57,20 @@ class Probe:
 
 @dataclass(frozen=True)
 class Access:
-    """Log-scores, and gradients of a loss of them with respect to images.
+    """Losses of images, and their gradients.
 
     Attributes:
-        log_scores: images ``(n, c, h, w)`` → ``(n, K)``, without a gradient.
-        gradient: loss, images, labels and number of the step → ``(n, c, h, w)``.
+        look: loss, images, labels → losses ``(n,)``.
+        gradient: loss, images, labels, number of the step → ``(n, c, h, w)``.
+        both: losses and gradients in one pass; None where a look says nothing about a gradient.
         device: where images and labels are expected.
-        look_price: queries for the log-scores of an image.
+        look_price: queries for the loss of an image.
         gradient_price: queries for the gradient of an image.
     """
 
-    log_scores: Images
+    look: Callable[[Loss, Tensor, Tensor], Tensor]
     gradient: Callable[[Loss, Tensor, Tensor, int], Tensor]
+    both: Callable[[Loss, Tensor, Tensor], tuple[Tensor, Tensor]] | None
     device: torch.device
     look_price: int = 0
     gradient_price: int = 0
@@ -105,24 +106,33 @@ def _from_weights(model: nn.Module, where: torch.device) -> Access:
     def log_scores(images: Tensor) -> Tensor:
         return model(images).log_softmax(1)
 
-    def look(images: Tensor) -> Tensor:
-        return in_chunks(log_scores, images, device=where, batch_size=_ROWS).to(where)
+    def look(loss: Loss, images: Tensor, labels: Tensor) -> Tensor:
+        found = in_chunks(log_scores, images, device=where, batch_size=_ROWS).to(where)
+        return _judged(loss, found, labels)
 
-    def gradient(loss: Loss, images: Tensor, labels: Tensor, step: int) -> Tensor:
-        found = []
+    def both(loss: Loss, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        losses, slopes = [], []
         with reproducible_kernels(exact=True):
             for some, of in zip(images.split(_ROWS), labels.split(_ROWS), strict=True):
                 some = some.detach().requires_grad_()
-                found += torch.autograd.grad(loss(log_scores(some), of).sum(), some)
-        return torch.cat(found)
+                found = _judged(loss, log_scores(some), of)
+                slopes += torch.autograd.grad(found.sum(), some)
+                losses.append(found.detach())
+        return torch.cat(losses), torch.cat(slopes)
 
-    return Access(look, gradient, where)
+    def gradient(loss: Loss, images: Tensor, labels: Tensor, step: int) -> Tensor:
+        return both(loss, images, labels)[1]
+
+    return Access(look, gradient, both, where)
 
 
 def _from_scores(view: View, probe: Probe, seed: int) -> Access:
     def log_scores(images: Tensor) -> Tensor:
         # A score of 0, rounded or underflowed, has no logarithm.
         return view(images).float().clamp_min(torch.finfo(torch.float32).tiny).log()
+
+    def look(loss: Loss, images: Tensor, labels: Tensor) -> Tensor:
+        return _judged(loss, log_scores(images), labels)
 
     def gradient(loss: Loss, images: Tensor, labels: Tensor, step: int) -> Tensor:
         shape = images.shape[1:]
@@ -138,7 +148,17 @@ def _from_scores(view: View, probe: Probe, seed: int) -> Access:
         )
         return slope / cell  # from sums over a cell to means
 
-    return Access(log_scores, gradient, torch.device("cpu"), 1, 2 * probe.directions)
+    return Access(look, gradient, None, torch.device("cpu"), 1, 2 * probe.directions)
+
+
+def _judged(loss: Loss, log_scores: Tensor, labels: Tensor) -> Tensor:
+    known = log_scores.shape[1]
+    if known < 2 or labels.max() >= known:
+        raise ValueError(
+            f"{WHO} needs a model of 2 or more classes, and class numbers below that; this model "
+            f"has {known}, and class {int(labels.max())} was asked for"
+        )
+    return loss(log_scores, labels)
 
 
 def estimate_gradient(

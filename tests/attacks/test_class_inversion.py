@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -208,7 +209,7 @@ def test_process_is_applied_after_each_step_and_clamped() -> None:
 
 def test_shifts_move_all_images_alike_and_keep_their_values() -> None:
     images = torch.rand(2, 1, 6, 7)
-    seen = [class_inversion._shifted(images, 2, torch_rng(step)) for step in range(200)]
+    seen = [class_inversion._shifted(images, step, most=2, seed=0) for step in range(200)]
     assert all(moved.shape == images.shape for moved in seen)
     assert any(torch.equal(moved, images) for moved in seen)
     # By two down and two right: what was there, then the border repeated.
@@ -289,6 +290,42 @@ def test_scores_that_are_rounded_to_0_are_no_error(attack: Callable[..., ClassIn
     found = attack(view, [0, 1, 2], shape=(1, 16, 16))
     assert found.images.isfinite().all()
     assert set(found.scores.tolist()) <= {0.0, 1.0}
+
+
+@pytest.mark.parametrize(("shift", "passes"), [(0, 4 + 1), (1, 2 * 4 + 1)])
+def test_weights_are_passed_once_a_step_unless_the_image_moves(shift: int, passes: int) -> None:
+    """The cost is that of the unmoved image, so a moved one needs a pass of its own."""
+    rows: list[int] = []
+
+    class Counted(ImageCNN):
+        def forward(self, images: Tensor) -> Tensor:
+            rows.append(len(images))
+            return super().forward(images)
+
+    view = deploy(Counted(size=16, classes=3), expose="weights")
+    BRIEF["modern"](view, [0, 1, 2], shape=(1, 16, 16), shift=shift)
+    assert rows == [2 * 3] * passes + [3]  # the last answer is the view's
+
+
+def test_one_pass_finds_what_two_do(
+    attack: Callable[..., ClassInversion], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where some classes have stopped, and the others have not."""
+    options = {"shape": (1, 16, 16), "steps": 20, "learning_rate": 0.5}
+    if attack is BRIEF["2015"]:
+        options |= {"good_enough": 0.6}
+    view = deploy(cnn(), expose="weights")
+    once = attack(view, [0, 1, 2], **options)
+    opened = class_inversion.open_access
+    monkeypatch.setattr(
+        class_inversion, "open_access", lambda *a, **o: replace(opened(*a, **o), both=None)
+    )
+    twice = attack(view, [0, 1, 2], **options)
+    assert once.steps.tolist() == twice.steps.tolist()
+    torch.testing.assert_close(once.images, twice.images, atol=1e-4, rtol=0)
+    torch.testing.assert_close(once.history, twice.history, equal_nan=True)
+    if attack is BRIEF["2015"]:
+        assert 0 < once.steps.min() < once.steps.max()
 
 
 # --- What it needs, and what it may ask -----------------------------------------------------------

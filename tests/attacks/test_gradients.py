@@ -111,22 +111,24 @@ def test_exact_gradients_come_in_pieces_too(monkeypatch: pytest.MonkeyPatch) -> 
         view = deploy(ImageCNN(size=16, classes=3), expose="weights")
     access = open_access(view, Probe(), device="cpu")
     images = torch.rand(5, 1, 16, 16, generator=torch_rng(3))
-    whole = access.gradient(chosen, images, LABELS, 0)
+    whole = access.both(chosen, images, LABELS)
     monkeypatch.setattr(gradients, "_ROWS", 2)
-    pieces = access.gradient(chosen, images, LABELS, 0)
+    pieces = access.both(chosen, images, LABELS)
     torch.testing.assert_close(pieces, whole)
+    torch.testing.assert_close(pieces[0], access.look(chosen, images, LABELS))
+    assert torch.equal(pieces[1], access.gradient(chosen, images, LABELS, 0))
 
 
 def test_scores_cost_what_is_said_and_weights_nothing() -> None:
     view, probe = deploy(linear(SIGNS), expose="scores"), Probe(directions=7)
     access = open_access(view, probe)
-    access.log_scores(IMAGES)
+    access.look(chosen, IMAGES, LABELS)
     assert view.queries == 5 * access.look_price
     access.gradient(chosen, IMAGES, LABELS, 0)
     assert view.queries == 5 * (access.look_price + access.gradient_price) == 5 * (1 + 2 * 7)
     stolen = deploy(linear(SIGNS), expose="weights")
     access = open_access(stolen, probe, device="cpu")
-    access.log_scores(IMAGES)
+    access.look(chosen, IMAGES, LABELS)
     access.gradient(chosen, IMAGES, LABELS, 0)
     assert stolen.queries == access.look_price == access.gradient_price == 0
 
