@@ -1,6 +1,7 @@
 """Attacks: each takes a view and auxiliary data, and guesses."""
 
 from medpriv.attacks.class_inversion import ClassInversion, invert_classes, mi_face, should_stop
+from medpriv.attacks.gradients import Probe
 from medpriv.attacks.inverse_network import InverseNetwork, fit_inverse_network, inverse_recipe
 from medpriv.attacks.moves import moved_copies
 from medpriv.attacks.query_free import ShadowFront, fit_shadow_front
@@ -9,6 +10,7 @@ from medpriv.attacks.rmle import Recovery, Search, choose_tv_weight, recover, re
 __all__ = [
     "ClassInversion",
     "InverseNetwork",
+    "Probe",
     "Recovery",
     "Search",
     "ShadowFront",

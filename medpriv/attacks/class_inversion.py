@@ -11,9 +11,8 @@ saturates, total variation as the prior, Adam, restarts.
 What comes out is what the model responds to, not a patient: only where a class is one person
 (the paper's faces) is the one near the other.
 
-Whoever holds the weights has exact gradients and asks nothing. Whoever sees scores estimates
-gradients from pairs of neighbours, x + σu and x - σu (evolution strategies, Salimans et al. 2017,
-arXiv 1703.03864; against image classifiers Ilyas et al. 2018, arXiv 1804.08598).
+Whoever holds the weights has exact gradients; whoever sees scores estimates them, as
+:class:`Probe` says (see :mod:`medpriv.attacks.gradients`).
 
 Classes do not disturb each other: starts, shifts and directions are the same for each of them, so
 a class ends with the same image (to rounding) whichever others are inverted with it. A query
@@ -22,33 +21,19 @@ budget is the exception: they share it.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from medpriv.deployment import QueryBudgetError, View
+from medpriv.attacks.descent import Form, Images, Prior, descend
+from medpriv.attacks.gradients import WHO, Access, Probe, open_access, smooth_noise
+from medpriv.deployment import View
 from medpriv.models.losses import total_variation
-from medpriv.runtime import (
-    in_chunks,
-    pick_device,
-    progress,
-    reproducible_kernels,
-    to_device,
-    torch_rng,
-)
-
-Images = Callable[[Tensor], Tensor]  # (n, c, h, w) → (n, c, h, w)
-Prior = Callable[[Tensor], Tensor]  # (n, c, h, w) → (n,), differentiable
-Loss = Callable[[Tensor, Tensor], Tensor]  # log-scores (n, K), classes (n,) → (n,)
-
-_WHO = "class inversion"
-_ROWS = 256  # images whose exact gradients are computed at once
-_VALUES = 2**24  # pixels of neighbours that are sent to the view at once: 64 MiB
+from medpriv.runtime import torch_rng
 
 
 @dataclass(frozen=True)
@@ -85,9 +70,7 @@ def mi_face(
     learning_rate: float = 3.0,
     patience: int = 100,
     good_enough: float = 0.01,
-    directions: int = 10,
-    spread: float = 0.1,
-    grain: int = 4,
+    probe: Probe | None = None,
     seed: int = 0,
     device: str | torch.device = "auto",
 ) -> ClassInversion:
@@ -104,11 +87,7 @@ def mi_face(
         learning_rate: λ.
         patience: β of :func:`should_stop`.
         good_enough: γ of :func:`should_stop`.
-        directions: m pairs of neighbours for each gradient, where only scores are seen.
-        spread: σ, how far neighbours lie, in grey levels.
-        grain: about how many pixels wide the structures in a direction are. Few directions say
-            little about single pixels, so with 4 the attack sees local means of the gradient;
-            1 is independent noise, whose estimate is right on average and needs more directions.
+        probe: how gradients are estimated, where only scores are seen; without it ``Probe()``.
         seed: decides the directions; from weights nothing is random here.
         device: where to compute from weights; with scores the view computes, where it is.
 
@@ -119,10 +98,10 @@ def mi_face(
         ValueError: an argument is out of range, or a class is none of the model's.
         FloatingPointError: a cost is not finite.
     """
-    _check(shape, steps=steps, directions=directions, grain=grain, patience=patience)
-    access = _open(view, directions, spread, grain, seed, device)
+    _check(shape, steps=steps, patience=patience)
+    access = open_access(view, probe or Probe(), seed=seed, device=device)
     labels = _labels(classes)
-    form = _Form(
+    form = Form(
         loss=_one_minus_score,
         extra=prior or _nothing,
         optimizer=partial(torch.optim.SGD, lr=learning_rate),
@@ -145,9 +124,7 @@ def invert_classes(
     shift: int = 0,
     steps: int = 200,
     learning_rate: float = 0.1,
-    directions: int = 10,
-    spread: float = 0.1,
-    grain: int = 4,
+    probe: Probe | None = None,
     seed: int = 0,
     device: str | torch.device = "auto",
 ) -> ClassInversion:
@@ -167,9 +144,7 @@ def invert_classes(
         shift: each step looks at the image moved by up to so many pixels, its border repeated.
         steps: of Adam.
         learning_rate: of Adam, on v.
-        directions: m; this, spread, grain and device as in :func:`mi_face`.
-        spread: σ.
-        grain: of the directions, in pixels.
+        probe: as in :func:`mi_face`, and so is device.
         seed: decides starts, shifts and directions.
         device: where to compute from weights.
 
@@ -179,22 +154,31 @@ def invert_classes(
         ValueError: as :func:`mi_face`.
         FloatingPointError: as :func:`mi_face`.
     """
-    _check(shape, steps=steps, directions=directions, grain=grain, restarts=restarts, shift=shift)
-    access = _open(view, directions, spread, grain, seed, device)
+    _check(shape, steps=steps, restarts=restarts, shift=shift)
+    access = open_access(view, probe or Probe(), seed=seed, device=device)
     labels = _labels(classes)
-    form = _Form(
+    form = Form(
         loss=_margin,
         extra=lambda images: tv * total_variation(images) + (prior or _nothing)(images),
         optimizer=partial(torch.optim.Adam, lr=learning_rate),
         paint=torch.sigmoid,
-        move=lambda images, step: _shifted(images, shift, torch_rng(seed, _WHO, "shift", step)),
+        move=partial(_shifted, most=shift, seed=seed) if shift else None,
     )
-    starts = _smooth(restarts, shape, (4, 4), torch_rng(seed, _WHO, "start"))
+    starts = smooth_noise(restarts, shape, (4, 4), torch_rng(seed, WHO, "start"))
     starts = starts[:, None].expand(-1, len(labels), *shape)
     return _invert(view, access, labels, starts, form, steps)
 
 
-# --- Costs and the stopping rule ------------------------------------------------------------------
+def _invert(
+    view: View, access: Access, labels: Tensor, starts: Tensor, form: Form, steps: int
+) -> ClassInversion:
+    before = view.queries
+    found = descend(view, access, labels, starts, form, steps)
+    scores = view(found.images).gather(1, labels[:, None])[:, 0]
+    return ClassInversion(found.images, scores, found.costs, found.steps, view.queries - before)
+
+
+# --- The stopping rule, costs and moves -----------------------------------------------------------
 
 
 def should_stop(costs: Tensor, *, patience: int, good_enough: float) -> Tensor:
@@ -231,228 +215,15 @@ def _nothing(images: Tensor) -> Tensor:
     return images.new_zeros(len(images))
 
 
-# --- What the attacker can compute ----------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Access:
-    """Log-scores and gradients of a loss with respect to images, and what each costs."""
-
-    log_scores: Images
-    gradient: Callable[[Loss, Tensor, Tensor, int], Tensor]
-    device: torch.device
-    look_price: int = 0
-    gradient_price: int = 0
-
-
-def _open(
-    view: View, directions: int, spread: float, grain: int, seed: int, device: str | torch.device
-) -> _Access:
-    view.require("scores", _WHO)  # weights without a split give them too
-    where = pick_device(device)
-    if view.expose == "weights":
-        return _from_weights(to_device(view.weights(), where).requires_grad_(False), where)
-    if not spread > 0:
-        raise ValueError(f"spread must be above 0, got {spread}; 0.1 is a good start")
-
-    def log_scores(images: Tensor) -> Tensor:
-        # A score of 0, rounded or underflowed, has no logarithm.
-        return view(images).float().clamp_min(torch.finfo(torch.float32).tiny).log()
-
-    def gradient(loss: Loss, images: Tensor, labels: Tensor, step: int) -> Tensor:
-        shape = images.shape[1:]
-        grid = (math.ceil(shape[1] / grain), math.ceil(shape[2] / grain))
-        cell = math.prod(shape[1:]) / math.prod(grid)  # pixels for each random number
-        some = _smooth(directions, shape, grid, torch_rng(seed, _WHO, "directions", step))
-        slope = estimate_gradient(
-            lambda near, of: loss(log_scores(near), of), images, labels, some, spread
-        )
-        return slope / cell  # from sums over a cell to means
-
-    return _Access(log_scores, gradient, torch.device("cpu"), 1, 2 * directions)
-
-
-def _from_weights(model: nn.Module, where: torch.device) -> _Access:
-    def log_scores(images: Tensor) -> Tensor:
-        return model(images).log_softmax(1)
-
-    def look(images: Tensor) -> Tensor:
-        return in_chunks(log_scores, images, device=where, batch_size=_ROWS).to(where)
-
-    def gradient(loss: Loss, images: Tensor, labels: Tensor, step: int) -> Tensor:
-        found = []
-        with reproducible_kernels(exact=True):
-            for some, of in zip(images.split(_ROWS), labels.split(_ROWS), strict=True):
-                some = some.detach().requires_grad_()
-                found += torch.autograd.grad(loss(log_scores(some), of).sum(), some)
-        return torch.cat(found)
-
-    return _Access(look, gradient, where)
-
-
-def estimate_gradient(
-    loss: Callable[[Tensor, Tensor], Tensor],
-    images: Tensor,
-    labels: Tensor,
-    directions: Tensor,
-    spread: float,
-) -> Tensor:
-    """The mean over directions u of (loss(x + σu) - loss(x - σu)) / 2σ · u.
-
-    Where the entries of u are independent, its expectation is the gradient of the loss blurred by
-    σ. Neighbours are clamped to [0, 1], since a client sends images: a pixel that is black or
-    white already counts half, with its sign kept.
-
-    Args:
-        loss: images ``(q, c, h, w)`` and their labels ``(q,)`` → ``(q,)``; asked 2 m n rows, in
-            one call where they fit into 64 MiB.
-        images: ``(n, c, h, w)`` in [0, 1].
-        labels: ``(n,)`` int64.
-        directions: ``(m, c, h, w)``, normal; the same for each image.
-        spread: σ.
-
-    Returns:
-        ``(n, c, h, w)``.
-    """
-    total = torch.zeros_like(images)
-    for some in directions.split(max(1, _VALUES // (2 * images.numel()))):
-        to = spread * some
-        near = torch.stack([images[:, None] + to, images[:, None] - to]).clamp_(0, 1)
-        of = labels[None, :, None].expand(near.shape[:3])
-        ahead, behind = loss(near.flatten(0, 2), of.flatten()).view(near.shape[:3])
-        total += torch.einsum("nm,mchw->nchw", ahead - behind, some)
-    return total / (2 * spread * len(directions))
-
-
-# --- The descent ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Form:
-    """What the two forms do differently; what is left out changes nothing and never stops."""
-
-    loss: Loss
-    extra: Prior
-    optimizer: Callable[[list[Tensor]], torch.optim.Optimizer]
-    paint: Images = lambda values: values
-    move: Callable[[Tensor, int], Tensor] = lambda images, step: images
-    process: Images = lambda values: values
-    stop: Callable[[list[Tensor]], Tensor] = lambda costs: torch.zeros_like(costs[-1]).bool()
-
-
-def _invert(
-    view: View, access: _Access, labels: Tensor, starts: Tensor, form: _Form, steps: int
-) -> ClassInversion:
-    """Descend from ``starts`` ``(r, k, c, h, w)``, choose a restart for each class, and ask."""
-    before, (restarts, k) = view.queries, starts.shape[:2]
-    row_price = access.gradient_price + access.look_price
-
-    def covers(rows: int) -> bool:  # one more step of so many rows, and the last question
-        return rows * row_price + k <= _left(view)
-
-    least = restarts * k * (row_price + access.look_price) + k
-    if least > _left(view):
-        raise QueryBudgetError(
-            f"{_WHO} needs at least {least} queries here, for one step and a last answer for each "
-            f"class; {_left(view)} of {view.query_budget} are left. Take fewer classes, restarts "
-            "or directions, or deploy with a larger query_budget"
-        )
-    best, least_cost, costs, taken = _descend(
-        access, starts.flatten(0, 1), labels.repeat(restarts), form, steps, covers
-    )
-    kept = (least_cost.view(restarts, k).argmin(0), torch.arange(k))
-    images = best.unflatten(0, (restarts, k))[kept].contiguous()
-    scores = view(images).gather(1, labels[:, None])[:, 0]
-    return ClassInversion(
-        images,
-        scores,
-        costs.view(-1, restarts, k)[:, kept[0], kept[1]],
-        taken.view(restarts, k)[kept],
-        view.queries - before,
-    )
-
-
-def _descend(
-    access: _Access,
-    start: Tensor,
-    labels: Tensor,
-    form: _Form,
-    steps: int,
-    covers: Callable[[int], bool],
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """All rows at once: best image and cost of each, all costs ``(t, n)``, steps of each."""
-    labels = labels.to(access.device)
-    values = to_device(start, access.device).clone().requires_grad_()
-    optimizer = form.optimizer([values])
-    alive, taken = torch.ones_like(labels).bool(), torch.zeros_like(labels)
-    best, least = torch.zeros_like(values), torch.full_like(labels, torch.inf, dtype=values.dtype)
-    costs: list[Tensor] = []
-    for step in progress(range(steps + 1), _WHO, unit="step"):
-        image = form.paint(values.detach())
-        costs.append(_cost(access, image, labels, alive, form, step))
-        better = costs[-1] < least  # never where a row has stopped: there it is NaN
-        best[better], least[better] = image[better], costs[-1][better]
-        alive = alive & ~form.stop(costs)
-        if step == steps or not alive.any() or not covers(int(alive.sum())):
-            break
-        optimizer.zero_grad()
-        image = form.paint(values)
-        seen = form.move(image, step)[alive]
-        slope = access.gradient(form.loss, seen.detach(), labels[alive], step)
-        # Its gradient is that of the cost; TV, prior, shift and sigmoid are the attacker's own.
-        ((seen * slope).sum() + form.extra(image)[alive].sum()).backward()
-        optimizer.step()
-        taken += alive
-        with torch.no_grad():
-            values[alive] = form.process(values[alive])
-    return best.cpu(), least.cpu(), torch.stack(costs).cpu(), taken.cpu()
-
-
-@torch.no_grad()
-def _cost(
-    access: _Access, images: Tensor, labels: Tensor, alive: Tensor, form: _Form, step: int
-) -> Tensor:
-    """The cost of each row that is alive, ``(n,)``; NaN for the others, which ask nothing."""
-    log_scores = access.log_scores(images[alive])
-    known = log_scores.shape[1]
-    if known < 2 or labels.max() >= known:
-        raise ValueError(
-            f"{_WHO} needs a model of 2 or more classes, and class numbers below that; this model "
-            f"has {known}, and class {int(labels.max())} was asked for"
-        )
-    found = form.loss(log_scores, labels[alive]) + form.extra(images[alive])
-    if not found.isfinite().all():
-        raise FloatingPointError(
-            f"{_WHO}: the cost is not finite after step {step}; lower the learning rate, or check "
-            "the prior"
-        )
-    return torch.full_like(labels, torch.nan, dtype=found.dtype).masked_scatter(alive, found)
-
-
-def _shifted(images: Tensor, most: int, generator: torch.Generator) -> Tensor:
+def _shifted(images: Tensor, step: int, *, most: int, seed: int) -> Tensor:
     """All images moved by the same random number of pixels, up to ``most`` each way."""
-    if not most:
-        return images
+    generator = torch_rng(seed, WHO, "shift", step)
     down, right = torch.randint(0, 2 * most + 1, (2,), generator=generator).tolist()
     padded = F.pad(images, (most,) * 4, mode="replicate")
     return padded[..., down : down + images.shape[2], right : right + images.shape[3]]
 
 
-def _smooth(
-    number: int, shape: tuple[int, int, int], grid: tuple[int, int], generator: torch.Generator
-) -> Tensor:
-    """Standard normal values on a grid, drawn out to ``(number, *shape)``."""
-    coarse = torch.randn(number, shape[0], *grid, generator=generator)
-    if grid == tuple(shape[1:]):
-        return coarse
-    return F.interpolate(coarse, size=tuple(shape[1:]), mode="bicubic")
-
-
 # --- Arguments ------------------------------------------------------------------------------------
-
-
-def _left(view: View) -> float:
-    return math.inf if view.query_budget is None else view.query_budget - view.queries
 
 
 def _check(shape: tuple[int, int, int], **numbers: int) -> None:
