@@ -25,7 +25,10 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
+from papermill.log import logger as papermill_log
 
 from medpriv import runtime
 from medpriv.course.catalog import ChapterError, check_parameters, defaults, read_chapter
@@ -170,6 +173,7 @@ def _execute(
                 parameters=parameters,
                 kernel_name="python3",
                 language="python",
+                engine_name=_ENGINE,
                 cwd=part.parent,
                 kernel_manager_class=_kernel_manager(_kernel_env(results), started),
                 record_timing=False,
@@ -236,6 +240,29 @@ def _kernel_manager(
             return spec
 
     return ThisPython
+
+
+class _Client(PapermillNotebookClient):
+    """Papermill's, but for live widgets, which it leaves to live notebooks.
+
+    nbclient answers an output widget through the socket on which it waits for the end of the
+    cell, past its event loop. A reply that comes just then is never noticed, and the run waits
+    for ever (nbclient issue 312). Now and then it happened in cells that call ``interact``.
+    """
+
+    def on_comm_open_jupyter_widget(self, msg: dict[str, Any]) -> None:
+        """Take no part in a widget; what it prints is then an output of its cell."""
+
+
+class _Engine(NBClientEngine):
+    @classmethod
+    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> Any:
+        own = {key: value for key, value in options.items() if key in _Client.class_traits()}
+        return _Client(nb_man, kernel_name=kernel_name, log=papermill_log, **own).execute()
+
+
+_ENGINE = "medpriv"
+papermill_engines.register(_ENGINE, _Engine)
 
 
 def _kernel_env(results: Path) -> dict[str, str]:

@@ -174,6 +174,20 @@ def test_a_run_leaves_the_notebook_and_the_results(
     assert capfd.readouterr().err == ""  # in CI no progress is shown
 
 
+def test_a_widget_is_left_alone(tiny: Tiny, tmp_path: Path) -> None:
+    """To answer it, as nbclient would, is what makes a run wait for ever now and then."""
+    asked = (
+        "from ipywidgets import interact\n"
+        "def show(a):\n    print(a)\n"
+        "out = interact(show, a=(1, 3)).widget.out\n"
+    )
+    # Whoever answers sends what was printed back, into the widget's own state.
+    tiny.write(code(asked), code("print('answered:', len(out.outputs))"))
+    notebook = nbformat.read(run_chapter(tiny.name, {}, tmp_path / "out").notebook, as_version=4)
+    printed = [o.text for cell in notebook.cells for o in cell.get("outputs", []) if "text" in o]
+    assert printed == ["2\n", "answered: 0\n"]
+
+
 def test_two_equal_runs_give_equal_notebooks(tiny: Tiny, tmp_path: Path) -> None:
     tiny.write(code("for k in range(3):\n    print(k, flush=True)"))
     first = run_chapter(tiny.name, {}, tmp_path / "out").notebook.read_bytes()
