@@ -44,9 +44,10 @@ class ShadowFront:
     history: tuple[float, ...]
 
 
-def shadow_recipe(profile: str) -> Recipe:
-    """How long a shadow front is trained."""
-    return Recipe({"smoke": 1, "quick": 20, "full": 100}[check_profile(profile)], weight_decay=1e-3)
+def shadow_recipe(profile: str, number: int) -> Recipe:
+    """The recipe of a shadow front: about as many steps whatever the ``number`` of images."""
+    steps = {"smoke": 20, "quick": 700, "full": 5_000}[check_profile(profile)]
+    return Recipe(max(1, round(steps * 16 / number)), batch_size=16, weight_decay=1e-3)
 
 
 def fit_shadow_front(
@@ -71,7 +72,7 @@ def fit_shadow_front(
         features: ``(n, c, h, w)`` float32, intercepted from n victims.
         images: ``(m, c, size, size)`` float32 in [0, 1], the attacker's own.
         labels: ``(m,)`` int64, their classes.
-        profile: sets the number of epochs.
+        profile: sets the number of steps; see :func:`shadow_recipe`.
         seed: decides initial weights and order.
         device: where to train.
         traffic: weight of the distance between the features' distributions; 0 is the paper's
@@ -99,7 +100,7 @@ def fit_shadow_front(
         images,
         labels,
         loss=loss,
-        recipe=recipe or shadow_recipe(profile),
+        recipe=recipe or shadow_recipe(profile, len(images)),
         seed=seed,
         device=device,
         what=f"shadow front up to {view.split}",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from torch import Tensor
 from medpriv import attacks, data, deployment, metrics, training
 from medpriv.course import likeness
 from medpriv.course.catalog import CHAPTERS, chapters_dir
+from medpriv.data.phantoms import make_phantoms
 from medpriv.runtime import atomic_path, content_hash, machine, source_hash, torch_rng
 
 SPLITS = ("conv2", "conv4", "conv6")
@@ -169,6 +171,113 @@ def longer_settings() -> list[dict[str, Any]]:
     ]
 
 
+def stronger_cell(dataset: str, seed: int, split: str) -> dict[str, Any]:
+    """One cell of ``07-attacks``: what attackers who hold one half of the network recover.
+
+    The columns are SSIM, the mean over the first victims: ``search`` with the weights of the
+    front, from the mean image; ``grey`` from grey, as published; ``restarts``, the best of three
+    starts; ``learned`` the inverse network, fitted on the front's own answers; ``both``, a search
+    that starts there; ``traffic`` without a query; ``labels`` the same as published, without a
+    look at the traffic. ``mse_learned`` and ``mse_both`` are the squared errors of these two.
+    """
+    cohort = data.load_images(dataset, seed=seed)
+    model = training.train_target(cohort, seed=seed)
+    own, victims = cohort.auxiliary, cohort.victims.take(slice(0, 16))
+    mean, shape = own.x.mean(0, keepdim=True), own.x.shape[1:]
+    white = deployment.deploy(model, expose="weights", split=split)
+    sent = white.intercept(victims.x)
+    weight, _ = attacks.choose_tv_weight(white, own.x[:6], search=attacks.Search(100), start=mean)
+    search = attacks.Search(attacks.search_steps("quick"), tv_weight=weight)
+    fine = attacks.Search(60, learning_rate=0.01, tv_weight=0.01)
+
+    def found(how: attacks.Search, start: Tensor | None) -> Tensor:
+        options = {"shape": shape, "search": how, "start": start, "seed": seed}
+        return attacks.recover(white, sent, **options).images
+
+    guesses = {
+        "search": found(search, mean),
+        "grey": found(search, None),
+        "restarts": found(replace(search, restarts=3), mean),
+        "learned": attacks.fit_inverse_network(white, own.x, seed=seed).guess(sent),
+    }
+    guesses["both"] = found(fine, guesses["learned"])
+    partner = deployment.deploy(model, expose="back", split=split)
+    passed = partner.intercept(cohort.victims.x)
+    for name, traffic in (("traffic", 10.0), ("labels", 0.0)):
+        shadow = attacks.fit_shadow_front(partner, passed, own.x, own.y, traffic=traffic, seed=seed)
+        guesses[name] = attacks.recover_through(
+            shadow.front, sent, shape=shape, search=search, start=mean, seed=seed
+        ).images
+    ssim = {name: metrics.ssim(victims.x, guess).mean() for name, guess in guesses.items()}
+    mse = {f"mse_{n}": metrics.mse(victims.x, guesses[n]).mean() for n in ("learned", "both")}
+    return {"weight": weight, **ssim, **mse}
+
+
+def stronger_settings() -> list[dict[str, Any]]:
+    """The settings of ``07-attacks``."""
+    return [
+        {"dataset": dataset, "seed": seed, "split": split}
+        for dataset in ("phantom", "mias")
+        for seed in (0, 1, 2)
+        for split in SPLITS
+    ]
+
+
+def people_cell(seed: int, model: str, attack: str) -> dict[str, Any]:
+    """One cell of ``07-people``: a recogniser of phantom patients, and whom its classes give away.
+
+    Args:
+        seed: of everything.
+        model: ``linear``, ``mlp`` or ``cnn``.
+        attack: ``2015``, MI-Face from the weights and the mean image; ``scores``, the same from
+            scores alone; ``modern``, :func:`medpriv.attacks.invert_classes` from the weights.
+
+    Returns:
+        The recogniser's accuracy on the patients' other breasts, the mean probability of the
+        classes for what was found, its SSIM with the patients' images, and the share of patients
+        found through their other breast, by a matcher that saw neither.
+    """
+    people = data.load_images("phantom", seed=seed)
+    two = metrics.pairs(people.members)
+    first, second = two.first[:60], two.second[:60]
+    lefts = people.auxiliary.attributes["laterality"].to_numpy() == "left"
+    mean = people.auxiliary.x[torch.from_numpy(lefts)].mean(0)
+    own, other = people.members.x[first], people.members.x[second]
+    name = people.members.patient[first]
+    recogniser = training.train_recogniser(own, kind=model, seed=seed)
+    view = deployment.deploy(recogniser, expose="scores" if attack == "scores" else "weights")
+    shape, classes = own.shape[1:], range(len(own))
+    if attack == "modern":
+        guess = attacks.invert_classes(view, classes, shape=shape, restarts=1, tv=10.0, seed=seed)
+    else:
+        options = {"start": mean, "seed": seed, "probe": attacks.Probe(directions=20)}
+        guess = attacks.mi_face(view, classes, shape=shape, steps=150, **options)
+    made = make_phantoms(4000, seed=seed + 1000, size=own.shape[-1])
+    originals = torch.from_numpy(made.images)[:, None]
+    matcher = metrics.fit_matcher(originals, made.patient, seed=seed)
+    found = metrics.reidentification(matcher, guess.images, name, other, name)
+    answers = training.predict(recogniser, other.flip(-1)).argmax(1)
+    return {
+        "accuracy": (answers == torch.arange(len(own))).float().mean().item(),
+        "score": guess.scores.mean().item(),
+        "ssim": metrics.ssim(own, guess.images).mean(),
+        "rank1": found.rank1.value,
+        "auc": found.auc.value,
+        "chance": found.chance,
+        "queries": guess.queries,
+    }
+
+
+def people_settings() -> list[dict[str, Any]]:
+    """The settings of ``07-people``."""
+    return [
+        {"seed": seed, "model": model, "attack": attack}
+        for model in ("linear", "mlp", "cnn")
+        for attack in ("2015", "modern", "scores")
+        for seed in (0, 1, 2)
+    ]
+
+
 def run_grid(
     name: str, cell: Callable[..., dict[str, Any]], settings: Iterable[dict[str, Any]]
 ) -> pd.DataFrame:
@@ -249,4 +358,6 @@ def main() -> None:
         run_grid("06-seeds", inversion_cell, inversion_settings())
         run_grid("06-auxiliary", auxiliary_cell, auxiliary_settings())
         run_grid("06-longer", longer_cell, longer_settings())
+        run_grid("07-attacks", stronger_cell, stronger_settings())
+        run_grid("07-people", people_cell, people_settings())
     record_costs()

@@ -3,6 +3,7 @@
 from medpriv.models.decoders import PixelShuffleDecoder, solve_linear_path
 from medpriv.models.images import ImageCNN
 from medpriv.models.losses import structural_loss, total_variation
+from medpriv.models.recognisers import build_recogniser
 from medpriv.models.records import RecordMLP
 from medpriv.models.reports import ReportClassifier, ReportEncoder
 from medpriv.models.split import back, front, split_names
@@ -15,6 +16,7 @@ __all__ = [
     "ReportClassifier",
     "ReportEncoder",
     "back",
+    "build_recogniser",
     "build_target",
     "front",
     "solve_linear_path",
