@@ -5,7 +5,15 @@ from medpriv.attacks.gradients import Probe
 from medpriv.attacks.inverse_network import InverseNetwork, fit_inverse_network, inverse_recipe
 from medpriv.attacks.moves import moved_copies
 from medpriv.attacks.query_free import ShadowFront, fit_shadow_front
-from medpriv.attacks.rmle import Recovery, Search, choose_tv_weight, recover, recover_through
+from medpriv.attacks.rmle import (
+    Recovery,
+    Search,
+    choose_tv_weight,
+    choose_tv_weight_through,
+    recover,
+    recover_through,
+    search_steps,
+)
 
 __all__ = [
     "ClassInversion",
@@ -15,6 +23,7 @@ __all__ = [
     "Search",
     "ShadowFront",
     "choose_tv_weight",
+    "choose_tv_weight_through",
     "fit_inverse_network",
     "fit_shadow_front",
     "inverse_recipe",
@@ -23,5 +32,6 @@ __all__ = [
     "moved_copies",
     "recover",
     "recover_through",
+    "search_steps",
     "should_stop",
 ]

@@ -1,8 +1,8 @@
 """Without a query: a reconstruction by the partner who computes the network's second half.
 
-He, Zhang & Lee 2019 (ACSAC, doi 10.1145/3359789.3359824), section 4.3: the attacker has the back
-f2, since he runs it, and labelled images of his own; he may neither ask the front nor see its
-weights. He trains a front of his own that works with the back he has::
+He, Zhang & Lee 2019 (ACSAC, doi 10.1145/3359789.3359824), their query-free attack: the attacker
+has the back f2, since he runs it, and labelled images of his own; he may neither ask the front nor
+see its weights. He trains a front of his own that works with the back he has::
 
     f1' = argmin over f of the mean over auxiliary (x, y) of CE(f2(f(x)), y)
 

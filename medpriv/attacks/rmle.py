@@ -267,12 +267,43 @@ def choose_tv_weight(
         The weight, and the mean squared error with each.
     """
     view.require("weights", "choosing the weight of the total variation")
+    return choose_tv_weight_through(
+        view.weights(), view(images), images, weights=weights, search=search, profile=profile,
+        device=device, start=start,
+    )  # fmt: skip
+
+
+def choose_tv_weight_through(
+    front: nn.Module,
+    features: Tensor,
+    images: Tensor,
+    *,
+    weights: Sequence[float] = WEIGHTS,
+    search: Search | None = None,
+    profile: str = "quick",
+    device: str | torch.device = "auto",
+    start: Tensor | None = None,
+) -> tuple[float, dict[float, float]]:
+    """The same through a front that the attacker has made himself; see :func:`recover_through`.
+
+    Args:
+        front: what he searches through.
+        features: ``(m, ...)`` float32, what it says about the images.
+        images: and the others, as for :func:`choose_tv_weight`.
+        weights: the candidates.
+        search: its ``tv_weight`` is not used.
+        profile: sets the number of steps.
+        device: where to search.
+        start: as for :func:`recover`.
+
+    Returns:
+        The weight, and the mean squared error with each.
+    """
     search = search or Search(search_steps(profile))
-    features = view(images)
     errors = {}
     for weight in weights:
-        found = recover(
-            view, features, shape=images.shape[1:], search=replace(search, tv_weight=weight),
+        found = recover_through(
+            front, features, shape=images.shape[1:], search=replace(search, tv_weight=weight),
             device=device, start=start,
         )  # fmt: skip
         errors[weight] = float((found.images - images).pow(2).mean())

@@ -5,7 +5,7 @@ from medpriv.course.checks import check
 from medpriv.course.explorer import Explorer
 from medpriv.course.figures import gallery, strip
 from medpriv.course.film import Film
-from medpriv.course.grids import recorded
+from medpriv.course.grids import paper_table, recorded
 from medpriv.course.likeness import look_up
 from medpriv.course.quiz import quiz
 from medpriv.course.record import Chapter, ClaimError, start
@@ -19,6 +19,7 @@ __all__ = [
     "cost_card",
     "gallery",
     "look_up",
+    "paper_table",
     "quiz",
     "recorded",
     "start",

@@ -108,6 +108,12 @@ CHAPTERS: dict[str, ChapterSpec] = {
         modalities=("images",),
         promised={"phantom": _FIVE, "mias": (0, 1, 2), "pneumoniamnist": (0, 1, 2)},
     ),
+    "07-stronger-inversion": ChapterSpec(
+        name="07-stronger-inversion",
+        title="Stronger inversion: with the weights, without a query, and of a whole class",
+        modalities=("images",),
+        promised={"phantom": _FIVE, "mias": (0, 1, 2), "pneumoniamnist": (0, 1, 2)},
+    ),
 }
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from medpriv.attacks import Search, choose_tv_weight, recover
+from medpriv.attacks import Search, choose_tv_weight, choose_tv_weight_through, recover
 from medpriv.deployment import ThreatModelError, View, deploy
 from medpriv.metrics import mse
 from medpriv.models import ImageCNN
@@ -134,6 +134,13 @@ def test_lambda_is_chosen_on_the_attackers_images_by_their_error() -> None:
     assert errors[weight] == min(errors.values())
     assert weight != 1e3  # which leaves nothing but grey
     assert view.queries == 4
+
+
+def test_lambda_is_chosen_through_a_front_of_ones_own_alike() -> None:
+    view, own = cnn_view(split="conv4"), smooth(4, seed=2)
+    options = {"weights": (1e-4, 1e-1, 1e3), "search": Search(60)}
+    expected = choose_tv_weight(view, own, **options)
+    assert choose_tv_weight_through(view.weights(), view(own), own, **options) == expected
 
 
 # --- Who may --------------------------------------------------------------------------------------

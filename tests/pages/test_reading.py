@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from playwright.sync_api import Locator
+from playwright.sync_api import Locator, expect
 
 from browsing import BY_SPHINX, HTML, NEEDS_BROWSER, PAGES, Reader
 from medpriv.course.catalog import CHAPTERS, read_chapter
@@ -163,6 +163,25 @@ def test_the_explorer_moves_by_keyboard(reader: Reader, chapter: str) -> None:
     assert len(explorers) == code.count(".static()"), f"{where}: {len(explorers)} explorers"
     for explorer in explorers:
         _explore(explorer, where)
+    assert not reader.errors, f"{where}: {reader.errors}"
+
+
+def test_a_film_plays_and_moves_by_keyboard(reader: Reader, chapter: str) -> None:
+    page = reader.open(f"chapters/{chapter}")
+    code = "\n".join(c.source for c in read_chapter(chapter).cells if c.cell_type == "code")
+    films = page.locator(".medpriv-film").all()
+    where = f"{chapter} at {reader.setting}"
+    assert len(films) == code.count(".html()"), f"{where}: {len(films)} films"
+    for film in films:
+        frames = json.loads(film.locator("script[type='application/json']").text_content() or "")
+        step, shown = film.locator("input[type=range]"), film.locator("output")
+        end = shown.inner_text()
+        step.focus()
+        page.keyboard.press("Home")
+        assert shown.inner_text() == str(frames["frames"][0]["step"]), where
+        film.locator("button").click()
+        expect(shown).to_have_text(end, timeout=15_000)
+        expect(film.locator("button")).to_have_text("Play")
     assert not reader.errors, f"{where}: {reader.errors}"
 
 
