@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from answering import accepted, refused
-from medpriv.attacks import invert_classes, should_stop
+from medpriv.attacks import Probe, invert_classes, should_stop
 from medpriv.course.checks import NOT_SOLVED, check
 from medpriv.course.exercises import stronger_inversion
 from medpriv.course.exercises.stronger_inversion import TESTS, affordable, cost
@@ -322,7 +322,7 @@ def test_the_price_is_that_of_the_attack(
         range(classes),
         shape=(1, 16, 16),
         restarts=restarts,
-        directions=directions,
+        probe=Probe(directions=directions),
         steps=50,
         device="cpu",
     )
