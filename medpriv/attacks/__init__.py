@@ -4,7 +4,7 @@ from medpriv.attacks.class_inversion import ClassInversion, invert_classes, mi_f
 from medpriv.attacks.gradients import Probe
 from medpriv.attacks.inverse_network import InverseNetwork, fit_inverse_network, inverse_recipe
 from medpriv.attacks.moves import moved_copies
-from medpriv.attacks.query_free import ShadowFront, fit_shadow_front
+from medpriv.attacks.query_free import ShadowFront, fit_shadow_front, shadow_recipe
 from medpriv.attacks.rmle import (
     Recovery,
     Search,
@@ -33,5 +33,6 @@ __all__ = [
     "recover",
     "recover_through",
     "search_steps",
+    "shadow_recipe",
     "should_stop",
 ]
