@@ -241,6 +241,4 @@ def _art():
     return SimpleNamespace(MIFace=MIFace, PyTorchClassifier=PyTorchClassifier)
 
 
-def main() -> list[dict[str, object]]:
-    """All rows."""
-    return [*inverse_network(), *recovery(), *class_inversion(), *overhead(), *memory()]
+PARTS = (inverse_network, recovery, class_inversion, overhead, memory)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
-from medpriv.attacks import Search, fit_shadow_front, recover_through
+from medpriv.attacks import Search, ShadowFront, fit_shadow_front, recover_through
 from medpriv.attacks.query_free import _Moments
 from medpriv.deployment import QueryBudgetError, ThreatModelError, View, deploy
 from medpriv.metrics import mse
@@ -95,3 +97,27 @@ def test_the_same_seed_gives_the_same_front() -> None:
         fronts.append(shadow.front(images).detach())
     assert torch.equal(fronts[0], fronts[1])
     assert not torch.equal(fronts[0], fronts[2])
+
+
+def test_the_start_with_the_lowest_loss_goes_on() -> None:
+    """Of three starts after one epoch, the one kept is the best of them; then it is trained on."""
+    images, labels = blobs(16)
+    served = view()
+
+    def trained(epochs: int, **options: Any) -> ShadowFront:
+        return fit_shadow_front(
+            served, served.intercept(images), images, labels, recipe=Recipe(epochs, batch_size=8),
+            device="cpu", **options,
+        )  # fmt: skip
+
+    alone, best = trained(1, starts=1), trained(1, starts=3)
+    assert best.history[-1] <= alone.history[-1]
+    assert trained(4).history[:1] == best.history
+    assert len(trained(4).history) == 4
+
+
+def test_no_start_is_refused() -> None:
+    images, labels = blobs(4)
+    served = view()
+    with pytest.raises(ValueError, match="at least one start, got 0"):
+        fit_shadow_front(served, served.intercept(images), images, labels, starts=0)

@@ -131,10 +131,12 @@ def test_samples_of_chapter_07_computed_again_agree() -> None:
     place = {"dataset": "phantom", "seed": 0, "split": "conv2"}
     then = recorded("07-attacks").set_index(list(place)).loc[tuple(place.values())]
     again = grids.stronger_cell(**place)
-    for column in ("search", "grey", "restarts", "learned", "both", "labels"):
+    for column in ("search", "grey", "restarts", "learned", "both"):
         assert again[column] == pytest.approx(then[column], abs=0.03), column
-    # A shadow front is trained on little, and takes rounding further.
-    assert again["traffic"] == pytest.approx(then.traffic, abs=0.1)
+    # Rounding decides which shadow front goes on: eight on this cohort gave 0.68 to 0.84. A black
+    # image scores 0.38; without a look at the traffic, six cohorts gave 0.05 to 0.16.
+    assert again["traffic"] > 0.5
+    assert again["labels"] < 0.3
 
 
 def test_the_papers_table_in_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
