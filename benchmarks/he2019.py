@@ -1,8 +1,9 @@
 """The inverse network as He, Zhang & Lee 2019 describe it: the reference of the benchmark.
 
 Section 4.2 of doi 10.1145/3359789.3359824, in our own code: a decoder that mirrors the front with
-as many stride-2 transposed convolutions as the front has poolings, squared error, batches of 32,
-Adam at 1e-3 halved every 15 epochs, 50 epochs. In float32, as published.
+as many stride-2 transposed convolutions as the front has poolings and as many channels as its
+features have, squared error, batches of 32, Adam at 1e-3 halved every 15 epochs, 50 epochs. In
+float32, as published.
 """
 
 from __future__ import annotations
@@ -15,20 +16,20 @@ from medpriv.deployment import View
 from medpriv.runtime import seeded, torch_rng
 
 EPOCHS, BATCH, RATE, HALVED_EVERY = 50, 32, 1e-3, 15
-WIDTH = 64
 
 
 def mirror(features: Tensor, channels: int, size: int) -> nn.Module:
     """A decoder from features ``(n, c, h, w)`` to images ``(n, channels, size, size)``."""
-    layers: list[nn.Module] = [nn.Conv2d(features.shape[1], WIDTH, 3, padding=1), nn.ReLU()]
+    wide = features.shape[1]
+    layers: list[nn.Module] = [nn.Conv2d(wide, wide, 3, padding=1), nn.ReLU()]
     for _ in range((size // features.shape[-1]).bit_length() - 1):
         layers += [
-            nn.ConvTranspose2d(WIDTH, WIDTH, 3, stride=2, padding=1, output_padding=1),
+            nn.ConvTranspose2d(wide, wide, 3, stride=2, padding=1, output_padding=1),
             nn.ReLU(),
-            nn.Conv2d(WIDTH, WIDTH, 3, padding=1),
+            nn.Conv2d(wide, wide, 3, padding=1),
             nn.ReLU(),
         ]
-    return nn.Sequential(*layers, nn.Conv2d(WIDTH, channels, 3, padding=1))
+    return nn.Sequential(*layers, nn.Conv2d(wide, channels, 3, padding=1))
 
 
 def fit_reference(view: View, images: Tensor, *, seed: int = 0) -> nn.Module:

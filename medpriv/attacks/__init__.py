@@ -1,7 +1,18 @@
 """Attacks: each takes a view and auxiliary data, and guesses."""
 
+from medpriv.attacks.attribute_cases import confidence_cases, label_only, right_candidates
+from medpriv.attacks.attribute_map import (
+    confidence_posterior,
+    confusion,
+    map_posterior,
+    map_posterior_of_number,
+    membership_posterior,
+)
+from medpriv.attacks.attribute_neurons import Neurons, fit_neurons
+from medpriv.attacks.candidates import Sensitive, ask_candidates, sensitive
 from medpriv.attacks.class_inversion import ClassInversion, invert_classes, mi_face, should_stop
 from medpriv.attacks.gradients import Probe
+from medpriv.attacks.imputation import Imputer, fit_imputer, marginal_prior
 from medpriv.attacks.inverse_network import InverseNetwork, fit_inverse_network, inverse_recipe
 from medpriv.attacks.moves import moved_copies
 from medpriv.attacks.query_free import ShadowFront, fit_shadow_front, shadow_recipe
@@ -17,22 +28,38 @@ from medpriv.attacks.rmle import (
 
 __all__ = [
     "ClassInversion",
+    "Imputer",
     "InverseNetwork",
+    "Neurons",
     "Probe",
     "Recovery",
     "Search",
+    "Sensitive",
     "ShadowFront",
+    "ask_candidates",
     "choose_tv_weight",
     "choose_tv_weight_through",
+    "confidence_cases",
+    "confidence_posterior",
+    "confusion",
+    "fit_imputer",
     "fit_inverse_network",
+    "fit_neurons",
     "fit_shadow_front",
     "inverse_recipe",
     "invert_classes",
+    "label_only",
+    "map_posterior",
+    "map_posterior_of_number",
+    "marginal_prior",
+    "membership_posterior",
     "mi_face",
     "moved_copies",
     "recover",
     "recover_through",
+    "right_candidates",
     "search_steps",
+    "sensitive",
     "shadow_recipe",
     "should_stop",
 ]

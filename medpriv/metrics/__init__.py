@@ -1,5 +1,11 @@
 """Scores of a guess, always with an interval."""
 
+from medpriv.metrics.attributes import (
+    AttributeScores,
+    attribute_gain,
+    attribute_scores,
+    top_precision,
+)
 from medpriv.metrics.calibration import Calibration, calibration
 from medpriv.metrics.images import image_scores, mse, nearest_image, psnr, ssim
 from medpriv.metrics.intervals import Estimate, difference, mean_estimate
@@ -19,12 +25,15 @@ from medpriv.metrics.texts import exact_match, nearest_text, token_f1, vocabular
 from medpriv.metrics.texture import spectral_exponent
 
 __all__ = [
+    "AttributeScores",
     "Calibration",
     "Estimate",
     "Matcher",
     "Pairs",
     "Reidentification",
     "advantage",
+    "attribute_gain",
+    "attribute_scores",
     "calibration",
     "difference",
     "exact_match",
@@ -43,5 +52,6 @@ __all__ = [
     "spectral_exponent",
     "ssim",
     "token_f1",
+    "top_precision",
     "vocabulary_growth",
 ]

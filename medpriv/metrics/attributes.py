@@ -1,0 +1,166 @@
+"""How well an attribute was guessed: figures that do not reward naming the most common value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from medpriv.data.resampling import Estimate, patient_bootstrap
+
+
+@dataclass(frozen=True)
+class AttributeScores:
+    """Scores of guesses over victims, each with a 95 % interval over patients.
+
+    Attributes:
+        accuracy: share that is right; says little where one value is common.
+        g_mean: geometric mean of the recalls, over the values that occur among the victims; 0 as
+            soon as one value is never found.
+        mcc: Matthews' correlation coefficient, in Gorodkin's form for several values; 0 for a
+            guess that does not depend on the truth.
+    """
+
+    accuracy: Estimate
+    g_mean: Estimate
+    mcc: Estimate
+
+
+def attribute_scores(
+    truth: np.ndarray,
+    guess: np.ndarray,
+    patient: np.ndarray,
+    values: int,
+    *,
+    draws: int = 500,
+    seed: int = 0,
+) -> AttributeScores:
+    """Score guesses of an attribute.
+
+    Args:
+        truth: ``(n,)`` int, which value each victim has, from 0.
+        guess: ``(n,)`` int, the guesses.
+        patient: ``(n,)`` the patient of each row.
+        values: how many values there are.
+        draws: bootstrap resamples over patients.
+        seed: decides the resamples.
+
+    Raises:
+        ValueError: no rows, lengths differ, or a value lies outside 0..values-1.
+    """
+    truth, guess = _whole(truth, values, patient), _whole(guess, values, patient)
+    counts = patient_bootstrap(patient, draws=draws, seed=seed)
+    tables = _tables(truth, guess, values, np.vstack([np.ones(len(truth)), counts]))
+    return AttributeScores(*(_estimate(score(tables)) for score in (_accuracy, _g_mean, _mcc)))
+
+
+def attribute_gain(
+    truth: np.ndarray,
+    guess: np.ndarray,
+    baseline: np.ndarray,
+    patient: np.ndarray,
+    values: int,
+    *,
+    draws: int = 500,
+    seed: int = 0,
+) -> AttributeScores:
+    """By how much guesses beat those of a baseline on the same victims: paired intervals.
+
+    Args:
+        truth: as for :func:`attribute_scores`.
+        guess: as for :func:`attribute_scores`.
+        baseline: ``(n,)`` int, the guesses to beat.
+        patient: as for :func:`attribute_scores`.
+        values: as for :func:`attribute_scores`.
+        draws: bootstrap resamples over patients.
+        seed: decides the resamples.
+
+    Raises:
+        ValueError: as for :func:`attribute_scores`.
+    """
+    truth, guess, baseline = (_whole(x, values, patient) for x in (truth, guess, baseline))
+    counts = patient_bootstrap(patient, draws=draws, seed=seed)
+    weights = np.vstack([np.ones(len(truth)), counts])
+    ours, theirs = (_tables(truth, named, values, weights) for named in (guess, baseline))
+    return AttributeScores(
+        *(_estimate(score(ours) - score(theirs)) for score in (_accuracy, _g_mean, _mcc))
+    )
+
+
+def top_precision(
+    truth: np.ndarray, rank: np.ndarray, top: Sequence[int] = (10, 50, 100)
+) -> dict[int, Estimate]:
+    """Of the victims that an attacker is surest about, how many have the value (PPV).
+
+    The interval is Wilson's, over victims. Of victims that rank equally, those who come first
+    count, so rank by something that does not know the truth.
+
+    Args:
+        truth: ``(n,)`` bool, who has the value.
+        rank: ``(n,)`` float, the attacker's certainty that one has it.
+        top: how many victims to look at; cut at n.
+
+    Raises:
+        ValueError: no rows, lengths differ, a rank is NaN, or a number is below 1.
+    """
+    truth, rank = np.asarray(truth, dtype=bool), np.asarray(rank, dtype=float)
+    if truth.ndim != 1 or truth.shape != rank.shape or not len(truth):
+        raise ValueError(f"expected one rank for each truth, got {truth.shape}, {rank.shape}")
+    if np.isnan(rank).any() or min(top, default=0) < 1:
+        raise ValueError("a rank is NaN, or a number of victims is below 1")
+    order = np.argsort(-rank, kind="stable")
+    return {number: _wilson(truth[order[:number]]) for number in top}
+
+
+def _whole(values: np.ndarray, number: int, patient: np.ndarray) -> np.ndarray:
+    values = np.asarray(values)
+    if values.ndim != 1 or len(values) != len(patient) or not len(values):
+        raise ValueError(
+            f"expected one value for each of at least one row, got shape {values.shape} for "
+            f"{len(patient)} rows"
+        )
+    whole = values.astype(int)
+    if (whole != values).any() or whole.min() < 0 or whole.max() >= number:
+        raise ValueError(f"a value lies outside 0..{number - 1}")
+    return whole
+
+
+def _tables(truth: np.ndarray, guess: np.ndarray, values: int, weights: np.ndarray) -> np.ndarray:
+    """``(draws, values, values)`` how often each truth met each guess."""
+    cells = np.zeros((len(truth), values**2))
+    cells[np.arange(len(truth)), truth * values + guess] = 1
+    return (weights @ cells).reshape(-1, values, values)
+
+
+def _accuracy(tables: np.ndarray) -> np.ndarray:
+    return np.trace(tables, axis1=1, axis2=2) / tables.sum((1, 2))
+
+
+def _g_mean(tables: np.ndarray) -> np.ndarray:
+    there = tables.sum(2)
+    found = np.diagonal(tables, axis1=1, axis2=2)
+    with np.errstate(divide="ignore"):
+        logs = np.where(there > 0, np.log(found / np.maximum(there, 1)), 0.0)
+    return np.exp(logs.sum(1) / (there > 0).sum(1))
+
+
+def _mcc(tables: np.ndarray) -> np.ndarray:
+    """Gorodkin 2004 (Comput. Biol. Chem. 28:367), equation 8; 0 where it does not exist."""
+    rows, columns, total = tables.sum(2), tables.sum(1), tables.sum((1, 2))
+    both = np.trace(tables, axis1=1, axis2=2) * total - (rows * columns).sum(1)
+    size = (total**2 - (rows**2).sum(1)) * (total**2 - (columns**2).sum(1))
+    return np.where(size > 0, both / np.sqrt(np.maximum(size, 1e-300)), 0.0)
+
+
+def _estimate(scores: np.ndarray) -> Estimate:
+    """The first is the figure, the others are its resamples."""
+    low, high = np.percentile(scores[1:], [2.5, 97.5])
+    return Estimate(float(scores[0]), float(low), float(high))
+
+
+def _wilson(found: np.ndarray) -> Estimate:
+    number, share, z = len(found), found.mean(), 1.959964
+    middle = (share + z**2 / (2 * number)) / (1 + z**2 / number)
+    half = z / (1 + z**2 / number) * np.sqrt(share * (1 - share) / number + z**2 / (4 * number**2))
+    return Estimate(float(share), float(max(0, middle - half)), float(min(1, middle + half)))
