@@ -275,7 +275,8 @@ class _MatchNetwork(nn.Module):
         """``(n, c, h, w)`` → ``(n, d)``; pairs ``(n, 2, c, h, w)``, varied → ``(n, 2, d)``."""
         if images.ndim == 5:
             return self(_varied(images.flatten(0, 1))).unflatten(0, (-1, 2))
-        x = F.adaptive_avg_pool2d(images, FINE)
+        # Pairs are of this size already.
+        x = images if images.shape[-1] == FINE else F.adaptive_avg_pool2d(images, FINE)
         embedding = self.linear(_shrunk(x, COARSE)) + self.residual(_shrunk(x, MIDDLE) - 0.5)
         return F.normalize(embedding, dim=1)
 
@@ -291,10 +292,21 @@ def _varied(images: Tensor) -> Tensor:
     much is random, and known without looking at an attack. The blur is squared: most are light.
     """
     blur, fade, gain = torch.rand(3, len(images), 1, 1, 1, device=images.device)
-    smooth = F.avg_pool2d(images, WINDOW, 1, WINDOW // 2, count_include_pad=False)
+    box = _box(images.shape[-1]).to(images)
+    smooth = box @ images @ box.T
     images = images + blur**2 * (smooth - images)
     images = images + FADE * fade * (images.mean(0) - images)
     return images * (1 + GAIN * (2 * gain - 1)) + NOISE * torch.randn_like(images)
+
+
+def _box(side: int) -> Tensor:
+    """``(side, side)``: what takes each pixel of a row to the mean of its neighbours.
+
+    As a product it is ten times faster than ``avg_pool2d`` on so few pixels, and the same.
+    """
+    place = torch.arange(side)
+    near = ((place[:, None] - place).abs() <= WINDOW // 2).float()
+    return near / near.sum(1, keepdim=True)
 
 
 def _info_nce(embeddings: Tensor, who: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from medpriv.data.phantoms import make_phantoms
 from medpriv.metrics.intervals import difference
 from medpriv.metrics.reidentification import (
     Matcher,
+    _box,
     feature_distance,
     fit_matcher,
     matcher_recipe,
@@ -433,3 +434,10 @@ def test_results_are_frozen(victims) -> None:
     with pytest.raises(AttributeError):
         found.chance = 1.0
     assert replace(found, gallery=2).gallery == 2
+
+
+def test_the_blur_is_a_mean_of_neighbours() -> None:
+    images = torch.rand(3, 2, 32, 32, generator=torch_rng(0, "test"))
+    pooled = F.avg_pool2d(images, 7, 1, 3, count_include_pad=False)
+    box = _box(32)
+    assert torch.allclose(box @ images @ box.T, pooled, atol=1e-6)
