@@ -7,12 +7,11 @@ view, auxiliary images and victims; a peer's hyper-parameters are those of its p
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable
 from multiprocessing import get_context
 
 import numpy as np
 import torch
+from timing import timed
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -24,13 +23,6 @@ from medpriv.training import Recipe, fit
 
 SPLITS = ("conv2", "conv4", "conv6")
 LENGTHS = (50, 100, 200, 400, 800, 1600)  # steps of our inverse, for time to reach a score
-
-
-def timed(work: Callable[[], object]) -> tuple[float, object]:
-    """Seconds, and what the work returns."""
-    began = time.perf_counter()
-    result = work()
-    return time.perf_counter() - began, result
 
 
 def phantoms() -> tuple[data.Cohort, torch.nn.Module]:

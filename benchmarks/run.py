@@ -7,12 +7,12 @@ for this machine and this hour; the ratios are what carries over.
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 
+import attributes
 import pandas as pd
 import torch
+from timing import fastest
 from torch.nn import functional as F
 
 import inversion
@@ -21,24 +21,12 @@ from medpriv.models import ImageCNN
 from medpriv.runtime import atomic_path, machine, seeded
 from medpriv.training import Recipe, fit
 
-REPEATS = 3
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """The fastest of a few runs: what the work costs when nothing else is in the way."""
-    times = []
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - began)
-    return min(times)
-
 
 def phantoms() -> list[dict[str, object]]:
     """Phantom images a second on one core, against the 1,500 that the course asks for."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    spent = seconds(lambda: make_phantoms(320, seed=1))
+    spent = fastest(lambda: make_phantoms(320, seed=1))
     torch.set_num_threads(threads)
     return [{"what": "640 phantoms of 64x64", "ours": spent, "peer": 640 / 1500, "is": "1,500/s"}]
 
@@ -59,7 +47,7 @@ def training() -> list[dict[str, object]]:
             F.cross_entropy(model(images[rows]), labels[rows]).backward()
             optimizer.step()
 
-    row = {"what": "one epoch of 1,024 images", "ours": seconds(ours), "peer": seconds(plain)}
+    row = {"what": "one epoch of 1,024 images", "ours": fastest(ours), "peer": fastest(plain)}
     return [row | {"is": "a plain float32 loop"}]
 
 
@@ -72,12 +60,12 @@ def main() -> None:
     """Measure, print and write the table."""
     rows: list[dict[str, object]] = []
     print(machine())
-    for part in (phantoms, training, *inversion.PARTS):
+    for part in (phantoms, training, *inversion.PARTS, *attributes.PARTS):
         rows += part()
         table = pd.DataFrame(rows)
         table["times faster"] = table["peer"] / table["ours"]
         _keep(table)  # what is measured stays, if the rest is interrupted
-        print(f"{part.__name__} done, {len(rows)} rows", flush=True)
+        print(f"{part.__module__}.{part.__name__} done, {len(rows)} rows", flush=True)
     print(table.round(3).to_string(index=False))
 
 

@@ -2,6 +2,7 @@
 
 from medpriv.attacks.attribute_cases import confidence_cases, label_only, right_candidates
 from medpriv.attacks.attribute_map import (
+    agreement_posterior,
     confidence_posterior,
     confusion,
     map_posterior,
@@ -36,6 +37,7 @@ __all__ = [
     "Search",
     "Sensitive",
     "ShadowFront",
+    "agreement_posterior",
     "ask_candidates",
     "choose_tv_weight",
     "choose_tv_weight_through",

@@ -9,6 +9,8 @@ answer to the victim's record with candidate v in it, and return how likely each
   answer goes with a first, which is the identity unless answers are random.
 - The same for a number: prior(v) N(y; f(x_v), sigma^2).
 - Confidence (Jayaraman & Evans 2022, section 4): f(x_v)[y].
+- Agreement: where the API's scores about the patient are seen, prior(v) for the candidates that
+  give the same scores. They were computed from the true record, so the truth is among them.
 - Membership (Yeom et al. 2018, section 4.2): prior(v) where the loss of (x_v, y) is below a
   threshold, so that it looks like a training record.
 
@@ -25,6 +27,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 NORMALISATIONS = ("truth", "prediction")
+_UNLIKELY = -50.0  # a log-likelihood; not infinite, so that what is ruled out keeps its order
 
 
 def confusion(
@@ -115,6 +118,39 @@ def confidence_posterior(answers: Tensor, y: Tensor, prior: Tensor | None = None
     return posterior(_score_of(answers, y).log(), _flat(answers) if prior is None else prior)
 
 
+def agreement_posterior(
+    answers: Tensor, seen: Tensor, prior: Tensor, *, tolerance: float = 1e-4
+) -> Tensor:
+    """Candidates with which the model says what it said about the patient.
+
+    For labels the same is :func:`map_posterior` with the API's answer as y and the identity as
+    its error model.
+
+    Args:
+        answers: ``(n, V, K)`` scores.
+        seen: ``(n, K)``, the scores that the API gave about the true records, perhaps rounded.
+        prior: ``(V,)`` or ``(n, V)``; decides among several.
+        tolerance: how far a score may be from the one seen, such as 0.005 for two digits.
+
+    Returns:
+        ``(n, V)`` float64, rows sum to 1. Where no candidate agrees, the closest one counts as
+        agreeing.
+
+    Raises:
+        ValueError: shapes differ, or the tolerance is negative.
+    """
+    if answers.ndim != 3 or seen.shape != (len(answers), answers.shape[2]):
+        raise ValueError(
+            f"expected scores (n, V, K) and the n seen ones (n, K), got {tuple(answers.shape)} and "
+            f"{tuple(seen.shape)}"
+        )
+    if tolerance < 0:
+        raise ValueError(f"a tolerance is 0 or more, got {tolerance}")
+    away = (answers.double() - seen.double()[:, None]).abs().amax(2)
+    agrees = away <= away.amin(1, keepdim=True).clamp(min=tolerance)
+    return posterior(torch.where(agrees, 0.0, _UNLIKELY).double(), prior)
+
+
 def membership_posterior(answers: Tensor, y: Tensor, threshold: float, prior: Tensor) -> Tensor:
     """Yeom's attack: candidates with which the record looks like a training record.
 
@@ -129,8 +165,7 @@ def membership_posterior(answers: Tensor, y: Tensor, threshold: float, prior: Te
     """
     passes = -_score_of(answers, y).log() <= threshold
     passes = passes | ~passes.any(1, keepdim=True)
-    # Not quite 0, so that the others keep their order.
-    return posterior(torch.where(passes, 0.0, -50.0).double(), prior)
+    return posterior(torch.where(passes, 0.0, _UNLIKELY).double(), prior)
 
 
 def posterior(log_likelihood: Tensor, prior: Tensor) -> Tensor:

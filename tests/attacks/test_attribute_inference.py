@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from medpriv import data, deployment
 from medpriv.attacks import (
+    agreement_posterior,
     ask_candidates,
     confidence_cases,
     confidence_posterior,
@@ -167,6 +168,25 @@ def test_yeoms_attack_by_hand() -> None:
     assert torch.allclose(nobody, prior.double().expand(3, 3))
 
 
+def test_agreement_with_seen_scores_by_hand() -> None:
+    """Candidates of a = 0 give 0.1, 0.4 and 0.9: at a tolerance of 0.3 the first two agree."""
+    scores, prior = asked(), torch.tensor([0.35, 0.25, 0.4])
+    seen = scores[torch.arange(3), torch.tensor([2, 0, 1])]
+    assert agreement_posterior(scores, seen, prior).argmax(1).tolist() == [2, 0, 1]
+    rough = agreement_posterior(scores, seen, prior, tolerance=0.31)
+    same(
+        rough,
+        [[0, 0, 1], [0.35 / 0.6, 0.25 / 0.6, 0], [0.35, 0.25, 0.4]],
+    )
+    # Nothing agrees with a score from elsewhere; the closest is taken.
+    other = torch.tensor([[0.45, 0.55]])
+    assert agreement_posterior(scores[:1], other, prior).argmax(1).item() == 1
+    with pytest.raises(ValueError, match="0 or more"):
+        agreement_posterior(scores, seen, prior, tolerance=-1)
+    with pytest.raises(ValueError, match=r"\(n, K\)"):
+        agreement_posterior(scores, seen[:2], prior)
+
+
 def test_the_marginal_prior_by_hand() -> None:
     records = torch.tensor([[0.0, 0.0]] * 3 + [[0.0, 1.0]])
     assert marginal_prior(records, WANTED).tolist() == pytest.approx([4 / 7, 2 / 7, 1 / 7])
@@ -306,6 +326,7 @@ def test_every_posterior_is_one(seed: int, rows: int, size: int) -> None:
         confidence_posterior(answers, y, prior),
         map_posterior(answers, y, errors, prior),
         membership_posterior(answers, y, 1.0, prior),
+        agreement_posterior(answers, answers[:, 0], prior),
     ):
         assert found.shape == (rows, size)
         assert torch.allclose(found.sum(1), torch.ones(rows, dtype=torch.float64))
