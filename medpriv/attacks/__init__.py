@@ -12,6 +12,12 @@ from medpriv.attacks.attribute_map import (
 from medpriv.attacks.attribute_neurons import Neurons, fit_neurons
 from medpriv.attacks.candidates import Sensitive, ask_candidates, sensitive
 from medpriv.attacks.class_inversion import ClassInversion, invert_classes, mi_face, should_stop
+from medpriv.attacks.embedding_facts import (
+    FactReader,
+    fit_cooccurrence,
+    fit_fact_reader,
+    prevalence,
+)
 from medpriv.attacks.gradients import Probe
 from medpriv.attacks.imputation import Imputer, fit_imputer, marginal_prior
 from medpriv.attacks.inverse_network import InverseNetwork, fit_inverse_network, inverse_recipe
@@ -29,6 +35,7 @@ from medpriv.attacks.rmle import (
 
 __all__ = [
     "ClassInversion",
+    "FactReader",
     "Imputer",
     "InverseNetwork",
     "Neurons",
@@ -44,6 +51,8 @@ __all__ = [
     "confidence_cases",
     "confidence_posterior",
     "confusion",
+    "fit_cooccurrence",
+    "fit_fact_reader",
     "fit_imputer",
     "fit_inverse_network",
     "fit_neurons",
@@ -57,6 +66,7 @@ __all__ = [
     "membership_posterior",
     "mi_face",
     "moved_copies",
+    "prevalence",
     "recover",
     "recover_through",
     "right_candidates",
