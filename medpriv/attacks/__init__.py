@@ -21,6 +21,15 @@ from medpriv.attacks.embedding_facts import (
 from medpriv.attacks.gradients import Probe
 from medpriv.attacks.imputation import Imputer, fit_imputer, marginal_prior
 from medpriv.attacks.inverse_network import InverseNetwork, fit_inverse_network, inverse_recipe
+from medpriv.attacks.masked_terms import (
+    Hidden,
+    LanguageModel,
+    TermImputer,
+    ask_terms,
+    fit_language_model,
+    fit_term_imputer,
+    mask_terms,
+)
 from medpriv.attacks.moves import moved_copies
 from medpriv.attacks.query_free import ShadowFront, fit_shadow_front, shadow_recipe
 from medpriv.attacks.rmle import (
@@ -36,16 +45,20 @@ from medpriv.attacks.rmle import (
 __all__ = [
     "ClassInversion",
     "FactReader",
+    "Hidden",
     "Imputer",
     "InverseNetwork",
+    "LanguageModel",
     "Neurons",
     "Probe",
     "Recovery",
     "Search",
     "Sensitive",
     "ShadowFront",
+    "TermImputer",
     "agreement_posterior",
     "ask_candidates",
+    "ask_terms",
     "choose_tv_weight",
     "choose_tv_weight_through",
     "confidence_cases",
@@ -55,14 +68,17 @@ __all__ = [
     "fit_fact_reader",
     "fit_imputer",
     "fit_inverse_network",
+    "fit_language_model",
     "fit_neurons",
     "fit_shadow_front",
+    "fit_term_imputer",
     "inverse_recipe",
     "invert_classes",
     "label_only",
     "map_posterior",
     "map_posterior_of_number",
     "marginal_prior",
+    "mask_terms",
     "membership_posterior",
     "mi_face",
     "moved_copies",
