@@ -67,6 +67,28 @@ class Sensitive:
         grid[:, :, list(self.columns)] = self.values
         return grid
 
+    def marginal(self, posterior: Tensor, attribute: int) -> Tensor:
+        """One attribute's posterior, summed over what the others may be.
+
+        So an attribute is guessed while others of the record are unknown as well (Fredrikson et
+        al. 2014, figure 2: the sum over completions).
+
+        Args:
+            posterior: ``(n, V)``, of all candidates.
+            attribute: which of the k, from 0.
+
+        Returns:
+            ``(n, levels of that attribute)``.
+
+        Raises:
+            IndexError: there is no such attribute.
+        """
+        sizes = [len(edges) + 1 for edges in self.edges]
+        if not 0 <= attribute < len(sizes):
+            raise IndexError(f"there are attributes 0 to {len(sizes) - 1}, got {attribute}")
+        split = posterior.unflatten(1, sizes).movedim(attribute + 1, 1)
+        return split.flatten(2).sum(2) if len(sizes) > 1 else split
+
     def rest(self, columns: int) -> list[int]:
         """The positions, of so many, that the attacker knows."""
         return [position for position in range(columns) if position not in self.columns]

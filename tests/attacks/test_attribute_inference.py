@@ -414,6 +414,25 @@ def test_several_attributes_are_guessed_together() -> None:
     assert both.written(VICTIMS)[0].tolist() == both.values.tolist()
 
 
+def test_one_of_several_is_summed_over_the_others() -> None:
+    both, joint = sensitive(COLUMNS, "a", "s"), torch.tensor([[1.0, 2, 3, 10, 20, 30]])
+    assert both.marginal(joint, 0).tolist() == [[6, 60]]
+    assert both.marginal(joint, 1).tolist() == [[11, 22, 33]]
+    assert torch.equal(WANTED.marginal(joint[:, :3], 0), joint[:, :3])
+    with pytest.raises(IndexError, match="attributes 0 to 1, got 2"):
+        both.marginal(joint, 2)
+
+
+def test_the_sum_over_completions_by_hand() -> None:
+    """With a unknown as well: P(s | y = 1) is the sum over a of P(a) P(s | a) P(1 | a, s)."""
+    both = sensitive(COLUMNS, "a", "s")
+    view = deployment.deploy(Table(), expose="scores")
+    answers = ask_candidates(view, VICTIMS[:1], both)
+    found = confidence_posterior(answers, Y[:1], (GIVEN_A / 2).flatten())
+    expected = torch.tensor([0.05 + 0.06, 0.12 + 0.12, 0.18 + 0.48]).double()
+    assert torch.allclose(both.marginal(found, 1)[0], expected / expected.sum(), atol=1e-6)
+
+
 def test_a_number_is_guessed_by_interval() -> None:
     columns = (Column("age", unit="years"), COLUMNS[1])
     own = torch.tensor([[30.0, 0.0], [50.0, 0.0], [55.0, 0.0], [80.0, 0.0]])
