@@ -39,7 +39,7 @@ class Hidden:
     """Reports in which one term was blacked out; made by :func:`mask_terms`.
 
     Attributes:
-        texts: n reports, with :data:`GAP` wherever the term stood.
+        texts: n reports, with ``____`` wherever the term stood.
         truth: ``(n,)`` int64, which term it was.
         rows: ``(n,)`` int64, where each report stood among those given.
     """
@@ -151,9 +151,9 @@ class LanguageModel:
     order: int
     vocabulary: int
     _known: frozenset[str]
-    _counts: Counter[tuple[str, ...]]
-    _contexts: Counter[tuple[str, ...]]
-    _followers: Counter[tuple[str, ...]]
+    _counts: dict[tuple[str, ...], int]
+    _contexts: dict[tuple[str, ...], int]
+    _followers: dict[tuple[str, ...], int]
 
     def log_probability(self, texts: Sequence[str]) -> Tensor:
         """Natural logarithm of the probability of each text: ``(n,)`` float64."""
@@ -182,9 +182,10 @@ class LanguageModel:
         chance = 1 / self.vocabulary
         for start in range(len(context), -1, -1):
             short = context[start:]
-            total, kinds = self._contexts[short], self._followers[short]
+            total = self._contexts.get(short, 0)
             if total:
-                chance = (self._counts[(*short, word)] + kinds * chance) / (total + kinds)
+                kinds, found = self._followers[short], self._counts.get((*short, word), 0)
+                chance = (found + kinds * chance) / (total + kinds)
         return chance
 
 
