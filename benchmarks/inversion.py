@@ -7,11 +7,10 @@ view, auxiliary images and victims; a peer's hyper-parameters are those of its p
 from __future__ import annotations
 
 import os
-from multiprocessing import get_context
 
 import numpy as np
 import torch
-from timing import timed
+from timing import peaks, timed
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -137,20 +136,8 @@ def overhead() -> list[dict[str, object]]:
 
 
 def memory() -> list[dict[str, object]]:
-    """Peak memory of recovering 100, 1,000 and 10,000 victims, each in a process of its own."""
-    rows = []
-    for number in (100, 1_000, 10_000):
-        with get_context("spawn").Pool(1) as pool:
-            seconds, peak = pool.apply(_recover_many, (number,))
-        rows.append(
-            {
-                "what": f"guesses for {number:,} victims",
-                "ours": seconds,
-                "peer": float("nan"),
-                "is": f"peak {peak:.0f} MB beyond the victims' own features and images",
-            }
-        )
-    return rows
+    """Peak memory of recovering 100, 1,000 and 10,000 victims."""
+    return peaks("guesses for {} victims", _recover_many, (100, 1_000, 10_000))
 
 
 def _recover_many(number: int) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from medpriv.attacks.candidates import Sensitive
+from medpriv.attacks.candidates import Sensitive, labels_of
 from medpriv.attacks.imputation import fit_imputer
 from medpriv.data.cohort import Column
 
@@ -25,8 +25,7 @@ def right_candidates(answers: Tensor, y: Tensor) -> Tensor:
         answers: ``(n, V)`` int64 labels, or ``(n, V, K)`` scores, of which the largest counts.
         y: ``(n,)`` int64, the victims' true labels.
     """
-    labels = answers.argmax(-1) if answers.ndim == 3 else answers
-    return labels == y[:, None]
+    return labels_of(answers) == y[:, None]
 
 
 def confidence_cases(answers: Tensor, y: Tensor) -> Tensor:
@@ -85,9 +84,7 @@ def label_only(
     if not bool(alone.any()):
         return prior.double().expand(len(records), -1).clone()
     found = right.long().argmax(1)
-    model = fit_imputer(
-        columns, wanted, records[alone], y[alone], truth=found[alone], seed=seed
-    )  # fmt: skip
+    model = fit_imputer(columns, wanted, records[alone], y[alone], truth=found[alone], seed=seed)
     result = model.posterior(records, y)
     result[alone] = right[alone].double()
     return result

@@ -26,6 +26,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from medpriv.attacks.candidates import labels_of
+
 NORMALISATIONS = ("truth", "prediction")
 _UNLIKELY = -50.0  # a log-likelihood; not infinite, so that what is ruled out keeps its order
 
@@ -77,8 +79,7 @@ def map_posterior(answers: Tensor, y: Tensor, errors: Tensor, prior: Tensor) -> 
     Returns:
         ``(n, V)`` float64, rows sum to 1.
     """
-    labels = answers.argmax(-1) if answers.ndim == 3 else answers
-    return posterior(errors.double().log()[y[:, None], labels], prior)
+    return posterior(errors.double().log()[y[:, None], labels_of(answers)], prior)
 
 
 def map_posterior_of_number(

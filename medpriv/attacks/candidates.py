@@ -193,3 +193,8 @@ def ask_candidates(view: View, records: Tensor, wanted: Sensitive) -> Tensor:
     chunks = records.split(many) if len(records) * len(wanted) <= left else [records]
     answers = [view(wanted.written(chunk).flatten(0, 1)) for chunk in chunks]
     return torch.cat(answers).unflatten(0, (len(records), len(wanted)))
+
+
+def labels_of(answers: Tensor) -> Tensor:
+    """``(n, V)`` int64: the labels of a grid, which for scores ``(n, V, K)`` is the largest."""
+    return answers.argmax(-1) if answers.ndim == 3 else answers

@@ -42,6 +42,23 @@ def marginal_prior(records: Tensor, wanted: Sensitive) -> Tensor:
     return counts / counts.sum()
 
 
+def over_all(share: np.ndarray, seen: np.ndarray, size: int, unseen: float) -> Tensor:
+    """Probabilities of what the attacker has met → of all candidates, rows sum to 1.
+
+    Args:
+        share: ``(n, s)``, of the s candidates that he has met.
+        seen: ``(s,)``, which those are.
+        size: V.
+        unseen: what each of the others gets, by Laplace's rule 1 / (records + V).
+
+    Returns:
+        ``(n, V)`` float64.
+    """
+    result = np.full((len(share), size), unseen)
+    result[:, seen] = (1 - unseen * (size - len(seen))) * share
+    return torch.from_numpy(result)
+
+
 @dataclass(frozen=True)
 class Imputer:
     """Records → how likely each candidate is; made by :func:`fit_imputer`.
@@ -72,16 +89,10 @@ class Imputer:
         if (y is not None) != self.with_label:
             wants = "needs y" if self.with_label else "was fitted without y and takes none"
             raise ValueError(f"this imputer {wants}")
-        size = len(self._wanted)
-        # A candidate that the attacker never met gets what Laplace's rule would give it.
-        result = np.full((len(records), size), self._unseen)
-        known = 1 - self._unseen * (size - len(self._seen))
-        if self._classifier is None:
-            result[:, self._seen] = known
-        elif len(records):
-            table = _table(records, self._wanted, y)
-            result[:, self._seen] = known * self._classifier.predict_proba(table)
-        return torch.from_numpy(result)
+        share = np.ones((len(records), 1))
+        if self._classifier is not None and len(records):
+            share = self._classifier.predict_proba(_table(records, self._wanted, y))
+        return over_all(share, self._seen, len(self._wanted), self._unseen)
 
 
 def fit_imputer(

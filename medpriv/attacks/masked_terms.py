@@ -27,6 +27,7 @@ from sklearn.pipeline import make_pipeline
 from torch import Tensor
 from torch.nn import functional as F
 
+from medpriv.attacks.imputation import over_all
 from medpriv.deployment import View
 
 GAP = "____"
@@ -113,11 +114,10 @@ class TermImputer:
 
     def posterior(self, texts: Sequence[str]) -> Tensor:
         """P(term | the rest of the report): ``(n, V)`` float64, rows sum to 1."""
-        result = np.full((len(texts), self.terms), self._unseen)
-        known = 1 - self._unseen * (self.terms - len(self._seen))
-        share = self._classifier.predict_proba(list(texts)) if self._classifier else 1.0
-        result[:, self._seen] = known * share
-        return torch.from_numpy(result)
+        share = np.ones((len(texts), 1))
+        if self._classifier is not None:
+            share = self._classifier.predict_proba(list(texts))
+        return over_all(share, self._seen, self.terms, self._unseen)
 
 
 def fit_term_imputer(hidden: Hidden, terms: int) -> TermImputer:

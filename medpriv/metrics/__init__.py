@@ -2,7 +2,6 @@
 
 from medpriv.metrics.attributes import (
     AttributeScores,
-    attribute_gain,
     attribute_scores,
     top_precision,
 )
@@ -32,7 +31,6 @@ __all__ = [
     "Pairs",
     "Reidentification",
     "advantage",
-    "attribute_gain",
     "attribute_scores",
     "calibration",
     "difference",

@@ -33,16 +33,19 @@ def attribute_scores(
     patient: np.ndarray,
     values: int,
     *,
+    baseline: np.ndarray | None = None,
     draws: int = 500,
     seed: int = 0,
 ) -> AttributeScores:
-    """Score guesses of an attribute.
+    """Score guesses of an attribute, or by how much they beat those of a baseline.
 
     Args:
         truth: ``(n,)`` int, which value each victim has, from 0.
         guess: ``(n,)`` int, the guesses.
         patient: ``(n,)`` the patient of each row.
         values: how many values there are.
+        baseline: ``(n,)`` int, guesses to beat: each score is then ours minus theirs on the same
+            victims, with a paired interval.
         draws: bootstrap resamples over patients.
         seed: decides the resamples.
 
@@ -51,41 +54,11 @@ def attribute_scores(
     """
     truth, guess = _whole(truth, values, patient), _whole(guess, values, patient)
     counts = patient_bootstrap(patient, draws=draws, seed=seed)
-    tables = _tables(truth, guess, values, np.vstack([np.ones(len(truth)), counts]))
-    return AttributeScores(*(_estimate(score(tables)) for score in (_accuracy, _g_mean, _mcc)))
-
-
-def attribute_gain(
-    truth: np.ndarray,
-    guess: np.ndarray,
-    baseline: np.ndarray,
-    patient: np.ndarray,
-    values: int,
-    *,
-    draws: int = 500,
-    seed: int = 0,
-) -> AttributeScores:
-    """By how much guesses beat those of a baseline on the same victims: paired intervals.
-
-    Args:
-        truth: as for :func:`attribute_scores`.
-        guess: as for :func:`attribute_scores`.
-        baseline: ``(n,)`` int, the guesses to beat.
-        patient: as for :func:`attribute_scores`.
-        values: as for :func:`attribute_scores`.
-        draws: bootstrap resamples over patients.
-        seed: decides the resamples.
-
-    Raises:
-        ValueError: as for :func:`attribute_scores`.
-    """
-    truth, guess, baseline = (_whole(x, values, patient) for x in (truth, guess, baseline))
-    counts = patient_bootstrap(patient, draws=draws, seed=seed)
     weights = np.vstack([np.ones(len(truth)), counts])
-    ours, theirs = (_tables(truth, named, values, weights) for named in (guess, baseline))
-    return AttributeScores(
-        *(_estimate(score(ours) - score(theirs)) for score in (_accuracy, _g_mean, _mcc))
-    )
+    scores = _scores(truth, guess, values, weights)
+    if baseline is not None:
+        scores = scores - _scores(truth, _whole(baseline, values, patient), values, weights)
+    return AttributeScores(*map(_estimate, scores))
 
 
 def top_precision(
@@ -131,6 +104,12 @@ def _tables(truth: np.ndarray, guess: np.ndarray, values: int, weights: np.ndarr
     cells = np.zeros((len(truth), values**2))
     cells[np.arange(len(truth)), truth * values + guess] = 1
     return (weights @ cells).reshape(-1, values, values)
+
+
+def _scores(truth: np.ndarray, guess: np.ndarray, values: int, weights: np.ndarray) -> np.ndarray:
+    """``(3, draws)``: accuracy, G-mean and MCC under each row of weights."""
+    tables = _tables(truth, guess, values, weights)
+    return np.stack([_accuracy(tables), _g_mean(tables), _mcc(tables)])
 
 
 def _accuracy(tables: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, matthews_corrcoef, recall_score
 
-from medpriv.metrics import attribute_gain, attribute_scores, top_precision
+from medpriv.metrics import attribute_scores, top_precision
 
 WHO = np.arange
 
@@ -47,9 +47,9 @@ def test_a_gain_is_paired() -> None:
     """Two guesses that are wrong together differ by nothing, with no spread."""
     truth = np.arange(100) % 2
     guess = np.where(np.arange(100) < 80, truth, 1 - truth)
-    same = attribute_gain(truth, guess, guess, WHO(100), 2)
+    same = attribute_scores(truth, guess, WHO(100), 2, baseline=guess)
     assert (same.mcc.value, same.mcc.low, same.mcc.high) == (0, 0, 0)
-    better = attribute_gain(truth, truth, guess, WHO(100), 2)
+    better = attribute_scores(truth, truth, WHO(100), 2, baseline=guess)
     assert better.accuracy.value == pytest.approx(0.2)
     assert better.mcc.low > 0.2
 
