@@ -133,10 +133,10 @@ def test_samples_of_chapter_07_computed_again_agree() -> None:
     again = grids.stronger_cell(**place)
     for column in ("search", "grey", "restarts", "learned", "both"):
         assert again[column] == pytest.approx(then[column], abs=0.03), column
-    # Rounding decides which shadow front goes on: eight on this cohort gave 0.68 to 0.84. A black
-    # image scores 0.38; without a look at the traffic, six cohorts gave 0.05 to 0.16.
-    assert again["traffic"] > 0.5
-    assert again["labels"] < 0.3
+    # Rounding may decide which shadow front goes on: eight fronts on this cohort gave 0.68 to 0.84,
+    # and without a look at the traffic six cohorts 0.05 to 0.16. A black image scores 0.38.
+    assert again["traffic"] == pytest.approx(then.traffic, abs=0.15)
+    assert again["labels"] == pytest.approx(then.labels, abs=0.1)
 
 
 def test_the_papers_table_in_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
