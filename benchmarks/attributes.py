@@ -6,7 +6,6 @@ It reads categories as numbers, ours as categories; that is part of what is comp
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import numpy as np
@@ -115,7 +114,6 @@ def _art(target: nn.Module, cohort: data.Cohort):
     """What is used of ART; it is needed by the benchmark only, and `make bench` installs it."""
     from types import SimpleNamespace
 
-    os.environ.setdefault("ART_DATA_PATH", os.path.join("_build", "art"))
     from art.attacks.inference.attribute_inference import (
         AttributeInferenceBaselineTrueLabel,
         AttributeInferenceBlackBox,

@@ -6,8 +6,6 @@ view, auxiliary images and victims; a peer's hyper-parameters are those of its p
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import torch
 from timing import peaks, timed
@@ -213,7 +211,6 @@ def _art():
     """ART's two classes; it is needed by the benchmark only, and `make bench` installs it."""
     from types import SimpleNamespace
 
-    os.environ.setdefault("ART_DATA_PATH", os.path.join("_build", "art"))
     from art.attacks.inference.model_inversion import MIFace
     from art.estimators.classification import PyTorchClassifier
 

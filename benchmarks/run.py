@@ -7,6 +7,7 @@ for this machine and this hour; the ratios are what carries over.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import attributes
@@ -58,6 +59,8 @@ def _cnn() -> ImageCNN:
 
 def main() -> None:
     """Measure, print and write the table."""
+    # Where ART would else make a folder in the user's home.
+    os.environ.setdefault("ART_DATA_PATH", os.path.join("_build", "art"))
     rows: list[dict[str, object]] = []
     print(machine())
     for part in (phantoms, training, *inversion.PARTS, *attributes.PARTS):

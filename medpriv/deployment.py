@@ -11,6 +11,7 @@ what it does not expose.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -108,15 +109,27 @@ class View:
         """
         if isinstance(x, str):
             raise TypeError("a view takes many reports at once; put the text into a list: [text]")
-        if self.query_budget is not None and self.queries + len(x) > self.query_budget:
-            left = self.query_budget - self.queries
-            raise QueryBudgetError(
-                f"{len(x)} queries asked, {left} of {self.query_budget} left; ask about fewer "
-                "rows, or deploy with a larger query_budget"
-            )
+        self.afford(len(x))
         answer = self.__answer(x)
         self.queries += len(x)  # after it: a query that cannot be answered costs nothing
         return answer
+
+    @property
+    def left(self) -> float:
+        """How many queries it will still answer; infinite without a budget."""
+        return math.inf if self.query_budget is None else self.query_budget - self.queries
+
+    def afford(self, rows: int) -> None:
+        """Pass if so many queries are left: for an attack that asks in parts, before the first.
+
+        Raises:
+            QueryBudgetError: they are not.
+        """
+        if rows > self.left:
+            raise QueryBudgetError(
+                f"{rows} queries asked, {self.left} of {self.query_budget} left; ask about fewer "
+                "rows, or deploy with a larger query_budget"
+            )
 
     def intercept(self, x: Tensor | Sequence[str]) -> Tensor:
         """What passes by when others use the system with ``x``: seen, not asked for.

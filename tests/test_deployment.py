@@ -319,7 +319,8 @@ def reachable(start: object) -> list[object]:
     waiting = [start]
     while waiting:
         value = waiting.pop()
-        if id(value) in seen or isinstance(value, (str, type, types.ModuleType)):
+        # A number holds nothing, and each look at its parts makes new ones.
+        if id(value) in seen or isinstance(value, (str, int, float, type, types.ModuleType)):
             continue
         seen[id(value)] = value
         if isinstance(value, (nn.Module, Tensor)):
@@ -471,3 +472,13 @@ def test_a_defense_of_neither_kind() -> None:
 def test_an_image_model_gives_no_embedding() -> None:
     with pytest.raises(TypeError, match="ImageCNN gives no embedding; use expose='features'"):
         deploy(cnn(), expose="embedding")
+
+
+def test_what_is_left_can_be_asked_before_anything_is_spent() -> None:
+    view = deploy(lookup(), expose="label", query_budget=5)
+    assert view.left == 5
+    view.afford(5)
+    with pytest.raises(QueryBudgetError, match="6 queries asked, 5 of 5 left"):
+        view.afford(6)
+    assert view.queries == 0
+    assert deploy(lookup(), expose="label").left == float("inf")

@@ -11,7 +11,6 @@ function of that grid::
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -187,10 +186,8 @@ def ask_candidates(view: View, records: Tensor, wanted: Sensitive) -> Tensor:
             "a known attribute is missing (NaN), and the model would answer NaN; fill it in, for "
             "example with its median in your own records"
         )
-    left = math.inf if view.query_budget is None else view.query_budget - view.queries
-    many = max(1, _ROWS // len(wanted))
-    # A budget that is too small must stop the attack before its first chunk.
-    chunks = records.split(many) if len(records) * len(wanted) <= left else [records]
+    view.afford(len(records) * len(wanted))
+    chunks = records.split(max(1, _ROWS // len(wanted)))
     answers = [view(wanted.written(chunk).flatten(0, 1)) for chunk in chunks]
     return torch.cat(answers).unflatten(0, (len(records), len(wanted)))
 

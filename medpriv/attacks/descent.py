@@ -6,7 +6,6 @@ its own. A query budget is shared: the descent ends before a step that it does n
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -85,21 +84,17 @@ def descend(
     row_price = access.gradient_price + access.look_price
 
     def covers(rows: int) -> bool:  # one more step of so many rows, and the last question
-        return rows * row_price + k <= _left(view)
+        return rows * row_price + k <= view.left
 
     least = restarts * k * (row_price + access.look_price) + k
-    if least > _left(view):
+    if least > view.left:
         raise QueryBudgetError(
             f"{WHO} needs at least {least} queries here, for one step and a last answer for each "
-            f"class; {_left(view)} of {view.query_budget} are left. Take fewer classes, restarts "
+            f"class; {view.left} of {view.query_budget} are left. Take fewer classes, restarts "
             "or directions, or deploy with a larger query_budget"
         )
     every = _descend(access, starts.flatten(0, 1), labels.repeat(restarts), form, steps, covers)
     return every.of_best_restarts(restarts)
-
-
-def _left(view: View) -> float:
-    return math.inf if view.query_budget is None else view.query_budget - view.queries
 
 
 def _descend(

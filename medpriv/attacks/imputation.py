@@ -8,7 +8,6 @@ it, on the same auxiliary records.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,7 +16,6 @@ import numpy as np
 import torch
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_score
@@ -139,10 +137,7 @@ def fit_imputer(
     made = {name: _pipeline(name, kinds, state) for name in FAMILIES}
     if family == "auto":
         family = _better(made, table, truth.numpy(), int(counts.min()), state)
-    with warnings.catch_warnings():
-        # Few records are told apart by a plane, and the optimum is then at infinity.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        classifier = made[family].fit(table, truth.numpy())
+    classifier = made[family].fit(table, truth.numpy())
     return Imputer(family, y is not None, wanted, classifier, seen, unseen)
 
 

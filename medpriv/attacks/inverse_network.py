@@ -74,9 +74,7 @@ def _default_queries(view: View, images: int, profile: str) -> int:
     As many as the view's budget allows, up to a number that the profile sets.
     """
     wanted = max(images, {"smoke": 100, "quick": 2_000, "full": 20_000}[check_profile(profile)])
-    if view.query_budget is None:
-        return wanted
-    return max(images, min(wanted, view.query_budget - view.queries))
+    return max(images, int(min(wanted, view.left)))
 
 
 def fit_inverse_network(
