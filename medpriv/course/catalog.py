@@ -102,6 +102,12 @@ CHAPTERS: dict[str, ChapterSpec] = {
             "openi": (0, 1, 2),
         },
     ),
+    "04-attribute-inference": ChapterSpec(
+        name="04-attribute-inference",
+        title="What the record left out",
+        modalities=("records",),
+        promised={"warfarin": _FIVE, "cardio": (0, 1, 2)},
+    ),
     "06-model-inversion": ChapterSpec(
         name="06-model-inversion",
         title="Reconstructing a patient's mammogram from shared features",

@@ -19,7 +19,7 @@ from joblib import Parallel, delayed, parallel_config
 from torch import Tensor
 
 from medpriv import attacks, data, deployment, metrics, training
-from medpriv.course import likeness
+from medpriv.course import attribute_sweeps, likeness
 from medpriv.course.catalog import CHAPTERS, chapters_dir
 from medpriv.data.phantoms import make_phantoms
 from medpriv.runtime import atomic_path, content_hash, machine, source_hash, torch_rng
@@ -386,6 +386,9 @@ def main() -> None:
     with parallel_config(backend="loky", n_jobs=-1, inner_max_num_threads=1):
         run_grid("02-texture", likeness.texture_cell, likeness.texture_settings())
         run_grid("02-reports", likeness.report_cell, likeness.report_settings())
+        run_grid(
+            "04-auxiliary", attribute_sweeps.attribute_cell, attribute_sweeps.attribute_settings()
+        )
         run_grid("06-seeds", inversion_cell, inversion_settings())
         run_grid("06-auxiliary", auxiliary_cell, auxiliary_settings())
         run_grid("06-longer", longer_cell, longer_settings())

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from medpriv.course.exercises import (
+    attribute_inference,
     model_inversion,
     patient_data,
     stronger_inversion,
@@ -24,6 +25,7 @@ _TESTS: dict[str, Callable[[Any], None]] = {
     **threat_models.TESTS,
     **patient_data.TESTS,
     **target_models.TESTS,
+    **attribute_inference.TESTS,
     **model_inversion.TESTS,
     **stronger_inversion.TESTS,
 }
