@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -37,6 +38,7 @@ def answer_of(chapter: str, name: str) -> Any:
     (source,) = [s for s in cells(chapter) if re.search(rf"^(def {name}\(|{name} = )", s, re.M)]
     definition = CALL.sub("", source).replace("course.", "")
     scope: dict[str, Any] = {
+        "np": np,
         "torch": torch,
         "metrics": metrics,
         "attacks": attacks,
