@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medpriv.data.cohort import Cohort, Part
-from medpriv.data.resampling import Estimate, patient_bootstrap
+from medpriv.data.resampling import Estimate, interval, patient_bootstrap, resampled_auc
 from medpriv.models.recognisers import build_recogniser
 from medpriv.models.reports import ReportClassifier
 from medpriv.models.targets import build_target
@@ -522,18 +522,11 @@ def _utility(scores: np.ndarray, part: Part, *, seed: int, draws: int) -> Utilit
     accuracies = counts @ right / counts.sum(1)
     once = np.ones((1, len(labels)))
     return Utility(
-        auc=_estimate(_aucs(labels, scores, once)[0], _aucs(labels, scores, counts)),
-        accuracy=_estimate(right.mean(), accuracies),
+        auc=interval(_aucs(labels, scores, once)[0], _aucs(labels, scores, counts)),
+        accuracy=interval(right.mean(), accuracies),
         majority=float(np.bincount(labels).max() / len(labels)),
         rows=len(labels),
     )
-
-
-def _estimate(value: float, resampled: np.ndarray) -> Estimate:
-    if np.isnan(resampled).all():
-        return Estimate(float(value), float("nan"), float("nan"))
-    low, high = np.nanpercentile(resampled, [2.5, 97.5])
-    return Estimate(float(value), float(low), float(high))
 
 
 def _aucs(labels: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -549,20 +542,5 @@ def _aucs(labels: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.ndar
     """
     # With two classes both directions give the same area.
     chosen = np.unique(labels)[-1:] if scores.shape[1] == 2 else np.unique(labels)
-    areas = [_areas(labels == label, scores[:, label], counts) for label in chosen]
+    areas = [resampled_auc(labels == label, scores[:, label], counts) for label in chosen]
     return np.mean(areas, axis=0)
-
-
-def _areas(case: np.ndarray, score: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Of all pairs of a case and another row, the share in which the case scores higher.
-
-    Ties count half: the area under the ROC curve in the form of Mann and Whitney.
-    """
-    order = np.argsort(score, kind="stable")
-    ties = np.unique(score[order], return_index=True)[1]  # where each value of the score starts
-    cases = np.add.reduceat((counts * case)[:, order], ties, axis=1)
-    others = np.add.reduceat((counts * ~case)[:, order], ties, axis=1)
-    below = np.cumsum(others, axis=1) - others
-    pairs = cases.sum(1) * others.sum(1)
-    right = (cases * (below + others / 2)).sum(1)
-    return np.divide(right, pairs, out=np.full(len(counts), np.nan), where=pairs > 0)

@@ -755,7 +755,7 @@ def test_a_resamples_auc_is_sklearns_with_weights(rows) -> None:
     """Ties, rows that are not drawn, and rows that are drawn several times."""
     labels, score, count = (np.array(column) for column in zip(*rows, strict=True))
     case = labels == 0
-    found = training._areas(case, score, count[None, :])[0]
+    found = resampled_auc(case, score, count[None, :])[0]
     if not count[case].any() or not count[~case].any():
         assert np.isnan(found)
     else:

@@ -10,17 +10,15 @@ facts of the same patient say: findings go together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from medpriv.deployment import View
-
 PENALTIES = (1.0, 10.0, 100.0, 1000.0)
 _FOLDS = 4
+_LEAST_SPREAD = 0.01  # of the largest
 _STEPS = 200  # of L-BFGS; the loss is convex, and it stops long before
 
 
@@ -72,27 +70,23 @@ def fit_cooccurrence(facts: Tensor, *, penalty: float | None = None) -> FactRead
     return _fit(facts.double(), facts, penalty, without_self=True)
 
 
-def fit_fact_reader(
-    view: View, reports: Sequence[str], facts: Tensor, *, penalty: float | None = None
-) -> FactReader:
-    """Learn to read facts from what the view answers about the attacker's own reports.
+def fit_fact_reader(seen: Tensor, facts: Tensor, *, penalty: float | None = None) -> FactReader:
+    """Learn to read facts from what a service answered about the attacker's own reports.
 
     Args:
-        view: exposes ``embedding``; each report costs a query.
-        reports: m texts, the attacker's own.
-        facts: ``(m, F)`` bool, their facts.
+        seen: ``(m, d)``, its answers about m reports of his own, such as ``view(own.x)``: an
+            embedding, or whatever is left of one. Each report cost a query.
+        facts: ``(m, F)`` bool, the facts of these reports.
         penalty: half of it is what a squared weight costs, beside the summed cross-entropy;
             without it, whichever of 1, 10, 100 and 1,000 does best in four folds of these reports.
 
     Returns:
-        A :class:`FactReader` of embeddings.
+        A :class:`FactReader` of such answers.
 
     Raises:
-        ThreatModelError: the view does not expose an embedding.
         ValueError: there are fewer rows than folds, or numbers that are not finite.
     """
-    view.require("embedding", "reading facts from an embedding")
-    return _fit(view(reports), facts, penalty)
+    return _fit(seen, facts, penalty)
 
 
 def _fit(
@@ -108,7 +102,9 @@ def _fit(
         raise ValueError("an input is not finite; look at what the view answers")
     if penalty is None:
         penalty = min(PENALTIES, key=lambda one: _held_out(x, y, one, without_self))
-    mean, spread = x.mean(0), x.std(0, correction=0).clamp(min=1e-9)
+    mean, spread = x.mean(0), x.std(0, correction=0)
+    # A number that hardly moves would be blown up, and with it any noise that comes on top.
+    spread = spread.clamp(min=max(_LEAST_SPREAD * float(spread.max()), 1e-9))
     weights, bias = _minimise((x - mean) / spread, y, penalty, without_self)
     return FactReader(weights, bias, penalty, mean, spread)
 

@@ -1,4 +1,4 @@
-"""The sweep of chapter 04: what an attacker gains with more records of his own."""
+"""Sweeps of chapters 04 and 05: what an attacker gains with more records or reports of his own."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import torch
 from torch import Tensor
 
 from medpriv import attacks, data, deployment, metrics, training
+from medpriv.models import build_target
 
 ATTRIBUTES = {
     "warfarin": ("vkorc1",),
     "cardio": ("gender", "cholesterol", "smoke", "alco"),
 }
 RECORDS = (50, 500, 5_000)
+REPORTS = (100, 300, 900)
+FACT_PENALTY = 100.0  # what four folds choose for both data sets, nearly always
 STEP = 0.01  # what one digit is worth in a score that is printed with two
 
 
@@ -75,4 +78,45 @@ def attribute_settings() -> list[dict[str, Any]]:
         for attribute in attributes
         for seed in (0, 1, 2)
         for records in RECORDS
+    ]
+
+
+def fact_cell(dataset: str, seed: int, reports: int) -> dict[str, Any]:
+    """One cell of ``05-auxiliary``: AUC of facts read from embeddings, the mean over facts.
+
+    The columns: ``embedding`` the attack; ``cooccurrence`` each fact from all other facts of the
+    patient, without an embedding; ``facts`` how many were averaged. A fact that none or all of
+    the victims have is left out.
+
+    Args:
+        dataset: whose reports.
+        seed: of everything.
+        reports: how many auxiliary reports the attacker owns.
+    """
+    cohort = data.load_reports(dataset, seed=seed)
+    view = deployment.deploy(build_target(cohort), expose="embedding")
+    own = cohort.auxiliary.first_patients(reports)
+    known = torch.tensor(data.report_facts(cohort, own).to_numpy())
+    truth = data.report_facts(cohort, cohort.victims).to_numpy()
+    guesses = {
+        "embedding": attacks.fit_fact_reader(
+            view(own.x), known, penalty=FACT_PENALTY
+        ).probabilities(view.intercept(cohort.victims.x)),
+        "cooccurrence": attacks.fit_cooccurrence(known, penalty=1.0).probabilities(
+            torch.tensor(truth).double()
+        ),
+    }
+    return {
+        name: metrics.auc(truth, guess.numpy(), cohort.victims.patient).value
+        for name, guess in guesses.items()
+    } | {"facts": int((truth.any(0) & ~truth.all(0)).sum())}
+
+
+def fact_settings() -> list[dict[str, Any]]:
+    """The settings of ``05-auxiliary``."""
+    return [
+        {"dataset": dataset, "seed": seed, "reports": reports}
+        for dataset in ("synthetic", "openi")
+        for seed in (0, 1, 2)
+        for reports in REPORTS
     ]

@@ -389,6 +389,7 @@ def main() -> None:
         run_grid(
             "04-auxiliary", attribute_sweeps.attribute_cell, attribute_sweeps.attribute_settings()
         )
+        run_grid("05-auxiliary", attribute_sweeps.fact_cell, attribute_sweeps.fact_settings())
         run_grid("06-seeds", inversion_cell, inversion_settings())
         run_grid("06-auxiliary", auxiliary_cell, auxiliary_settings())
         run_grid("06-longer", longer_cell, longer_settings())

@@ -9,6 +9,7 @@ from medpriv.data.cohort import (
     Part,
     split_by_patient,
 )
+from medpriv.data.facts import keywords, names_words, report_facts
 from medpriv.data.listing import card, cards
 from medpriv.data.loaders import load_images, load_records, load_reports
 from medpriv.data.names import known_datasets
@@ -24,10 +25,13 @@ __all__ = [
     "card",
     "cards",
     "drop_duplicate_texts",
+    "keywords",
     "known_datasets",
     "load_images",
     "load_records",
     "load_reports",
+    "names_words",
     "normalise_text",
+    "report_facts",
     "split_by_patient",
 ]

@@ -39,3 +39,34 @@ def patient_bootstrap(patient: np.ndarray, *, draws: int = 500, seed: int = 0) -
     chance = np.full(len(names), 1 / len(names))
     counts = rng(seed, "bootstrap").multinomial(len(names), chance, size=draws)
     return counts[:, inverse]
+
+
+def interval(value: float, resampled: np.ndarray) -> Estimate:
+    """A figure with the 2.5 and 97.5 % points of its resamples; those that are NaN are left out."""
+    if np.isnan(resampled).all():
+        return Estimate(float(value), float("nan"), float("nan"))
+    low, high = np.nanpercentile(resampled, [2.5, 97.5])
+    return Estimate(float(value), float(low), float(high))
+
+
+def resampled_auc(case: np.ndarray, score: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Of all pairs of a case and another row, the share in which the case scores higher.
+
+    Ties count half: the area under the ROC curve in the form of Mann and Whitney.
+
+    Args:
+        case: ``(n,)`` bool.
+        score: ``(n,)``.
+        counts: ``(draws, n)`` how often each row counts.
+
+    Returns:
+        ``(draws,)`` float64 in [0, 1], NaN where a resample lacks cases or others.
+    """
+    order = np.argsort(score, kind="stable")
+    ties = np.unique(score[order], return_index=True)[1]  # where each value of the score starts
+    cases = np.add.reduceat((counts * case)[:, order], ties, axis=1)
+    others = np.add.reduceat((counts * ~case)[:, order], ties, axis=1)
+    below = np.cumsum(others, axis=1) - others
+    pairs = cases.sum(1) * others.sum(1)
+    right = (cases * (below + others / 2)).sum(1)
+    return np.divide(right, pairs, out=np.full(len(counts), np.nan), where=pairs > 0)

@@ -9,6 +9,7 @@ from medpriv.metrics.calibration import Calibration, calibration
 from medpriv.metrics.images import image_scores, mse, nearest_image, psnr, ssim
 from medpriv.metrics.intervals import Estimate, difference, mean_estimate
 from medpriv.metrics.membership import advantage
+from medpriv.metrics.ranking import auc
 from medpriv.metrics.reidentification import (
     Matcher,
     Pairs,
@@ -32,6 +33,7 @@ __all__ = [
     "Reidentification",
     "advantage",
     "attribute_scores",
+    "auc",
     "calibration",
     "difference",
     "exact_match",

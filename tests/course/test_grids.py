@@ -85,6 +85,16 @@ def test_every_cell_of_04_auxiliary_is_recorded_and_possible() -> None:
     assert ((scores >= -1) & (scores <= 1)).all(axis=None)
 
 
+def test_every_cell_of_05_auxiliary_is_recorded_and_possible() -> None:
+    table, expected = recorded("05-auxiliary"), attribute_sweeps.fact_settings()
+    assert table[list(expected[0])].to_dict("records") == expected
+    assert table.notna().all(axis=None)
+    assert table["key"].is_unique
+    scores = table[["embedding", "cooccurrence"]]
+    assert ((scores >= 0) & (scores <= 1)).all(axis=None)
+    assert (table.facts >= 10).all()
+
+
 def test_costs_are_recorded_for_every_chapter() -> None:
     costs = recorded("costs")
     assert sorted(costs.chapter) == sorted(CHAPTERS)
@@ -135,6 +145,15 @@ def test_a_sample_of_chapter_04_computed_again_agrees() -> None:
     # Another rounding of the target's training moves guesses of a few of 1,000 victims.
     for column, value in again.items():
         assert value == pytest.approx(then[column], abs=0.03), column
+
+
+def test_a_sample_of_chapter_05_computed_again_agrees() -> None:
+    setting = {"dataset": "synthetic", "seed": 0, "reports": 100}
+    then = recorded("05-auxiliary").set_index(list(setting)).loc[tuple(setting.values())]
+    again = attribute_sweeps.fact_cell(**setting)
+    for column in ("embedding", "cooccurrence"):
+        assert again[column] == pytest.approx(then[column], abs=0.01), column
+    assert again["facts"] == then.facts
 
 
 @pytest.mark.slow
