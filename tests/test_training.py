@@ -28,6 +28,7 @@ from torch.nn import functional as F
 import medpriv.models.targets
 from medpriv import training
 from medpriv.data.cohort import PARTS, Cohort, Column, DataCard, Part
+from medpriv.data.resampling import resampled_auc
 from medpriv.models import ImageCNN, RecordMLP
 from medpriv.runtime import PROFILES, rng, seeded, torch_rng
 from medpriv.training import (

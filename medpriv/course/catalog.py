@@ -108,6 +108,12 @@ CHAPTERS: dict[str, ChapterSpec] = {
         modalities=("records",),
         promised={"warfarin": _FIVE, "cardio": (0, 1, 2)},
     ),
+    "05-report-attributes": ChapterSpec(
+        name="05-report-attributes",
+        title="What a report says without saying it",
+        modalities=("reports",),
+        promised={"synthetic": _FIVE, "openi": (0, 1, 2)},
+    ),
     "06-model-inversion": ChapterSpec(
         name="06-model-inversion",
         title="Reconstructing a patient's mammogram from shared features",

@@ -13,6 +13,7 @@ from medpriv.course.exercises import (
     attribute_inference,
     model_inversion,
     patient_data,
+    report_attributes,
     stronger_inversion,
     target_models,
     threat_models,
@@ -26,6 +27,7 @@ _TESTS: dict[str, Callable[[Any], None]] = {
     **patient_data.TESTS,
     **target_models.TESTS,
     **attribute_inference.TESTS,
+    **report_attributes.TESTS,
     **model_inversion.TESTS,
     **stronger_inversion.TESTS,
 }
