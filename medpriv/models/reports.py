@@ -53,10 +53,11 @@ class ReportEncoder(nn.Module):
         """Dimensions of an embedding."""
         return self.transformer.config.hidden_size
 
-    def forward(self, texts: Sequence[str], *, batch_size: int = 64) -> Tensor:
+    def forward(self, texts: Sequence[str], *, batch_size: int | None = None) -> Tensor:
         """Texts → ``(n, width)`` float32 of length 1, in the given order.
 
-        Batches hold texts of similar length, so that little is spent on padding.
+        Batches hold texts of similar length, so that little is spent on padding; without a size
+        they hold 16 on a CPU, whose caches a larger one leaves, and 64 elsewhere.
         """
         if not len(texts):
             return torch.empty(0, self.width)
@@ -64,6 +65,7 @@ class ReportEncoder(nn.Module):
         lengths = torch.tensor([len(ids) for ids in tokens["input_ids"]])
         order = torch.argsort(lengths, stable=True)
         device = next(self.parameters()).device
+        batch_size = batch_size or (16 if device.type == "cpu" else 64)
         embedded = [
             self._embed(tokens, chunk.tolist(), device) for chunk in order.split(batch_size)
         ]
