@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 PENALTIES = (1.0, 10.0, 100.0, 1000.0)
 _FOLDS = 4
-_LEAST_SPREAD = 0.01  # of the largest
+_LEAST_SPREAD = 0.01  # of the median one
 _STEPS = 200  # of L-BFGS; the loss is convex, and it stops long before
 
 
@@ -55,19 +55,24 @@ def prevalence(facts: Tensor, number: int) -> Tensor:
     return share.expand(number, -1).clone()
 
 
-def fit_cooccurrence(facts: Tensor, *, penalty: float | None = None) -> FactReader:
+def fit_cooccurrence(
+    facts: Tensor, also: Tensor | None = None, *, penalty: float | None = None
+) -> FactReader:
     """The other baseline: each fact from all *other* facts of the same patient.
 
-    Give its ``probabilities`` the victims' facts as numbers; the entry that is guessed is not used.
+    Give its ``probabilities`` the victims' facts as numbers, and what else is known after them;
+    the entry that is guessed is not used.
 
     Args:
         facts: ``(m, F)`` bool, of the attacker's own patients.
+        also: ``(m, d)``, what else is known of them, such as age and sex.
         penalty: see :func:`fit_fact_reader`.
 
     Raises:
         ValueError: as for :func:`fit_fact_reader`.
     """
-    return _fit(facts.double(), facts, penalty, without_self=True)
+    inputs = facts.double() if also is None else torch.cat([facts.double(), also.double()], dim=1)
+    return _fit(inputs, facts, penalty, without_self=True)
 
 
 def fit_fact_reader(seen: Tensor, facts: Tensor, *, penalty: float | None = None) -> FactReader:
@@ -104,7 +109,7 @@ def _fit(
         penalty = min(PENALTIES, key=lambda one: _held_out(x, y, one, without_self))
     mean, spread = x.mean(0), x.std(0, correction=0)
     # A number that hardly moves would be blown up, and with it any noise that comes on top.
-    spread = spread.clamp(min=max(_LEAST_SPREAD * float(spread.max()), 1e-9))
+    spread = spread.clamp(min=max(_LEAST_SPREAD * float(spread.median()), 1e-9))
     weights, bias = _minimise((x - mean) / spread, y, penalty, without_self)
     return FactReader(weights, bias, penalty, mean, spread)
 
@@ -126,7 +131,9 @@ def _minimise(x: Tensor, y: Tensor, penalty: float, without_self: bool) -> tuple
     bias = torch.logit((y.sum(0) + 1) / (len(y) + 2)).requires_grad_()
     # Of a fact that nobody has, or everybody, nothing can be learned but how common it is.
     varies = (y.amin(0) < y.amax(0)).double()
-    used = varies * (1 - torch.eye(x.shape[1], dtype=torch.float64) if without_self else 1.0)
+    used = varies * (
+        1 - torch.eye(x.shape[1], y.shape[1], dtype=torch.float64) if without_self else 1.0
+    )
     optimizer = torch.optim.LBFGS(
         [weights, bias], max_iter=_STEPS, history_size=20, line_search_fn="strong_wolfe"
     )

@@ -85,8 +85,8 @@ def fact_cell(dataset: str, seed: int, reports: int) -> dict[str, Any]:
     """One cell of ``05-auxiliary``: AUC of facts read from embeddings, the mean over facts.
 
     The columns: ``embedding`` the attack; ``cooccurrence`` each fact from all other facts of the
-    patient, without an embedding; ``facts`` how many were averaged. A fact that none or all of
-    the victims have is left out.
+    patient, and age and sex where they are known, without an embedding; ``facts`` how many were
+    averaged. A fact that none or all of the victims have is left out.
 
     Args:
         dataset: whose reports.
@@ -102,9 +102,9 @@ def fact_cell(dataset: str, seed: int, reports: int) -> dict[str, Any]:
         "embedding": attacks.fit_fact_reader(
             view(own.x), known, penalty=FACT_PENALTY
         ).probabilities(view.intercept(cohort.victims.x)),
-        "cooccurrence": attacks.fit_cooccurrence(known, penalty=1.0).probabilities(
-            torch.tensor(truth).double()
-        ),
+        "cooccurrence": attacks.fit_cooccurrence(
+            known, data.age_and_sex(own), penalty=1.0
+        ).probabilities(torch.cat([torch.tensor(truth), data.age_and_sex(cohort.victims)], dim=1)),
     }
     return {
         name: metrics.auc(truth, guess.numpy(), cohort.victims.patient).value

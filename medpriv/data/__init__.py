@@ -9,7 +9,7 @@ from medpriv.data.cohort import (
     Part,
     split_by_patient,
 )
-from medpriv.data.facts import keywords, names_words, report_facts
+from medpriv.data.facts import age_and_sex, keywords, names_words, report_facts
 from medpriv.data.listing import card, cards
 from medpriv.data.loaders import load_images, load_records, load_reports
 from medpriv.data.names import known_datasets
@@ -22,6 +22,7 @@ __all__ = [
     "DataCard",
     "DataError",
     "Part",
+    "age_and_sex",
     "card",
     "cards",
     "drop_duplicate_texts",

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 import pandas as pd
+import torch
+from torch import Tensor
 
 from medpriv.data.cohort import Cohort, Part
 from medpriv.data.synthetic_reports import FACTS
@@ -19,7 +21,7 @@ def report_facts(cohort: Cohort, part: Part, *, at_least: int = 30) -> pd.DataFr
 
     For the embedded reports these are the facts that they were written from, the sensitive ones
     first. For Open-i they are the problems that its indexers named, the most common first. Of
-    your own file nothing is known but its words: there they are its ten most telling keywords.
+    your own file nothing is known but its words: there they are its ten most common keywords.
 
     Args:
         cohort: of reports.
@@ -41,6 +43,19 @@ def report_facts(cohort: Cohort, part: Part, *, at_least: int = 30) -> pd.DataFr
     return found.astype(bool).reset_index(drop=True)
 
 
+def age_and_sex(part: Part) -> Tensor:
+    """Age in years, 1 for a woman, and their product: ``(n, 3)`` float64.
+
+    What everybody may know of a patient, for baselines. Where a data set does not have both, as
+    Open-i, there are no columns: ``(n, 0)``.
+    """
+    known = part.attributes
+    if not {"age", "sex"} <= set(known.columns):
+        return torch.empty(len(part), 0, dtype=torch.float64)
+    age, woman = known["age"].astype(float), (known["sex"] == "female").astype(float)
+    return torch.tensor(pd.concat([age, woman, age * woman], axis=1).to_numpy())
+
+
 def keywords(texts: Sequence[str], number: int, *, most: float = 0.3) -> list[str]:
     """The words that occur in the most texts, but for words of grammar and those in nearly all.
 
@@ -51,7 +66,14 @@ def keywords(texts: Sequence[str], number: int, *, most: float = 0.3) -> list[st
 
     Returns:
         Words in normal form, the most common first; those with a digit are left out.
+
+    Raises:
+        ValueError: no word is asked for, or the share is not in (0, 1].
     """
+    if number < 1 or not 0 < most <= 1:
+        raise ValueError(
+            f"expected a number of words from 1 on and a share in (0, 1], got {number}, {most}"
+        )
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
     counts = Counter(word for text in texts for word in set(normalise_text(text).split()))
@@ -66,7 +88,8 @@ def keywords(texts: Sequence[str], number: int, *, most: float = 0.3) -> list[st
 def names_words(texts: Sequence[str], words: Sequence[str]) -> pd.DataFrame:
     """Which of the words each text contains, in normal form: a row for each text, truth values."""
     own = [set(normalise_text(text).split()) for text in texts]
-    return pd.DataFrame({word: [word in text for text in own] for word in words})
+    named = {word: [word in text for text in own] for word in words}
+    return pd.DataFrame(named, index=range(len(own)), dtype=bool)
 
 
 def _problems(rows: pd.DataFrame) -> pd.DataFrame:

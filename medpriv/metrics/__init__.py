@@ -21,7 +21,13 @@ from medpriv.metrics.reidentification import (
     pixel_matcher,
     reidentification,
 )
-from medpriv.metrics.texts import exact_match, nearest_text, token_f1, vocabulary_growth
+from medpriv.metrics.texts import (
+    exact_match,
+    nearest_text,
+    set_f1,
+    token_f1,
+    vocabulary_growth,
+)
 from medpriv.metrics.texture import spectral_exponent
 
 __all__ = [
@@ -49,6 +55,7 @@ __all__ = [
     "pixel_matcher",
     "psnr",
     "reidentification",
+    "set_f1",
     "spectral_exponent",
     "ssim",
     "token_f1",

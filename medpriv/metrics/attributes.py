@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medpriv.data.resampling import Estimate, patient_bootstrap
+from medpriv.data.resampling import Estimate, interval, patient_bootstrap
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def attribute_scores(
     scores = _scores(truth, guess, values, weights)
     if baseline is not None:
         scores = scores - _scores(truth, _whole(baseline, values, patient), values, weights)
-    return AttributeScores(*map(_estimate, scores))
+    return AttributeScores(*(interval(found[0], found[1:]) for found in scores))
 
 
 def top_precision(
@@ -130,12 +130,6 @@ def _mcc(tables: np.ndarray) -> np.ndarray:
     both = np.trace(tables, axis1=1, axis2=2) * total - (rows * columns).sum(1)
     size = (total**2 - (rows**2).sum(1)) * (total**2 - (columns**2).sum(1))
     return np.where(size > 0, both / np.sqrt(np.maximum(size, 1e-300)), 0.0)
-
-
-def _estimate(scores: np.ndarray) -> Estimate:
-    """The first is the figure, the others are its resamples."""
-    low, high = np.percentile(scores[1:], [2.5, 97.5])
-    return Estimate(float(scores[0]), float(low), float(high))
 
 
 def _wilson(found: np.ndarray) -> Estimate:

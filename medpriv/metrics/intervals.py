@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medpriv.data.resampling import Estimate, patient_bootstrap
+from medpriv.data.resampling import Estimate, interval, patient_bootstrap
 
 
 def mean_estimate(
@@ -35,8 +35,7 @@ def mean_estimate(
         raise ValueError("a score is not finite, so that a mean does not exist; look at the guess")
     counts = patient_bootstrap(patient, draws=draws, seed=seed)
     means = counts @ values / counts.sum(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Estimate(float(values.mean()), float(low), float(high))
+    return interval(values.mean(), means)
 
 
 def difference(

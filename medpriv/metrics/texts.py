@@ -49,6 +49,26 @@ def token_f1(truth: Sequence[str], guess: Sequence[str]) -> NDArray[np.float64]:
     return np.array(scores)
 
 
+def set_f1(truth: NDArray[np.bool_], guess: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Harmonic mean of precision and recall of the words guessed for each text.
+
+    Args:
+        truth: ``(n, K)`` bool, which of K words stand in each text.
+        guess: ``(n, K)`` bool, which were guessed.
+
+    Returns:
+        ``(n,)`` float64 in [0, 1]; 1 where no word stands and none is guessed.
+
+    Raises:
+        ValueError: the two are no tables of one shape.
+    """
+    truth, guess = np.asarray(truth, dtype=bool), np.asarray(guess, dtype=bool)
+    if truth.ndim != 2 or truth.shape != guess.shape:
+        raise ValueError(f"expected two tables (n, K), got {truth.shape} and {guess.shape}")
+    shared, words = (truth & guess).sum(1), truth.sum(1) + guess.sum(1)
+    return np.divide(2 * shared, words, out=np.ones(len(truth)), where=words > 0)
+
+
 def nearest_text(texts: Sequence[str], pool: Sequence[str], *, chunk: int = 256) -> tuple[str, ...]:
     """For each text the one of ``pool`` with the largest cosine of TF-IDF weights.
 

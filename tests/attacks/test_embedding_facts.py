@@ -63,6 +63,18 @@ def test_cooccurrence_reads_the_other_facts_and_never_the_one_it_guesses() -> No
     assert bool((found.weights.diagonal() == 0).all())
 
 
+def test_what_else_is_known_is_read_as_well() -> None:
+    """The second fact is a coin, and so is the first but that the age decides it."""
+    source = torch.Generator().manual_seed(4)
+    age = torch.randint(20, 80, (3000, 1), generator=source)
+    facts = torch.cat([age < 50, torch.rand(3000, 1, generator=source) < 0.5], dim=1)
+    found = fit_cooccurrence(facts, age, penalty=1.0)
+    guess = found.probabilities(torch.tensor([[0, 1, 25], [1, 1, 75]]))
+    assert guess[0, 0] > 0.95
+    assert guess[1, 0] < 0.05
+    assert guess[:, 1].tolist() == pytest.approx([0.5, 0.5], abs=0.05)
+
+
 def test_a_number_that_hardly_moves_does_not_drown_the_others_in_noise() -> None:
     """MiniLM has such a number: divided by its spread, any noise on it was all that was left."""
     x, facts = drawn(300, 6)

@@ -6,11 +6,20 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medpriv.data import Cohort, Part, keywords, load_reports, names_words, report_facts
+from medpriv.data import (
+    Cohort,
+    Part,
+    age_and_sex,
+    keywords,
+    load_reports,
+    names_words,
+    report_facts,
+)
 from medpriv.data.synthetic_reports import FACTS, SENSITIVE_FACTS
 
 
@@ -57,11 +66,27 @@ def test_of_other_reports_the_facts_are_words() -> None:
     assert "cough" not in facts  # in half of the reports, above the limit of keywords
 
 
+def test_age_and_sex_are_numbers_where_both_are_known() -> None:
+    known = some(["-"] * 2, {"age": [30, 70], "sex": ["female", "male"]})
+    assert age_and_sex(known).tolist() == [[30, 1, 30], [70, 0, 0]]
+    assert age_and_sex(some(["-"] * 2, {"age": [30, 70]})).shape == (2, 0)
+
+
 def test_keywords_come_by_how_many_texts_name_them() -> None:
     texts = ["fever fever fever", "cough b12", "cough fever", "of the 2", *["-"] * 8]
     assert keywords(texts, 5) == ["cough", "fever"]
     assert keywords(texts, 1) == ["cough"]
     assert keywords(["same"] * 4, 3) == []  # a word in all of them tells nothing
+
+
+@pytest.mark.parametrize(("number", "most"), [(0, 0.3), (5, 0.0), (5, 1.5)])
+def test_no_words_and_no_share_are_refused(number: int, most: float) -> None:
+    with pytest.raises(ValueError, match="a number of words from 1 on and a share"):
+        keywords(["a text"], number, most=most)
+
+
+def test_without_words_there_is_a_row_for_each_text_all_the_same() -> None:
+    assert names_words(["a", "b"], []).shape == (2, 0)
 
 
 @given(st.lists(st.text("ab c", max_size=8), min_size=1, max_size=6))

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics import f1_score
 
 from medpriv.data import normalise_text
-from medpriv.metrics import exact_match, nearest_text, token_f1, vocabulary_growth
+from medpriv.metrics import exact_match, nearest_text, set_f1, token_f1, vocabulary_growth
 
 TEXTS = st.lists(st.text(alphabet="abcd. ,-AB", max_size=12), min_size=1, max_size=8)
 WORDY = st.text(alphabet="abc ", min_size=1).filter(lambda text: bool(text.strip()))
@@ -122,3 +124,22 @@ def test_vocabulary_grows_by_at_most_one_a_word(texts: list[str]) -> None:
     assert len(growth) == len(words)
     assert set(np.diff(growth, prepend=0)) <= {0, 1}
     assert not len(words) or growth[-1] == len(set(words))
+
+
+def test_f1_of_sets_by_hand() -> None:
+    truth = np.array([[1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 0], [0, 0, 0, 0]], dtype=bool)
+    guess = np.array([[1, 0, 1, 1], [0, 1, 0, 0], [1, 1, 1, 0], [0, 0, 0, 0]], dtype=bool)
+    assert set_f1(truth, guess).tolist() == [0.4, 0.0, 1.0, 1.0]
+
+
+@given(arrays(bool, (6, 5)), arrays(bool, (6, 5)))
+def test_f1_of_sets_is_scikit_learns(truth: np.ndarray, guess: np.ndarray) -> None:
+    oracle = [
+        f1_score(ours, theirs, zero_division=1.0) for ours, theirs in zip(truth, guess, strict=True)
+    ]
+    assert set_f1(truth, guess) == pytest.approx(oracle)
+
+
+def test_f1_of_sets_of_other_shapes_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"two tables \(n, K\), got \(2, 3\) and \(2, 4\)"):
+        set_f1(np.zeros((2, 3), bool), np.zeros((2, 4), bool))
