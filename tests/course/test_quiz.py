@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,11 @@ def test_a_quiz_is_shown_with_its_questions_and_fetches_nothing(
     ((asked,), options) = given[0]
     assert asked == questions(chapter, "quiz")
     assert options == {"shuffle_questions": False, "shuffle_answers": False}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_no_question_holds_a_formula(file: Path) -> None:
+    assert not re.search(r"\$|\\\\\(", file.read_text(encoding="utf-8"))  # none would be typeset
 
 
 def test_what_is_not_there() -> None:

@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Browser, Locator, expect
 
 from browsing import BY_SPHINX, HTML, NEEDS_BROWSER, PAGES, Reader
 from medpriv.course.catalog import CHAPTERS, read_chapter
@@ -137,6 +137,18 @@ def test_each_answer_of_a_quiz_gets_its_feedback(reader: Reader, chapter: str) -
     for question in questions:
         _answer(page.locator(".Quiz", has_text=question["question"]), question, where)
     assert not reader.errors, f"{where}: {reader.errors}"
+
+
+def test_a_quiz_does_without_mathjax(browser: Browser, address: str, chapter: str) -> None:
+    """On a slow machine it is shown before MathJax is there."""
+    page, heard = browser.new_page(), []
+    page.on("pageerror", lambda error: heard.append(str(error)))
+    page.route(re.compile("mathjax", re.I), lambda route: route.abort())
+    page.goto(f"{address}chapters/{chapter}.html", wait_until="domcontentloaded")
+    page.locator(".Quiz .MCButton").first.wait_for(state="attached")
+    page.wait_for_timeout(1000)  # jupyterquiz looks for MathJax after half a second
+    page.close()
+    assert heard == []
 
 
 def _answer(quiz: Locator, question: dict, where: str) -> None:
