@@ -19,7 +19,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from medpriv.models.reports import ReportClassifier
+from medpriv.models.reports import ReportClassifier, TokenFeatures
 from medpriv.models.split import back, front
 from medpriv.runtime import choose, in_chunks
 
@@ -257,6 +257,8 @@ def _answer(model: nn.Module, expose: str, split: str | None, batch_size: int) -
         compute = _then(model, lambda logits: logits.argmax(dim=1))
     elif split is None:
         compute = _then(model, lambda logits: logits.softmax(dim=1))
+    if isinstance(model, TokenFeatures):  # padded to the longest of a request: one chunk
+        return lambda x: in_chunks(compute, x, device=torch.device("cpu"), batch_size=len(x) or 1)
     device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
 
     return lambda x: in_chunks(compute, x, device=device, batch_size=batch_size)

@@ -76,6 +76,7 @@ def fit(
     seed: int,
     device: str | torch.device = "auto",
     what: str = "training",
+    lengths: Tensor | None = None,
     checkpoint: Path | None = None,
     checkpoint_seconds: float = 30.0,
 ) -> list[float]:
@@ -94,6 +95,8 @@ def fit(
         seed: decides the order of rows.
         device: see :func:`medpriv.runtime.pick_device`.
         what: what the progress bar calls it.
+        lengths: ``(n,)`` of rows that are padded: rows of similar length then share a batch, so
+            that a model which stops at the longest of them computes little for nothing.
         checkpoint: a file in which the state is kept while training lasts, so that an
             interrupted training goes on where it was and ends with the same weights; removed
             at the end. One that is damaged or cannot be written costs a warning, no training.
@@ -118,9 +121,9 @@ def fit(
     history = _resume(checkpoint, model, weights, optimizer) if checkpoint else []
     saved = time.monotonic()
     for epoch in progress(range(len(history), recipe.epochs), what, unit="epoch"):
-        order = torch.randperm(len(inputs), generator=torch_rng(seed, "order", epoch)).to(where)
+        batches = _batches(len(inputs), recipe.batch_size, lengths, seed, epoch)
         with seeded(seed, "epoch", epoch):
-            mean = _epoch(model, inputs, targets, order, loss, recipe, optimizer, epoch, where)
+            mean = _epoch(model, inputs, targets, batches, loss, recipe, optimizer, epoch, where)
         history.append(mean)
         if not np.isfinite(history[-1]):
             raise FloatingPointError(
@@ -140,11 +143,26 @@ def fit(
     return history
 
 
+_POOL = 16  # batches among which rows are sorted by length
+
+
+def _batches(
+    rows: int, batch_size: int, lengths: Tensor | None, seed: int, epoch: int
+) -> list[Tensor]:
+    draw = torch_rng(seed, "order", epoch)
+    order = torch.randperm(rows, generator=draw)
+    if lengths is None:
+        return list(order.split(batch_size))
+    pools = (pool[lengths[pool].argsort()] for pool in order.split(_POOL * batch_size))
+    batches = [batch for pool in pools for batch in pool.split(batch_size)]
+    return [batches[i] for i in torch.randperm(len(batches), generator=draw)]
+
+
 def _epoch(
     model: nn.Module,
     inputs: Tensor,
     targets: Tensor,
-    order: Tensor,
+    batches: list[Tensor],
     loss: Loss,
     recipe: Recipe,
     optimizer: torch.optim.Optimizer,
@@ -153,10 +171,10 @@ def _epoch(
 ) -> float:
     model.train()
     total = torch.zeros((), device=device)
-    batches = order.split(recipe.batch_size)
     exact = recipe.exact or (device.type == "cpu" and _grouped(model))
     with reproducible_kernels(exact=recipe.exact):
-        for number, rows in enumerate(batches):
+        for number, batch_rows in enumerate(batches):
+            rows = batch_rows.to(device)
             done = (epoch + number / len(batches)) / recipe.epochs
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * (1 + math.cos(math.pi * done)) / 2
@@ -168,7 +186,7 @@ def _epoch(
             value.backward()
             optimizer.step()
             total += value.detach() * len(rows)
-    return float(total) / len(order)
+    return float(total) / len(inputs)
 
 
 def _grouped(model: nn.Module) -> bool:

@@ -393,7 +393,7 @@ class Lengths(nn.Module):
 
     width = 2
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "packaged") -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.tensor(0.1), requires_grad=False)
 

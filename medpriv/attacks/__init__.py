@@ -32,6 +32,13 @@ from medpriv.attacks.masked_terms import (
 )
 from medpriv.attacks.moves import moved_copies
 from medpriv.attacks.query_free import ShadowFront, fit_shadow_front, shadow_recipe
+from medpriv.attacks.report_corrector import Correction, correct_reports
+from medpriv.attacks.report_decoder import (
+    ReportDecoder,
+    beam_search,
+    fit_report_decoder,
+    writer_recipe,
+)
 from medpriv.attacks.rmle import (
     Recovery,
     Search,
@@ -41,9 +48,19 @@ from medpriv.attacks.rmle import (
     recover_through,
     search_steps,
 )
+from medpriv.attacks.token_words import TokenReader, fit_token_reader
+from medpriv.attacks.varied_reports import sentences_of, varied_reports
+from medpriv.attacks.word_evidence import (
+    TextMap,
+    WordEvidence,
+    fit_text_map,
+    fit_word_evidence,
+    word_shares,
+)
 
 __all__ = [
     "ClassInversion",
+    "Correction",
     "FactReader",
     "Hidden",
     "Imputer",
@@ -52,26 +69,36 @@ __all__ = [
     "Neurons",
     "Probe",
     "Recovery",
+    "ReportDecoder",
     "Search",
     "Sensitive",
     "ShadowFront",
     "TermImputer",
+    "TextMap",
+    "TokenReader",
+    "WordEvidence",
     "agreement_posterior",
     "ask_candidates",
     "ask_terms",
+    "beam_search",
     "choose_tv_weight",
     "choose_tv_weight_through",
     "confidence_cases",
     "confidence_posterior",
     "confusion",
+    "correct_reports",
     "fit_cooccurrence",
     "fit_fact_reader",
     "fit_imputer",
     "fit_inverse_network",
     "fit_language_model",
     "fit_neurons",
+    "fit_report_decoder",
     "fit_shadow_front",
     "fit_term_imputer",
+    "fit_text_map",
+    "fit_token_reader",
+    "fit_word_evidence",
     "inverse_recipe",
     "invert_classes",
     "label_only",
@@ -88,6 +115,10 @@ __all__ = [
     "right_candidates",
     "search_steps",
     "sensitive",
+    "sentences_of",
     "shadow_recipe",
     "should_stop",
+    "varied_reports",
+    "word_shares",
+    "writer_recipe",
 ]

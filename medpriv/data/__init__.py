@@ -13,6 +13,7 @@ from medpriv.data.facts import age_and_sex, keywords, names_words, report_facts
 from medpriv.data.listing import card, cards
 from medpriv.data.loaders import load_images, load_records, load_reports
 from medpriv.data.names import known_datasets
+from medpriv.data.statements import named_findings, report_statements, stated_facts
 from medpriv.data.text import drop_duplicate_texts, normalise_text
 
 __all__ = [
@@ -31,8 +32,11 @@ __all__ = [
     "load_images",
     "load_records",
     "load_reports",
+    "named_findings",
     "names_words",
     "normalise_text",
     "report_facts",
+    "report_statements",
     "split_by_patient",
+    "stated_facts",
 ]

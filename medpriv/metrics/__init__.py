@@ -22,9 +22,12 @@ from medpriv.metrics.reidentification import (
     reidentification,
 )
 from medpriv.metrics.texts import (
+    bleu,
     exact_match,
     nearest_text,
     set_f1,
+    statement_scores,
+    text_cosine,
     token_f1,
     vocabulary_growth,
 )
@@ -40,6 +43,7 @@ __all__ = [
     "advantage",
     "attribute_scores",
     "auc",
+    "bleu",
     "calibration",
     "difference",
     "exact_match",
@@ -58,6 +62,8 @@ __all__ = [
     "set_f1",
     "spectral_exponent",
     "ssim",
+    "statement_scores",
+    "text_cosine",
     "token_f1",
     "top_precision",
     "vocabulary_growth",

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medpriv.data.resampling import Estimate, interval, patient_bootstrap
 from medpriv.data.text import normalise_text
 
 
@@ -47,6 +49,109 @@ def token_f1(truth: Sequence[str], guess: Sequence[str]) -> NDArray[np.float64]:
         words = len(ours) + len(theirs)
         scores.append(2 * shared / words if words else 1.0)
     return np.array(scores)
+
+
+def bleu(truth: Sequence[str], guess: Sequence[str]) -> NDArray[np.float64]:
+    """BLEU of each guess: how many of its runs of one to four words stand in the true text.
+
+    Papineni et al. 2002 (ACL), by sacrebleu, sentence by sentence with "effective order": a text
+    of three words has no run of four, and is judged by shorter ones. Texts are compared in normal
+    form, so that neither case nor punctuation counts.
+
+    Arguments and errors as for :func:`exact_match`; the values lie in [0, 1]. Two texts without a
+    word score 1.
+    """
+    from sacrebleu.metrics import BLEU
+
+    judge = BLEU(effective_order=True, tokenize="none")
+    scores = []
+    for ours, theirs in _words(truth, guess):
+        if ours and theirs:
+            found = judge.sentence_score(" ".join(theirs), [" ".join(ours)]).score / 100
+            scores.append(min(found, 1.0))
+        else:
+            scores.append(float(ours == theirs))
+    return np.array(scores)
+
+
+def text_cosine(
+    truth: Sequence[str], guess: Sequence[str], pool: Sequence[str]
+) -> NDArray[np.float64]:
+    """Cosine of TF-IDF weights: closeness that does not come from the attacked encoder.
+
+    Args:
+        truth: n texts.
+        guess: n texts.
+        pool: texts of others, from which the weights of words come.
+
+    Returns:
+        ``(n,)`` float64 in [0, 1]; 0 where a text has no word of the pool.
+
+    Raises:
+        ValueError: the pool holds no word, or there are not as many guesses as texts.
+    """
+    pairs = _words(truth, guess)
+    weigh = _weights().fit(pool)
+    ours = weigh.transform([" ".join(words) for words, _ in pairs])
+    theirs = weigh.transform([" ".join(words) for _, words in pairs])
+    return np.asarray(ours.multiply(theirs).sum(axis=1)).ravel().clip(0, 1)
+
+
+def statement_scores(
+    truth: Sequence[frozenset],
+    guess: Sequence[frozenset],
+    patient: np.ndarray,
+    *,
+    kind: str | None = None,
+    baseline: Sequence[frozenset] | None = None,
+    draws: int = 500,
+    seed: int = 0,
+) -> tuple[Estimate, Estimate]:
+    """Of all that the reports state, how much the guesses state too; and how much of it is true.
+
+    Args:
+        truth: for each of n reports what it states, see :func:`medpriv.data.report_statements`.
+        guess: what each guess states.
+        patient: ``(n,)`` the patient of each report.
+        kind: count statements of this kind only, such as ``"diagnosis"``.
+        baseline: other guesses; both estimates are then how much larger they are than theirs.
+        draws: bootstrap resamples over patients.
+        seed: decides the resamples.
+
+    Returns:
+        Recall and precision over all statements, each with a 95 % interval; NaN where nothing is
+        stated.
+
+    Raises:
+        ValueError: there are not as many guesses as reports.
+    """
+    lengths = {len(truth), len(guess), len(patient), len(truth if baseline is None else baseline)}
+    if len(lengths) > 1:
+        raise ValueError(f"expected as many guesses and patients as reports, got {sorted(lengths)}")
+    counts = patient_bootstrap(patient, draws=draws, seed=seed)
+    counts = np.concatenate([np.ones((1, len(truth)), dtype=counts.dtype), counts])
+    found = _shares(truth, guess, counts, kind)
+    if baseline is not None:
+        found = found - _shares(truth, baseline, counts, kind)
+    recall, precision = (interval(row[0], row[1:]) for row in found)
+    return recall, precision
+
+
+def _shares(
+    truth: Sequence[frozenset],
+    guess: Sequence[frozenset],
+    counts: NDArray,
+    kind: str | None,
+) -> NDArray[np.float64]:
+    """Recall and precision in each resample: ``(2, draws)``."""
+
+    def size(statements: frozenset) -> int:
+        return sum(kind is None or one[0] == kind for one in statements)
+
+    shared = np.array([size(a & b) for a, b in zip(truth, guess, strict=True)])
+    totals = np.array([[size(a) for a in truth], [size(b) for b in guess]])
+    drawn = totals @ counts.T
+    return np.divide(counts @ shared, drawn, out=np.full(drawn.shape, np.nan), where=drawn > 0)
 
 
 def set_f1(truth: NDArray[np.bool_], guess: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -88,9 +193,7 @@ def nearest_text(texts: Sequence[str], pool: Sequence[str], *, chunk: int = 256)
     Raises:
         ValueError: the pool holds no word, or something is no text.
     """
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    weigh = TfidfVectorizer(preprocessor=normalise_text, tokenizer=str.split, token_pattern=None)
+    weigh = _weights()
     known = weigh.fit_transform(pool)
     twins = {normalise_text(text): text for text in reversed(pool)}  # the first one stays
     nearest: list[str] = []
@@ -127,6 +230,12 @@ def vocabulary_growth(texts: Iterable[str]) -> NDArray[np.int64]:
             met.add(word)
             sizes.append(len(met))
     return np.array(sizes, dtype=np.int64)
+
+
+def _weights() -> Any:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return TfidfVectorizer(preprocessor=normalise_text, tokenizer=str.split, token_pattern=None)
 
 
 def _words(truth: Sequence[str], guess: Sequence[str]) -> list[tuple[list[str], list[str]]]:

@@ -41,6 +41,8 @@ class ReportEncoder(nn.Module):
         self.name = name
         self.max_tokens = max_tokens
         self.tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=offline)
+        if self.tokenizer.pad_token is None:  # as of GPT-2 and its kin; padding is masked anyway
+            self.tokenizer.pad_token = self.tokenizer.eos_token
         with _no_bar():
             self.transformer = AutoModel.from_pretrained(
                 source, local_files_only=offline, use_safetensors=True
@@ -52,6 +54,11 @@ class ReportEncoder(nn.Module):
     def width(self) -> int:
         """Dimensions of an embedding."""
         return self.transformer.config.hidden_size
+
+    @property
+    def depth(self) -> int:
+        """Number of transformer layers."""
+        return self.transformer.config.num_hidden_layers
 
     def forward(self, texts: Sequence[str], *, batch_size: int | None = None) -> Tensor:
         """Texts → ``(n, width)`` float32 of length 1, in the given order.
@@ -78,6 +85,41 @@ class ReportEncoder(nn.Module):
         hidden = self.transformer(**batch).last_hidden_state.float()
         weight = batch["attention_mask"].unsqueeze(-1).float()
         return F.normalize((hidden * weight).sum(1) / weight.sum(1), dim=1)
+
+
+class TokenFeatures(nn.Module):
+    """The front half of an encoder: texts in, what it computed of each token after some layers out.
+
+    What leaves the hospital where the partner computes the rest of the transformer.
+
+    Args:
+        encoder: the encoder; its weights are shared.
+        layers: how many of its layers are computed here, from 1 on.
+    """
+
+    def __init__(self, encoder: ReportEncoder, layers: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.layers = layers
+
+    def forward(self, texts: Sequence[str]) -> Tensor:
+        """Texts → ``(n, T, width)`` float32, a row a token, its first and last sign included.
+
+        T is the longest report of the request; shorter ones are filled up with zeros, which no
+        token has.
+        """
+        encoder = self.encoder
+        if not len(texts):
+            return torch.empty(0, 0, encoder.width)
+        tokens = encoder.tokenizer(list(texts), truncation=True, max_length=encoder.max_tokens)
+        device = next(encoder.parameters()).device
+        found = [self._of_one(ids, device) for ids in tokens["input_ids"]]
+        return nn.utils.rnn.pad_sequence(found, batch_first=True)
+
+    def _of_one(self, ids: list[int], device: torch.device) -> Tensor:
+        batch = torch.tensor([ids], device=device)
+        states = self.encoder.transformer(batch, output_hidden_states=True).hidden_states
+        return states[self.layers][0].float()
 
 
 class ReportClassifier(nn.Module):

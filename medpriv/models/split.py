@@ -11,21 +11,17 @@ from torchvision.models.feature_extraction import (
 
 from medpriv.models.images import ImageCNN
 from medpriv.models.records import RecordMLP
-from medpriv.models.reports import ReportClassifier
+from medpriv.models.reports import ReportClassifier, TokenFeatures
 
 
 def split_names(model: nn.Module) -> tuple[str, ...]:
     """The names at which a model can be cut, from input to output.
 
-    The course's own models name their blocks; any other traceable model, torchvision's among
-    them, offers every node of its graph. A report classifier has none: what it shares is its
-    embedding, which ``deploy(..., expose="embedding")`` gives.
-
-    Raises:
-        ValueError: the model cannot be cut by name.
+    The course's own models name their blocks, a report classifier the layers of its encoder; any
+    other traceable model, torchvision's among them, offers every node of its graph.
     """
     if isinstance(model, ReportClassifier):
-        raise ValueError("a ReportClassifier cannot be cut by name; use expose='embedding'")
+        return tuple(f"layer{number}" for number in range(1, model.encoder.depth + 1))
     if isinstance(model, (ImageCNN, RecordMLP)):
         return tuple(name for name, _ in model.named_children())[:-1]
     return tuple(get_graph_node_names(model)[1])
@@ -36,12 +32,15 @@ def front(model: nn.Module, split: str) -> nn.Module:
 
     The result shares its weights with ``model``, is in evaluation mode, and returns the features
     as one tensor. A block's name stands for the block's last operation (for ``conv4`` of
-    :class:`ImageCNN`, the pooling). The cut is made by ``torchvision.models.feature_extraction``.
+    :class:`ImageCNN`, the pooling). The cut is made by ``torchvision.models.feature_extraction``;
+    of a report classifier the features are those of :class:`TokenFeatures`.
 
     Raises:
         ValueError: the model has no layer of this name; the message lists those it has.
     """
     _check_split(model, split)
+    if isinstance(model, ReportClassifier):
+        return TokenFeatures(model.encoder, int(split.removeprefix("layer"))).eval()
     cut = create_feature_extractor(model, return_nodes={split: "features"})
     return _Features(cut).eval()
 
@@ -54,9 +53,12 @@ def back(model: nn.Module, split: str) -> nn.Module:
 
     Raises:
         ValueError: the model has no layer of this name, or what is behind it also needs the input
-            itself or an earlier layer, such as a residual connection around the split.
+            itself or an earlier layer, such as a residual connection around the split; or it is a
+            report classifier, whose back half needs to know which tokens are padding.
     """
     _check_split(model, split)
+    if isinstance(model, ReportClassifier):
+        raise ValueError("the back half of a ReportClassifier cannot be had; expose='features'")
     model.eval()  # as create_feature_extractor does for the front
     tracer = NodePathTracer()
     cut = fx.GraphModule(model, tracer.trace(model))

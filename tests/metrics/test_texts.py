@@ -10,7 +10,16 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import f1_score
 
 from medpriv.data import normalise_text
-from medpriv.metrics import exact_match, nearest_text, set_f1, token_f1, vocabulary_growth
+from medpriv.metrics import (
+    bleu,
+    exact_match,
+    nearest_text,
+    set_f1,
+    statement_scores,
+    text_cosine,
+    token_f1,
+    vocabulary_growth,
+)
 
 TEXTS = st.lists(st.text(alphabet="abcd. ,-AB", max_size=12), min_size=1, max_size=8)
 WORDY = st.text(alphabet="abc ", min_size=1).filter(lambda text: bool(text.strip()))
@@ -143,3 +152,56 @@ def test_f1_of_sets_is_scikit_learns(truth: np.ndarray, guess: np.ndarray) -> No
 def test_f1_of_sets_of_other_shapes_is_refused() -> None:
     with pytest.raises(ValueError, match=r"two tables \(n, K\), got \(2, 3\) and \(2, 4\)"):
         set_f1(np.zeros((2, 3), bool), np.zeros((2, 4), bool))
+
+
+# --- BLEU, TF-IDF, statements -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("truth", "guess"),
+    [
+        ("no acute cardiopulmonary abnormality is seen", "no acute abnormality is seen today"),
+        ("the heart is normal in size", "the heart is enlarged"),
+        ("clear lungs", "clear lungs and heart"),
+    ],
+)
+def test_bleu_is_sacrebleus(truth: str, guess: str) -> None:
+    import sacrebleu
+
+    oracle = sacrebleu.sentence_bleu(guess, [truth], tokenize="none", use_effective_order=True)
+    assert bleu([truth], [guess])[0] == pytest.approx(oracle.score / 100)
+
+
+def test_bleu_by_hand() -> None:
+    """Three of four words, two of three pairs, one of two triples, no run of four (smoothed)."""
+    found = bleu(["a b c d"], ["a b c x"])[0]
+    assert found == pytest.approx((3 / 4 * 2 / 3 * 1 / 2 * 1 / 2) ** 0.25)
+    assert bleu(["A, b!", "", "a", ""], ["a b", "", "", "a"]).tolist() == [1, 1, 0, 0]
+
+
+def test_text_cosine_is_scikit_learns() -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.metrics.pairwise import cosine_similarity
+
+    pool = ["clear lungs", "clear heart", "small nodule", "lungs and heart"]
+    truth, guess = ["clear lungs and heart", "small zebra"], ["clear heart", "zebra"]
+    weigh = TfidfVectorizer().fit(pool)
+    oracle = cosine_similarity(weigh.transform(truth), weigh.transform(guess)).diagonal()
+    np.testing.assert_allclose(text_cosine(truth, guess, pool), oracle, atol=1e-12)
+
+
+def test_statements_by_hand() -> None:
+    hiv, copd, age = ("diagnosis", "hiv"), ("diagnosis", "copd"), ("age", "40")
+    truth = [frozenset({hiv, age}), frozenset({copd}), frozenset()]
+    guess = [frozenset({hiv}), frozenset({hiv, copd}), frozenset({age})]
+    who = np.arange(3)
+    recall, precision = statement_scores(truth, guess, who)
+    assert (recall.value, precision.value) == pytest.approx((2 / 3, 2 / 4))
+    recall, precision = statement_scores(truth, guess, who, kind="diagnosis")
+    assert (recall.value, precision.value) == pytest.approx((1, 2 / 3))
+    gain, _ = statement_scores(truth, guess, who, baseline=guess)
+    assert (gain.value, gain.low, gain.high) == (0, 0, 0)
+    nothing, _ = statement_scores([frozenset()], [frozenset()], who[:1])
+    assert np.isnan(nothing.value)
+    with pytest.raises(ValueError, match="as many guesses"):
+        statement_scores(truth, guess[:2], who)

@@ -1,0 +1,175 @@
+"""What a report states about its patient: diagnoses, the finding, name and age, read from the text.
+
+The same reader is applied to a report and to its reconstruction, so that what was recovered can be
+counted fact by fact. On the embedded reports it agrees with what they were written from, and a
+test holds it to that. On Open-i, where names and ages are removed, it reads the findings that are
+named and not denied.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from medpriv.data.cohort import Cohort
+from medpriv.data.synthetic_reports import FACTS, FAMILY_NAMES
+
+Statement = tuple[str, str]
+#: The kinds of statement that are read from the embedded reports.
+KINDS: Final = ("diagnosis", "finding", "name", "age")
+
+# A clause ends at a full stop that is no decimal point and follows no title, or at a semicolon.
+_CLAUSE: Final = re.compile(r"(?<!\bMs)(?<!\bMr)\.(?!\d)|;")
+_LABEL: Final = re.compile(r"^(?:[A-Z][A-Za-z]+(?: [a-z]+)*|[A-Z]+): ")
+_DENIED: Final = re.compile(
+    r"\b(?:no|not|never|without|denies|negative|nonsmoker|non-smoker)\b", re.IGNORECASE
+)
+_DENIED_AFTER: Final = re.compile(r"\bnegative\b|\bnot\b", re.IGNORECASE)
+# Said of what was there once, or of what is only asked.
+_GONE: Final = re.compile(
+    r"no longer|\b(?:resolved|cleared|disappeared|resolution|clearing)\b"
+    r"|\b(?:improvement|recovery) after\b",
+    re.IGNORECASE,
+)
+_ASKED: Final = re.compile(r"\b(?:evaluate for|rule out|query|assess for)\b", re.IGNORECASE)
+
+_DIAGNOSES: Final = {
+    "hiv": r"\bHIV\b|human immunodeficiency virus",
+    "depression": r"\bdepress(?:ion|ive)\b",
+    "substance_use": r"\buse disorder\b|\bsubstance use\b|\bopioids?\b|\bdrug use\b"
+    r"|\b(?:cocaine|heroin|methamphetamine|intravenous drug) use\b|\binjects drugs\b"
+    r"|\bdrinks heavily\b",
+    "pregnancy": r"\bpregnan(?:t|cy)\b|\bgravid\b",
+    "diabetes": r"\bdiabet(?:es|ic)\b",
+    "hypertension": r"\bhypertension\b|\bhigh blood pressure\b",
+    "smoker": r"\btobacco\b|\bsmok(?:es?|er|ing)\b",
+    "copd": r"\bCOPD\b|chronic obstructive pulmonary disease",
+    "heart_failure": r"\bheart failure\b",
+    "cancer": r"\bcancer\b",
+}
+# The first that fits a clause names its finding; the last clause with one is the conclusion.
+_FINDINGS: Final = {
+    "pneumothorax": r"pneumothorax",
+    "fracture": r"\bribs?\b.*\b(?:fracture|injury)|(?:fracture|injury)\b.*\bribs?\b",
+    "cardiomegaly": r"cardiomegaly|cardiac enlargement|enlarging (?:heart|cardiac)"
+    r"|enlargement of the heart",
+    "edema": r"(?:pulmonary|interstitial|alveolar|cardiogenic|hydrostatic) edema"
+    r"|cardiac decompensation|\bcongestion\b",
+    "effusion": r"effusion|pleural fluid|pleural thickening|exudate",
+    "nodule": r"nodule|granuloma|\blesion\b",
+    "pneumonia": r"pneumonia|infiltrate|(?<!hiv )(?<!virus )infection|consolidation|aspiration"
+    r"|pneumocystis|interstitial process",
+    "atelectasis": r"atelectasis|\bcollapse\b|volume loss|scarring|fibrotic change",
+    "emphysema": r"emphysem|hyperinflation|obstructive changes",
+}
+_AGE: Final = re.compile(
+    r"\b(\d{1,3})(?:-year-old| years\b)|\baged (\d{1,3})\b|[(,] ?(\d{1,3}), (?:fe)?male\b"
+)
+_WORD: Final = re.compile(r"[^\W\d_]+")
+_NAMES: Final = frozenset(FAMILY_NAMES)
+# Open-i: what its indexers name most often, in the words of its reports.
+_NAMED: Final = {
+    "atelectasis": r"atelecta",
+    "calcification": r"calcif",
+    "cardiomegaly": r"cardiomegaly|(?:heart|cardiac silhouette)[^.;]{0,30}\benlarged",
+    "congestion": r"congestion|edema",
+    "degenerative change": r"degenerative|spondylosis|osteophyt",
+    "effusion": r"effusion",
+    "emphysema": r"emphysem|hyperinflat|hyperexpan|\bcopd\b",
+    "fracture": r"fracture",
+    "granuloma": r"granulom",
+    "hernia": r"hernia",
+    "medical device": r"catheter|\btube\b|pacemaker|\bport\b|sternotomy|\bclips\b",
+    "nodule": r"nodul|\bmass\b",
+    "opacity": r"opacit|infiltrat|consolidat|airspace disease",
+    "pneumonia": r"pneumonia",
+    "pneumothorax": r"pneumothora",
+    "scar": r"\bscar|fibrosis",
+    "scoliosis": r"scoliosis|kyphosis",
+    "tortuous aorta": r"tortuo|ectatic|unfold",
+}
+_REAL_CLAUSE: Final = re.compile(r"[.;]|\bbut\b|\bhowever\b")
+_REAL_DENIED: Final = re.compile(
+    r"\b(?:no|not|without|negative for|free of|absent|clear of|resolved|resolution of)\b"
+)
+
+
+def report_statements(cohort: Cohort, texts: Sequence[str]) -> list[frozenset[Statement]]:
+    """What each text states, by the reader that belongs to a cohort.
+
+    Args:
+        cohort: of reports; Open-i has the reader of :func:`named_findings`, all others that of
+            :func:`stated_facts`.
+        texts: reports of the cohort, or guesses at them.
+    """
+    read = named_findings if "Problems" in cohort.auxiliary.attributes else stated_facts
+    return [read(text) for text in texts]
+
+
+def stated_facts(text: str) -> frozenset[Statement]:
+    """What a report in the manner of the embedded ones states of its patient.
+
+    Args:
+        text: the report. It may be garbled or empty: what cannot be read is not stated.
+
+    Returns:
+        Pairs of a kind, one of :data:`KINDS`, and a value: ``("diagnosis", "hiv")`` for each fact
+        that is stated and not denied, ``("finding", "effusion")`` where the conclusion has one,
+        ``("name", "okafor")``, the family name in lower case, and ``("age", "48")``.
+    """
+    clauses = [_LABEL.sub("", clause.strip()) for clause in _CLAUSE.split(text)]
+    said = [_asserted(clause) for clause in clauses]
+    diagnoses = {
+        fact for fact in FACTS if any(_DIAGNOSIS_PATTERNS[fact].search(clause) for clause in said)
+    }
+    found = [finding for clause in clauses if (finding := _finding(clause))]
+    ages = [next(filter(None, match.groups())) for match in _AGE.finditer(text)]
+    names = [word for word in _WORD.findall(text) if word in _NAMES]
+    return frozenset(
+        [("diagnosis", fact) for fact in diagnoses]
+        + [("finding", finding) for finding in found[-1:]]
+        + [("name", name.lower()) for name in names[:1]]
+        + [("age", age) for age in ages[:1]]
+    )
+
+
+def named_findings(text: str) -> frozenset[Statement]:
+    """The findings that a report of a chest film names without denying them.
+
+    A word such as *no* or *without* denies everything after it in its clause (Chapman et al.
+    2001, J. Biomed. Inform. 34:301, in its simplest form).
+
+    Returns:
+        Pairs ``("finding", name)``.
+    """
+    clauses = [_REAL_DENIED.split(clause)[0] for clause in _REAL_CLAUSE.split(text.lower())]
+    return frozenset(
+        ("finding", name)
+        for name, pattern in _NAMED_PATTERNS.items()
+        if any(pattern.search(clause) for clause in clauses)
+    )
+
+
+def _asserted(clause: str) -> str:
+    """A clause without what it denies: all after a word such as *no*; all, if it ends so."""
+    if _DENIED_AFTER.search(clause):
+        return ""
+    return _DENIED.split(clause)[0]
+
+
+def _finding(clause: str) -> str | None:
+    if _GONE.search(clause) or _ASKED.search(clause):
+        return None
+    said = _DENIED.split(clause)[0]
+    fitting = (name for name, pattern in _FINDING_PATTERNS.items() if pattern.search(said))
+    return next(fitting, None)
+
+
+def _compiled(patterns: dict[str, str]) -> dict[str, re.Pattern[str]]:
+    return {name: re.compile(pattern, re.IGNORECASE) for name, pattern in patterns.items()}
+
+
+_DIAGNOSIS_PATTERNS: Final = _compiled(_DIAGNOSES)
+_FINDING_PATTERNS: Final = _compiled(_FINDINGS)
+_NAMED_PATTERNS: Final = _compiled(_NAMED)
