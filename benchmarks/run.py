@@ -17,6 +17,7 @@ from timing import fastest
 from torch.nn import functional as F
 
 import inversion
+import reports
 from medpriv.data.phantoms import make_phantoms
 from medpriv.models import ImageCNN
 from medpriv.runtime import atomic_path, machine, seeded
@@ -63,7 +64,7 @@ def main() -> None:
     os.environ.setdefault("ART_DATA_PATH", os.path.join("_build", "art"))
     rows: list[dict[str, object]] = []
     print(machine())
-    for part in (phantoms, training, *inversion.PARTS, *attributes.PARTS):
+    for part in (phantoms, training, *inversion.PARTS, *attributes.PARTS, *reports.PARTS):
         rows += part()
         table = pd.DataFrame(rows)
         table["times faster"] = table["peer"] / table["ours"]

@@ -37,6 +37,7 @@ from medpriv.attacks.report_decoder import (
     ReportDecoder,
     beam_search,
     fit_report_decoder,
+    nearest_report,
     writer_recipe,
 )
 from medpriv.attacks.rmle import (
@@ -109,6 +110,7 @@ __all__ = [
     "membership_posterior",
     "mi_face",
     "moved_copies",
+    "nearest_report",
     "prevalence",
     "recover",
     "recover_through",

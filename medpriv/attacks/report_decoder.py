@@ -234,6 +234,21 @@ def fit_report_decoder(
     )  # fmt: skip
 
 
+def nearest_report(decoder: ReportDecoder, embeddings: Tensor) -> tuple[str, ...]:
+    """The baseline: of the attacker's own reports the one whose embedding has the largest cosine.
+
+    Args:
+        decoder: for what it was fitted on; its network is not used.
+        embeddings: ``(n, d)`` of the victims.
+
+    Raises:
+        ValueError: as for :meth:`ReportDecoder.guess`.
+    """
+    decoder.read(embeddings)  # for its checks
+    known = F.normalize(decoder.embeddings[: len(decoder.own)], dim=1)
+    return tuple(decoder.own[row] for row in (embeddings.float() @ known.T).argmax(1).tolist())
+
+
 def as_shared(embeddings: Tensor, *, unit: bool) -> Tensor:
     """Embeddings as float32, of length 1 where those of the view are.
 
