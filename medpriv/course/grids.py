@@ -19,14 +19,23 @@ from joblib import Parallel, delayed, parallel_config
 from torch import Tensor
 
 from medpriv import attacks, data, deployment, metrics, training
-from medpriv.course import attribute_sweeps, likeness
+from medpriv.course import attribute_sweeps, likeness, report_sweeps
 from medpriv.course.catalog import CHAPTERS, chapters_dir
 from medpriv.data.phantoms import make_phantoms
 from medpriv.runtime import atomic_path, content_hash, machine, source_hash, torch_rng
 
 SPLITS = ("conv2", "conv4", "conv6")
 SEEDS = {"phantom": (0, 1, 2, 3, 4), "mias": (0, 1, 2), "pneumoniamnist": (0, 1, 2)}
-_SOURCES = ("runtime", "data", "models", "training", "deployment", "metrics", "attacks")
+_SOURCES = (
+    "runtime",
+    "data",
+    "models",
+    "training",
+    "deployment",
+    "defenses",
+    "metrics",
+    "attacks",
+)
 
 
 def recorded(name: str) -> pd.DataFrame:
@@ -395,4 +404,6 @@ def main() -> None:
         run_grid("06-longer", longer_cell, longer_settings())
         run_grid("07-attacks", stronger_cell, stronger_settings())
         run_grid("07-people", people_cell, people_settings())
+        run_grid("08-twins", report_sweeps.twins_cell, report_sweeps.twins_settings())
+        run_grid("08-views", report_sweeps.views_cell, report_sweeps.views_settings())
     record_costs()

@@ -1,0 +1,136 @@
+"""Sweeps of chapter 08: twins among real reports, and what is read through other views."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from medpriv import attacks, data, deployment, metrics
+from medpriv.defenses import projected, rounded
+from medpriv.models import build_target
+
+WORDS = 40  # to which Open-i's reports are cut
+VIEWS = {
+    "as it is": (),
+    "8 bits": (rounded(8),),
+    "4 bits": (rounded(4),),
+    "64 dimensions": (projected(64),),
+}
+CORRECTED = 30  # victims whose guesses are corrected
+QUERIES = 1_000  # texts sent to fit a decoder
+
+
+def cut(texts: tuple[str, ...], dataset: str) -> tuple[str, ...]:
+    """The reports as chapter 08 attacks them: those of Open-i cut to 40 words, others whole."""
+    if dataset != "openi":
+        return texts
+    return tuple(" ".join(text.split()[:WORDS]) for text in texts)
+
+
+def unseen(cohort: data.Cohort, number: int) -> tuple[tuple[str, ...], data.Part, tuple[str, ...]]:
+    """The attacker's reports, and victims whose report, cut, is none of them.
+
+    Args:
+        cohort: of reports.
+        number: how many reports the attacker owns.
+
+    Returns:
+        His reports; the victims; and their reports, cut.
+    """
+    name = cohort.card.name
+    own = cut(cohort.auxiliary.first_patients(number).x, name)
+    known = {data.normalise_text(text) for text in own}
+    reports = cut(cohort.victims.x, name)
+    new = [row for row, text in enumerate(reports) if data.normalise_text(text) not in known]
+    return own, cohort.victims.take(new), tuple(reports[row] for row in new)
+
+
+def twins_cell(twins: bool, seed: int) -> dict[str, Any]:
+    """One cell of ``08-twins``: the nearest report of Open-i, with and without verbatim twins.
+
+    The columns: ``reports`` of the attacker; ``twin`` the share of victims whose text, cut to 40
+    words, he owns; ``f1`` and ``exact`` of the nearest of his reports by cosine.
+
+    Args:
+        twins: keep reports that repeat another.
+        seed: decides who is a victim.
+    """
+    cohort = data.load_reports("openi", profile="full", seed=seed, deduplicate=not twins)
+    own, victims = (cut(part.x, "openi") for part in (cohort.auxiliary, cohort.victims))
+    known = {data.normalise_text(text) for text in own}
+    twin = [data.normalise_text(text) in known for text in victims]
+    if not twins:
+        victims = tuple(text for text, one in zip(victims, twin, strict=True) if not one)
+        twin = [False] * len(victims)
+    view = deployment.deploy(build_target(cohort), expose="embedding")
+    nearest = [own[row] for row in (view.intercept(victims) @ view(own).T).argmax(1).tolist()]
+    return {
+        "reports": len(own),
+        "twin": sum(twin) / len(twin),
+        "f1": metrics.token_f1(victims, nearest).mean(),
+        "exact": metrics.exact_match(victims, nearest).mean(),
+    }
+
+
+def twins_settings() -> list[dict[str, Any]]:
+    """The settings of ``08-twins``."""
+    return [{"twins": twins, "seed": seed} for twins in (True, False) for seed in (0, 1, 2)]
+
+
+def views_cell(dataset: str, seed: int, view: str) -> dict[str, Any]:
+    """One cell of ``08-views``: what is written from an embedding that is shared in another form.
+
+    The columns hold the recall of statements, and F1 with the ending ``_f1``: ``nearest`` of the
+    attacker's reports; ``naive``, a decoder fitted on embeddings as they are, without another
+    width; ``adaptive``, one fitted through the view; ``corrected``, the same with 40 queries for
+    each of the first victims, and ``uncorrected`` for the same victims without. ``use`` is the AUC
+    of normal against abnormal, read by a probe fitted through the view.
+
+    Args:
+        dataset: whose reports.
+        seed: of everything.
+        view: one of :data:`VIEWS`.
+    """
+    cohort = data.load_reports(dataset, seed=seed)
+    own, victims, truth = unseen(cohort, 600)
+    target = build_target(cohort)
+    plain = deployment.deploy(target, expose="embedding")
+    served = deployment.deploy(target, expose="embedding", defenses=VIEWS[view])
+    there = served.intercept(truth)
+    decoder = attacks.fit_report_decoder(served, own, seed=seed, queries=QUERIES)
+    first = attacks.correct_reports(decoder, served, there[:CORRECTED], seed=seed)
+    guesses = {
+        "nearest": attacks.nearest_report(decoder, there),
+        "adaptive": decoder.guess(there),
+    }
+    if there.shape[1] == plain(own[:1]).shape[1]:
+        naive = attacks.fit_report_decoder(plain, own, seed=seed, queries=QUERIES)
+        guesses["naive"] = naive.guess(there)
+    guesses["uncorrected"] = guesses["adaptive"][:CORRECTED]
+    guesses["corrected"] = first[-1].reports
+    stated = data.report_statements(cohort, truth)
+    row: dict[str, Any] = {}
+    for name in ("nearest", "naive", "adaptive", "uncorrected", "corrected"):
+        guess = guesses.get(name)
+        row[name] = row[f"{name}_f1"] = float("nan")
+        if guess is None:
+            continue
+        found = data.report_statements(cohort, guess)
+        number = len(guess)
+        recall, _ = metrics.statement_scores(stated[:number], found, victims.patient[:number])
+        row[name] = recall.value
+        row[f"{name}_f1"] = metrics.token_f1(truth[:number], guess).mean()
+    abnormal = cohort.auxiliary.first_patients(600).y.bool()[:, None]
+    probe = attacks.fit_fact_reader(served(own), abnormal, penalty=100.0)
+    read = probe.probabilities(there).numpy()[:, 0]
+    row["use"] = metrics.auc(victims.y.bool().numpy(), read, victims.patient).value
+    return row
+
+
+def views_settings() -> list[dict[str, Any]]:
+    """The settings of ``08-views``."""
+    return [
+        {"dataset": dataset, "seed": seed, "view": view}
+        for dataset in ("synthetic", "openi")
+        for seed in (0, 1, 2)
+        for view in VIEWS
+    ]
