@@ -9,6 +9,8 @@ from medpriv.course.grids import paper_table, recorded
 from medpriv.course.likeness import look_up
 from medpriv.course.quiz import quiz
 from medpriv.course.record import Chapter, ClaimError, start
+from medpriv.course.report_sweeps import unseen
+from medpriv.course.side_by_side import side_by_side
 
 __all__ = [
     "Chapter",
@@ -22,6 +24,8 @@ __all__ = [
     "paper_table",
     "quiz",
     "recorded",
+    "side_by_side",
     "start",
     "strip",
+    "unseen",
 ]

@@ -126,6 +126,12 @@ CHAPTERS: dict[str, ChapterSpec] = {
         modalities=("images",),
         promised={"phantom": _FIVE, "mias": (0, 1, 2), "pneumoniamnist": (0, 1, 2)},
     ),
+    "08-report-reconstruction": ChapterSpec(
+        name="08-report-reconstruction",
+        title="From the numbers back to the report",
+        modalities=("reports",),
+        promised={"synthetic": _FIVE, "openi": (0, 1, 2)},
+    ),
 }
 
 
@@ -250,6 +256,7 @@ def known_values(name: str, parameter: str) -> str:
         "dataset": f"{datasets}, or the path of your own file",
         "seed": "an integer from 0 on",
         "device": ", ".join(DEVICES),
+        "encoder": "packaged, or a folder or the name of a model on the Hugging Face hub",
     }
     return known.get(parameter, f"a value like {defaults(name)[parameter]!r}")
 

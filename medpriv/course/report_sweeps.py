@@ -102,7 +102,9 @@ def views_cell(dataset: str, seed: int, view: str) -> dict[str, Any]:
         "nearest": attacks.nearest_report(decoder, there),
         "adaptive": decoder.guess(there),
     }
-    if there.shape[1] == plain(own[:1]).shape[1]:
+    if view == "as it is":
+        guesses["naive"] = guesses["adaptive"]
+    elif there.shape[1] == plain(own[:1]).shape[1]:
         naive = attacks.fit_report_decoder(plain, own, seed=seed, queries=QUERIES)
         guesses["naive"] = naive.guess(there)
     guesses["uncorrected"] = guesses["adaptive"][:CORRECTED]
@@ -129,8 +131,5 @@ def views_cell(dataset: str, seed: int, view: str) -> dict[str, Any]:
 def views_settings() -> list[dict[str, Any]]:
     """The settings of ``08-views``."""
     return [
-        {"dataset": dataset, "seed": seed, "view": view}
-        for dataset in ("synthetic", "openi")
-        for seed in (0, 1, 2)
-        for view in VIEWS
+        {"dataset": "synthetic", "seed": seed, "view": view} for seed in (0, 1, 2) for view in VIEWS
     ]

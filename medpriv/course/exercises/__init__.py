@@ -14,6 +14,7 @@ from medpriv.course.exercises import (
     model_inversion,
     patient_data,
     report_attributes,
+    report_reconstruction,
     stronger_inversion,
     target_models,
     threat_models,
@@ -30,6 +31,7 @@ _TESTS: dict[str, Callable[[Any], None]] = {
     **report_attributes.TESTS,
     **model_inversion.TESTS,
     **stronger_inversion.TESTS,
+    **report_reconstruction.TESTS,
 }
 
 
