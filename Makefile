@@ -25,8 +25,9 @@ pdf: $(READY)  ## the same as one PDF in _build/pdf (prints with Chromium)
 export: $(READY)  ## write _build/notebooks: the chapters for Colab and Binder
 	$(BIN)/python -m medpriv export
 
+# A process for each core, of one thread: two threads of one test gain little beside others.
 test: lint  ## run every test, each chapter included
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
 lint: $(READY)  ## check style
 	$(BIN)/ruff check .

@@ -887,3 +887,20 @@ def test_one_group_for_each_row(number: int) -> None:
     part, _ = two_groups()
     with pytest.raises(ValueError, match=f"each of 100 rows, got \\({number},\\)"):
         utility_by(nn.Identity(), part, ["a"] * number)
+
+
+# --- Rows of unequal length -----------------------------------------------------------------------
+
+
+def test_rows_of_similar_length_share_a_batch_and_each_comes_once() -> None:
+    lengths = torch.randint(1, 100, (330,), generator=torch_rng(0, "lengths"))
+    batches = training._batches(330, 8, lengths, seed=0, epoch=3)
+    assert torch.equal(torch.cat(batches).sort().values, torch.arange(330))
+    plain = training._batches(330, 8, None, seed=0, epoch=3)
+
+    def padded(some: list[torch.Tensor]) -> int:
+        return sum(len(rows) * int(lengths[rows].max()) for rows in some)
+
+    assert padded(batches) < 1.2 * lengths.sum() < padded(plain)
+    other = training._batches(330, 8, lengths, seed=0, epoch=4)
+    assert not torch.equal(torch.cat(batches), torch.cat(other))

@@ -299,6 +299,8 @@ def check_value(chapter: ChapterSpec, parameter: str, value: Any) -> Any:
         return _check_dataset(chapter, value)
     if parameter == "device":
         pick_device(value)
+    if parameter == "encoder" and isinstance(value, str) and Path(value).expanduser().is_dir():
+        return str(Path(value).expanduser().resolve())  # the kernel works in another folder
     return value
 
 

@@ -1,4 +1,4 @@
-"""Sweeps of chapter 08: twins among real reports, and what is read through other views."""
+"""Sweeps of chapter 08: twins among real reports, and what is written through other views."""
 
 from __future__ import annotations
 

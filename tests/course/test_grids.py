@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medpriv.course import attribute_sweeps, cost_card, grids, paper_table, recorded
+from medpriv.course import attribute_sweeps, cost_card, grids, paper_table, recorded, report_sweeps
 from medpriv.course.catalog import CHAPTERS
 
 
@@ -95,6 +95,21 @@ def test_every_cell_of_05_auxiliary_is_recorded_and_possible() -> None:
     assert (table.facts >= 10).all()
 
 
+def test_every_cell_of_chapter_08_is_recorded_and_possible() -> None:
+    table, expected = recorded("08-twins"), report_sweeps.twins_settings()
+    assert table[list(expected[0])].to_dict("records") == expected
+    assert table.notna().all(axis=None)
+    assert (table[~table.twins][["twin", "exact"]] == 0).all(axis=None)
+    table, expected = recorded("08-views"), report_sweeps.views_settings()
+    assert table[list(expected[0])].to_dict("records") == expected
+    assert table["key"].is_unique
+    other_width = table.view == "64 dimensions"
+    assert table.drop(columns=["naive", "naive_f1"]).notna().all(axis=None)
+    assert (table.naive.isna() == other_width).all()
+    scores = table.select_dtypes("number").drop(columns="seed").fillna(0)
+    assert ((scores >= 0) & (scores <= 1)).all(axis=None)
+
+
 def test_costs_are_recorded_for_every_chapter() -> None:
     costs = recorded("costs")
     assert sorted(costs.chapter) == sorted(CHAPTERS)
@@ -154,6 +169,16 @@ def test_a_sample_of_chapter_05_computed_again_agrees() -> None:
     for column in ("embedding", "cooccurrence"):
         assert again[column] == pytest.approx(then[column], abs=0.01), column
     assert again["facts"] == then.facts
+
+
+@pytest.mark.slow
+@pytest.mark.real
+def test_a_sample_of_chapter_08_computed_again_agrees() -> None:
+    setting = {"twins": True, "seed": 0}
+    then = recorded("08-twins").set_index(list(setting)).loc[tuple(setting.values())]
+    again = report_sweeps.twins_cell(**setting)
+    for column, value in again.items():
+        assert value == pytest.approx(then[column], abs=0.005), column
 
 
 @pytest.mark.slow

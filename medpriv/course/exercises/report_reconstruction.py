@@ -49,7 +49,7 @@ def rounded(answer: Any) -> None:
     """``answer(x, bits)`` → each number as a multiple of its row's step."""
     x = torch.randn(6, 40, generator=torch_rng(2, "exercise"))
     before = x.clone()
-    found = torch.as_tensor(call(answer, x, 4))
+    found = torch.as_tensor(call(answer, x, 4)).float()
     assert torch.equal(x, before), "you changed the embeddings that were given; make new ones"
     assert found.shape == x.shape, f"return the shape {tuple(x.shape)}, got {tuple(found.shape)}"
     largest = x.abs().amax(1, keepdim=True)

@@ -1,0 +1,67 @@
+"""An encoder that the reader names: from a folder, without the hub, through a whole chapter."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import BertConfig, BertModel, BertTokenizerFast
+
+from medpriv.course.catalog import ChapterError, check_parameters
+from medpriv.course.run import run_chapter
+from medpriv.data.synthetic_reports import make_reports
+from medpriv.data.text import normalise_text
+from medpriv.models import ReportEncoder
+from medpriv.runtime import seeded
+
+CHAPTER = "08-report-reconstruction"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A transformer of two layers and 32 dimensions that nobody has trained."""
+    here = tmp_path_factory.mktemp("encoder")
+    words = {word for text in make_reports(200)["text"] for word in normalise_text(text).split()}
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *".,:;()-", *sorted(words)]
+    (here / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
+    BertTokenizerFast(str(here / "vocab.txt")).save_pretrained(here)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+    )
+    with seeded(0, "encoder"):
+        BertModel(config).save_pretrained(here)
+    return here
+
+
+def test_it_embeds(folder: Path) -> None:
+    encoder = ReportEncoder(str(folder))
+    assert (encoder.width, encoder.depth) == (32, 2)
+    rows = encoder(["clear lungs", "", "no effusion"])
+    torch.testing.assert_close(rows.norm(dim=1), torch.ones(3))
+
+
+def test_the_chapter_runs_with_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # where nobody answers
+    given = {"profile": "smoke", "encoder": str(folder)}
+    run = run_chapter(CHAPTER, given, tmp_path / "out")
+    assert run.results["parameters"]["encoder"] == str(folder)
+    assert json.loads((tmp_path / "out" / "results.json").read_text())["claims"]
+
+
+def test_a_relative_folder_is_found_from_where_it_was_typed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    assert check_parameters(CHAPTER, {"encoder": folder.name}) == {"encoder": str(folder)}
+    assert check_parameters(CHAPTER, {"encoder": "org/model"}) == {"encoder": "org/model"}
+    with pytest.raises(ChapterError, match="no parameter 'encodr'"):
+        check_parameters(CHAPTER, {"encodr": "x"})
