@@ -208,7 +208,8 @@ def deploy(
         defenses: model defenses first change the model, view defenses wrap its answers, each
             in the given order.
         query_budget: rows that the view will answer in all; ``None`` is without limit.
-        batch_size: rows computed at once; memory does not grow with the number of rows.
+        batch_size: rows computed at once; memory does not grow with the number of rows. A split
+            report classifier computes one report after the other.
 
     Raises:
         ValueError: unknown exposure or split, a split that is missing or out of place, or a
@@ -222,6 +223,8 @@ def deploy(
         raise ValueError(f"expose={expose!r} takes no split layer, got split={split!r}")
     if query_budget is not None and query_budget < 0:
         raise ValueError(f"query_budget must be 0 or more, or None, got {query_budget}")
+    if expose == "weights" and split is not None and isinstance(model, ReportClassifier):
+        raise ValueError("the front of a ReportClassifier cannot be had; use expose='features'")
     served = copy.deepcopy(model).eval()
     for defense in defenses:
         if isinstance(defense, ModelDefense):

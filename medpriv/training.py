@@ -103,7 +103,7 @@ def fit(
         checkpoint_seconds: at most this much work is lost.
 
     Raises:
-        ValueError: there are no rows, or inputs and targets differ in number.
+        ValueError: there are no rows, or inputs, targets and lengths differ in number.
         FloatingPointError: the loss is no longer finite.
     """
     if not len(inputs) or len(inputs) != len(targets):
@@ -111,6 +111,8 @@ def fit(
             f"training needs as many targets as inputs, and at least one; "
             f"got {len(inputs)} inputs and {len(targets)} targets"
         )
+    if lengths is not None and len(lengths) != len(inputs):
+        raise ValueError(f"expected a length for each of {len(inputs)} rows, got {len(lengths)}")
     where = pick_device(device)
     to_device(model, where)
     inputs, targets = to_device(inputs, where), to_device(targets, where)
@@ -153,7 +155,8 @@ def _batches(
     order = torch.randperm(rows, generator=draw)
     if lengths is None:
         return list(order.split(batch_size))
-    pools = (pool[lengths[pool].argsort()] for pool in order.split(_POOL * batch_size))
+    lengths = lengths.cpu()
+    pools = (pool[lengths[pool].argsort(stable=True)] for pool in order.split(_POOL * batch_size))
     batches = [batch for pool in pools for batch in pool.split(batch_size)]
     return [batches[i] for i in torch.randperm(len(batches), generator=draw)]
 

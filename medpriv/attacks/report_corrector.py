@@ -39,8 +39,9 @@ class Correction:
 
     Attributes:
         reports: n texts.
-        closeness: ``(n,)`` cosine of each one's embedding with the victim's.
-        queries: spent on each victim so far.
+        closeness: ``(n,)`` cosine of each one's embedding with the victim's; NaN for a victim about
+            whom the decoder writes nothing, and whose guess stays empty.
+        queries: spent on each victim so far, at most: where nothing new is proposed, fewer are.
     """
 
     reports: tuple[str, ...]
@@ -56,12 +57,12 @@ class _Victim:
     asked: dict[Words, float] = field(default_factory=dict)
     best: Words = ()
     there: Tensor | None = None  # where the best one is embedded
-    closeness: float = -2.0
+    closeness: float = float("nan")
 
     def learn(self, guess: Words, embedded: Tensor) -> None:
         close = float(F.cosine_similarity(embedded, self.goal, dim=0))
         self.asked[guess] = close
-        if close > self.closeness:
+        if self.there is None or close > self.closeness:
             self.best, self.there, self.closeness = guess, embedded, close
 
 
@@ -90,7 +91,8 @@ def correct_reports(
     Raises:
         ThreatModelError: the view exposes no embedding.
         QueryBudgetError: the budget does not cover ``n * queries * (steps + 1)``; none is spent.
-        ValueError: as for :meth:`ReportDecoder.guess`, or a number is below 1.
+        ValueError: as for :meth:`ReportDecoder.guess`, a number is below 1, or the view is not the
+            one that the decoder was fitted through: its answers have another width.
     """
     view.require("embedding", "the corrector")
     if queries < 1 or steps < 0:
@@ -106,8 +108,7 @@ def correct_reports(
     for step in progress(range(steps), "corrector", unit="step"):
         likely = search.likely_words(*about, [victim.best for victim in victims])
         proposed = [
-            [*search.mated(victim), *search.rewritten(victim), *search.reworded(victim, words)]
-            for victim, words in zip(victims, likely, strict=True)
+            search.changes(victim, words) for victim, words in zip(victims, likely, strict=True)
         ]
         states.append(_ask(view, search, victims, proposed, queries, spent=queries * (step + 2)))
     return states
@@ -129,7 +130,13 @@ def _ask(
     answers = iter(view(texts)) if texts else iter(())
     for victim, guesses in zip(victims, chosen, strict=True):
         for guess in guesses:
-            victim.learn(guess, next(answers))
+            answer = next(answers)
+            if answer.shape != victim.goal.shape:
+                raise ValueError(
+                    f"the view answers with {len(answer)} numbers, the decoder was fitted on "
+                    f"{len(victim.goal)}; give the view that it was fitted through"
+                )
+            victim.learn(guess, answer)
     return Correction(
         tuple(search.vocabulary.text(victim.best) for victim in victims),
         torch.tensor([victim.closeness for victim in victims]),
@@ -186,6 +193,12 @@ class _Search:
             where = victim.there + means - self.sums([victim.best]) / len(victim.best)
         close = F.cosine_similarity(where, victim.goal[None], dim=1)
         return [new[row] for row in close.topk(min(number, len(new))).indices.tolist()]
+
+    def changes(self, victim: _Victim, likely: tuple[Tensor, Tensor]) -> list[Words]:
+        """All changes to the best guess that are worth a look; none where there is no guess."""
+        if victim.there is None:
+            return []
+        return [*self.mated(victim), *self.rewritten(victim), *self.reworded(victim, likely)]
 
     def mated(self, victim: _Victim) -> Iterator[Words]:
         """Sentences of other good guesses put in the place of the best one's, added, or dropped."""
@@ -248,6 +261,8 @@ class _Search:
         Returns:
             For each guess ``(L, 12)`` log-probabilities and ``(L, 12)`` words.
         """
+        if not guesses:
+            return []
         rows = [torch.tensor([*guess, END]) for guess in guesses]
         table = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
         writer = self.decoder.writer

@@ -49,7 +49,7 @@ class ReportDecoder:
         queries: how many texts were sent through the view to fit it.
         own: the attacker's reports, ``sent``: all texts that he sent, his own first.
         embeddings: ``(queries, d)``, what the view answered about ``sent``.
-        longest: how many words a report may have.
+        longest: how many words a report may have; the longest that was sent.
     """
 
     vocabulary: Vocabulary
@@ -90,7 +90,14 @@ class ReportDecoder:
 
         Returns:
             ``(n, number, T)`` int64, numbers of the vocabulary's words, :data:`END` at the end.
+
+        Raises:
+            ValueError: as for :meth:`guess`, or number or heat is not positive.
         """
+        if number < 1 or heat <= 0:
+            raise ValueError(
+                f"expected a number from 1 on and a heat above 0, got {number}, {heat}"
+            )
         about, evidence = self.read(embeddings)
         draws = torch_rng(seed, "draws")
 
@@ -138,7 +145,9 @@ class ReportDecoder:
 
 
 def writer_recipe(profile: str, reports: int) -> Recipe:
-    """The recipe of a decoder; its number of steps does not depend on the number of reports.
+    """The recipe of a decoder: about as many steps for many reports as for few.
+
+    Each report is seen at least once, so that many thousands take longer in ``quick``.
 
     Args:
         profile: sets the number of steps.
@@ -230,7 +239,7 @@ def fit_report_decoder(
     )
     return ReportDecoder(
         vocabulary, writer, tuple(history), len(sent), own, sent, answers,
-        report.shape[1], evidence, unit,
+        report.shape[1] - 1, evidence, unit,
     )  # fmt: skip
 
 
@@ -277,7 +286,7 @@ def beam_search(
         about: ``(n, d)`` standardised embeddings.
         evidence: ``(n, V)``.
         beam: hypotheses kept.
-        longest: steps at most.
+        longest: words at most, before the end.
     """
     device = next(writer.parameters()).device
     about, evidence = to_device(about, device), to_device(evidence, device)
@@ -293,8 +302,8 @@ def beam_search(
     written = torch.zeros(n * beam, 0, dtype=torch.int64, device=device)
     only_padding = torch.full((words,), _NEVER, device=device)
     only_padding[PAD] = 0
-    for _ in range(longest):
-        chances = _writable(scores).log_softmax(1).view(n, beam, words)
+    for place in range(longest + 1):
+        chances = _writable(scores, ends=place == longest).log_softmax(1).view(n, beam, words)
         chances = torch.where(ended[..., None], only_padding, chances)
         total, best = (total[..., None] + chances).flatten(1).topk(beam, dim=1)
         parent, word = best // words, best % words
@@ -321,8 +330,8 @@ def _follow(
     scores, state = writer.begin(about, evidence)
     ended = torch.zeros(len(about), dtype=torch.bool)
     written = []
-    for _ in range(longest):
-        word = pick(_writable(scores)).masked_fill(ended, PAD)
+    for place in range(longest + 1):
+        word = pick(_writable(scores, ends=place == longest)).masked_fill(ended, PAD)
         written.append(word)
         ended |= word == END
         if ended.all():
@@ -331,10 +340,12 @@ def _follow(
     return torch.stack(written, dim=1)
 
 
-def _writable(scores: Tensor) -> Tensor:
-    """Scores with those of padding and the unknown word out of reach."""
+def _writable(scores: Tensor, *, ends: bool) -> Tensor:
+    """Scores with padding and the unknown word out of reach, or all but the end."""
     scores = scores.float().clone()
     scores[:, [PAD, UNKNOWN]] = _NEVER
+    if ends:
+        scores[:, UNKNOWN + 1 :] = _NEVER
     return scores
 
 

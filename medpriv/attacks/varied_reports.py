@@ -16,7 +16,8 @@ import numpy as np
 from medpriv.runtime import rng
 
 _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+")
-_PART = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)?|(?:(?![^\W\d_]|\d).)+", re.DOTALL)
+# A word; a number with its date or decimal marks, as the decoder's vocabulary has it; the rest.
+_PART = re.compile(r"[^\W\d_]+|\d+(?:[.,/-]\d+)*|(?:(?![^\W\d_]|\d).)+", re.DOTALL)
 _RARE = 0.01  # a capitalised word in fewer of the texts is taken for a name
 _TAKEN = 0.5  # chance that a sentence comes from another report
 _RENAMED = 0.7
@@ -64,9 +65,10 @@ def _recombined(sentences: list[list[str]], draw: np.random.Generator) -> str:
     return " ".join(made)
 
 
-def _exchangeable(texts: Sequence[str]) -> tuple[list[str], dict[tuple[int, bool], list[str]]]:
+def _exchangeable(texts: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
     """Words that look like names, and numbers by how they are written."""
-    counts = Counter(part for text in texts for part in set(_PART.findall(text)))
+    # In the order of the texts: a set would give another order in each process.
+    counts = Counter(part for text in texts for part in dict.fromkeys(_PART.findall(text)))
     names = [
         word
         for word, count in counts.items()
@@ -75,21 +77,22 @@ def _exchangeable(texts: Sequence[str]) -> tuple[list[str], dict[tuple[int, bool
         and count <= max(1, _RARE * len(texts))
         and word.lower() not in counts
     ]
-    numbers: dict[tuple[int, bool], list[str]] = defaultdict(list)
+    numbers: dict[str, list[str]] = defaultdict(list)
     for part in counts:
         if part[0].isdigit():
             numbers[_kind(part)].append(part)
     return names, numbers
 
 
-def _kind(number: str) -> tuple[int, bool]:
-    return len(number), "." in number
+def _kind(number: str) -> str:
+    """How a number is written: 12/03/2015 as 00/00/0000."""
+    return re.sub(r"\d", "0", number)
 
 
 def _renamed(
     text: str,
     names: list[str],
-    numbers: dict[tuple[int, bool], list[str]],
+    numbers: dict[str, list[str]],
     draw: np.random.Generator,
 ) -> str:
     known, parts = set(names), []

@@ -48,7 +48,8 @@ def fit_word_evidence(
 
     Returns:
         The evidence, and what it says of each own report when that report is left out, ``(m, V)``:
-        what a network should learn from, since that is how the evidence of a stranger looks.
+        what a network should learn from, since the evidence of a stranger looks about so. (Where
+        rows are recombinations of others it is a little too strong, since these stay.)
     """
     mean = embeddings.float().mean(0)
     spread = (embeddings.float() - mean).square().sum(1).mean().sqrt()
@@ -69,8 +70,9 @@ def fit_word_evidence(
 
 
 def _log_odds(predicted: Tensor, share: Tensor, slope: Tensor) -> Tensor:
-    likely = torch.maximum(share + slope * predicted, _LEAST * share + 1e-5).clamp(max=1 - 1e-3)
-    return likely.logit() - share.clamp(1e-4, 1 - 1e-4).logit()
+    usual = share.clamp(1e-4, 1 - 1e-3)
+    likely = torch.maximum(usual + slope * predicted, _LEAST * usual).clamp(max=1 - 1e-3)
+    return likely.logit() - usual.logit()
 
 
 @dataclass(frozen=True)

@@ -57,10 +57,13 @@ def twins_cell(twins: bool, seed: int) -> dict[str, Any]:
     cohort = data.load_reports("openi", profile="full", seed=seed, deduplicate=not twins)
     own, victims = (cut(part.x, "openi") for part in (cohort.auxiliary, cohort.victims))
     known = {data.normalise_text(text) for text in own}
-    twin = [data.normalise_text(text) in known for text in victims]
-    if not twins:
-        victims = tuple(text for text, one in zip(victims, twin, strict=True) if not one)
-        twin = [False] * len(victims)
+
+    def owned(texts: tuple[str, ...]) -> list[bool]:
+        return [data.normalise_text(text) in known for text in texts]
+
+    if not twins:  # what was distinct may have become alike when it was cut
+        victims = tuple(t for t, one in zip(victims, owned(victims), strict=True) if not one)
+    twin = owned(victims)
     view = deployment.deploy(build_target(cohort), expose="embedding")
     nearest = [own[row] for row in (view.intercept(victims) @ view(own).T).argmax(1).tolist()]
     return {

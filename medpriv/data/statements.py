@@ -89,7 +89,7 @@ _NAMED: Final = {
     "scoliosis": r"scoliosis|kyphosis",
     "tortuous aorta": r"tortuo|ectatic|unfold",
 }
-_REAL_CLAUSE: Final = re.compile(r"[.;]|\bbut\b|\bhowever\b")
+_REAL_CLAUSE: Final = re.compile(r"\.(?!\d)|;|\bbut\b|\bhowever\b")
 _REAL_DENIED: Final = re.compile(
     r"\b(?:no|not|without|negative for|free of|absent|clear of|resolved|resolution of)\b"
 )

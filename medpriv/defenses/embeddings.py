@@ -28,7 +28,7 @@ def rounded(bits: int) -> ViewDefense:
     steps = 2 ** (bits - 1) - 1
 
     def change(rows: Tensor) -> Tensor:
-        largest = rows.abs().amax(dim=1, keepdim=True).clamp(min=1e-12)
+        largest = rows.abs().amax(dim=-1, keepdim=True).clamp(min=1e-12)
         return (rows / largest * steps).round() / steps * largest
 
     return ViewDefense(f"{bits} bits", _then(change))
@@ -51,7 +51,7 @@ def projected(dimensions: int, *, seed: int = 0) -> ViewDefense:
         raise ValueError(f"expected at least one dimension, got {dimensions}")
 
     def change(rows: Tensor) -> Tensor:
-        width = rows.shape[1]
+        width = rows.shape[-1]
         drawn = torch.randn(width, width, generator=torch_rng(seed, "projection", width))
         turn, upper = torch.linalg.qr(drawn)
         turn = turn * upper.diagonal().sign()  # so that every rotation is as likely

@@ -55,7 +55,9 @@ def bleu(truth: Sequence[str], guess: Sequence[str]) -> NDArray[np.float64]:
     """BLEU of each guess: how many of its runs of one to four words stand in the true text.
 
     Papineni et al. 2002 (ACL), by sacrebleu, sentence by sentence with "effective order": a text
-    of three words has no run of four, and is judged by shorter ones. Texts are compared in normal
+    of three words has no run of four, and is judged by shorter ones. Its smoothing counts the
+    first length of run that is missing as half a run, the next as a quarter; a guess that is too
+    short is marked down. Texts are compared in normal
     form, so that neither case nor punctuation counts.
 
     Arguments and errors as for :func:`exact_match`; the values lie in [0, 1]. Two texts without a
@@ -92,6 +94,8 @@ def text_cosine(
     """
     pairs = _words(truth, guess)
     weigh = _weights().fit(pool)
+    if not pairs:
+        return np.zeros(0)
     ours = weigh.transform([" ".join(words) for words, _ in pairs])
     theirs = weigh.transform([" ".join(words) for _, words in pairs])
     return np.asarray(ours.multiply(theirs).sum(axis=1)).ravel().clip(0, 1)
@@ -123,11 +127,13 @@ def statement_scores(
         stated.
 
     Raises:
-        ValueError: there are not as many guesses as reports.
+        ValueError: there are not as many guesses as reports, or none.
     """
     lengths = {len(truth), len(guess), len(patient), len(truth if baseline is None else baseline)}
     if len(lengths) > 1:
         raise ValueError(f"expected as many guesses and patients as reports, got {sorted(lengths)}")
+    if not len(truth):
+        raise ValueError("expected at least one report, got none")
     counts = patient_bootstrap(patient, draws=draws, seed=seed)
     counts = np.concatenate([np.ones((1, len(truth)), dtype=counts.dtype), counts])
     found = _shares(truth, guess, counts, kind)

@@ -84,7 +84,7 @@ class ReportEncoder(nn.Module):
         batch = self.tokenizer.pad(columns, return_tensors="pt").to(device)
         hidden = self.transformer(**batch).last_hidden_state.float()
         weight = batch["attention_mask"].unsqueeze(-1).float()
-        return F.normalize((hidden * weight).sum(1) / weight.sum(1), dim=1)
+        return F.normalize((hidden * weight).sum(1) / weight.sum(1).clamp(min=1), dim=1)
 
 
 class TokenFeatures(nn.Module):
@@ -94,7 +94,7 @@ class TokenFeatures(nn.Module):
 
     Args:
         encoder: the encoder; its weights are shared.
-        layers: how many of its layers are computed here, from 1 on.
+        layers: after how many of its layers the features leave, from 1 on.
     """
 
     def __init__(self, encoder: ReportEncoder, layers: int) -> None:
@@ -106,7 +106,7 @@ class TokenFeatures(nn.Module):
         """Texts → ``(n, T, width)`` float32, a row a token, its first and last sign included.
 
         T is the longest report of the request; shorter ones are filled up with zeros, which no
-        token has.
+        token has. On the CPU, since they are larger than anything else.
         """
         encoder = self.encoder
         if not len(texts):
@@ -117,9 +117,11 @@ class TokenFeatures(nn.Module):
         return nn.utils.rnn.pad_sequence(found, batch_first=True)
 
     def _of_one(self, ids: list[int], device: torch.device) -> Tensor:
+        if not ids:  # an empty text, with a tokenizer that adds no first and last sign
+            return torch.zeros(0, self.encoder.width)
         batch = torch.tensor([ids], device=device)
         states = self.encoder.transformer(batch, output_hidden_states=True).hidden_states
-        return states[self.layers][0].float()
+        return states[self.layers][0].float().cpu()
 
 
 class ReportClassifier(nn.Module):

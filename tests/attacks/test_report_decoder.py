@@ -19,6 +19,7 @@ from medpriv.attacks import (
     writer_recipe,
 )
 from medpriv.data.synthetic_reports import make_reports
+from medpriv.defenses import projected
 from medpriv.deployment import QueryBudgetError, ThreatModelError, View, deploy
 from medpriv.metrics import exact_match, token_f1
 from medpriv.models import ReportClassifier, ReportWriter
@@ -96,11 +97,13 @@ def test_a_wide_beam_finds_the_likeliest_text_of_all(seed: int) -> None:
     texts = [
         (*some, END) for size in range(4) for some in itertools.product((3, 4, 5), repeat=size)
     ]
-    texts += list(itertools.product((3, 4, 5), repeat=4))  # cut off
+    texts += list(itertools.product((3, 4, 5), repeat=4))  # after which it has to end
     with torch.no_grad():
         best = max(texts, key=likelihood)
     found = beam_search(writer, about, evidence, beam=200, longest=4)[0]
-    assert tuple(word for word in found.tolist() if word != PAD) == best
+    words = tuple(word for word in found.tolist() if word not in (PAD, END))
+    assert words == tuple(word for word in best if word != END)
+    assert END in found.tolist()
 
 
 def test_all_victims_at_once_are_written_as_one_at_a_time(decoder: ReportDecoder) -> None:
@@ -150,7 +153,7 @@ def test_odd_reports_are_learned_from_and_guessed(texts: list[str]) -> None:
     fitted = fit_report_decoder(view, texts, queries=8, recipe=BRIEF, longest=20, device="cpu")
     guess = fitted.guess(view.intercept(["", "word", "no such word " * 2000]))
     assert len(guess) == 3
-    assert all(len(text.split()) <= 21 for text in guess)
+    assert all(len(text.split()) <= 20 for text in guess)
     assert len(fitted.own) == len(set(texts))
     corrected = correct_reports(fitted, view, fitted.embeddings[:2], steps=1, queries=2)
     assert len(corrected) == 2
@@ -252,3 +255,30 @@ def test_an_accelerator_writes_what_the_cpu_writes(decoder: ReportDecoder) -> No
     found = decoder.guess(there)
     decoder.writer.to("cpu")
     assert token_f1(expected, found).mean() > 0.95
+
+
+def test_victims_about_whom_nothing_is_written_stop_nobody() -> None:
+    """The attacker owns empty reports, and learns to write nothing about one of the victims."""
+    texts = ["", *TEXTS[:8]]
+    view = shared(Bag())
+    recipe = Recipe(40, 8, 4e-3)
+    fitted = fit_report_decoder(view, texts, queries=60, recipe=recipe, device="cpu")
+    there = view.intercept(["", TEXTS[0]])
+    states = correct_reports(fitted, view, there, steps=2, queries=2)
+    assert len(states[-1].reports) == 2
+    assert states[-1].closeness[1] > 0.5
+    assert (states[-1].reports[0] == "") == bool(states[-1].closeness[0].isnan())
+
+
+def test_the_corrector_without_victims_and_with_another_view(decoder: ReportDecoder) -> None:
+    states = correct_reports(decoder, shared(Bag()), decoder.embeddings[:0], steps=2, queries=2)
+    assert [state.reports for state in states] == [(), (), ()]
+    narrow = shared(Bag(), defenses=[projected(5)])
+    with pytest.raises(ValueError, match="answers with 5 numbers, the decoder was fitted on 48"):
+        correct_reports(decoder, narrow, decoder.embeddings[:2], steps=1, queries=2)
+
+
+def test_a_drawing_needs_a_number_and_heat(decoder: ReportDecoder) -> None:
+    for number, heat in ((0, 1.0), (2, 0.0)):
+        with pytest.raises(ValueError, match="heat above 0"):
+            decoder.draw(decoder.embeddings[:1], number, heat=heat)

@@ -32,6 +32,8 @@ def test_a_report_classifier_is_cut_between_its_layers(target: ReportClassifier)
     assert split_names(target) == tuple(f"layer{number}" for number in range(1, 7))
     with pytest.raises(ValueError, match="unknown split 'layer7'.*layer6"):
         deploy(target, expose="features", split="layer7")
+    with pytest.raises(ValueError, match="front of a ReportClassifier cannot be had"):
+        deploy(target, expose="weights", split="layer2")
     with pytest.raises(ValueError, match="back half"):
         deploy(target, expose="back", split="layer2").back()
 

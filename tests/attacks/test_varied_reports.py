@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -48,3 +51,23 @@ def test_bad_input() -> None:
         varied_reports((), 1)
     with pytest.raises(ValueError, match="from 0 on"):
         varied_reports(("a",), -1)
+
+
+def test_another_process_makes_the_same() -> None:
+    """Whatever the order in which a process keeps its sets of words."""
+    code = (
+        "from medpriv.attacks import varied_reports\n"
+        "from medpriv.data.synthetic_reports import make_reports\n"
+        "print(varied_reports(tuple(make_reports(40, seed=3)['text']), 20, seed=1))"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1")
+    }
+    assert len(said) == 1

@@ -19,8 +19,9 @@ def drawn(rows: int = 40, width: int = 6, words: int = 5) -> tuple[Tensor, Tenso
 
 
 def log_odds(share: np.ndarray, slope: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    likely = np.clip(np.maximum(share + slope * predicted, 0.05 * share + 1e-5), None, 1 - 1e-3)
-    return np.log(likely / (1 - likely)) - np.log(share / (1 - share))
+    usual = np.clip(share, 1e-4, 1 - 1e-3)
+    likely = np.clip(np.maximum(usual + slope * predicted, 0.05 * usual), None, 1 - 1e-3)
+    return np.log(likely / (1 - likely)) - np.log(usual / (1 - usual))
 
 
 def test_what_is_left_out_is_what_a_regression_without_the_row_says() -> None:
@@ -44,6 +45,14 @@ def test_an_embedding_that_says_nothing_is_no_evidence() -> None:
     x, present = torch.randn(300, 8, generator=draw), torch.rand(300, 200, generator=draw) < 0.3
     evidence, _ = fit_word_evidence(x, present)
     assert evidence.of(torch.randn(50, 8, generator=draw)).abs().mean() < 0.05
+
+
+def test_a_word_that_all_or_none_of_the_reports_have_gets_no_evidence() -> None:
+    x, present = drawn()
+    present[:, 0], present[:, 1] = True, False
+    evidence, left_out = fit_word_evidence(x, present)
+    assert left_out[:, :2].abs().max() < 1e-5
+    assert evidence.of(3 * x)[:, :2].abs().max() < 1e-5
 
 
 def test_equal_embeddings_have_a_defined_result() -> None:

@@ -54,6 +54,7 @@ def test_any_text_can_be_read(text: str) -> None:
         ("Small effusion without pneumothorax; calcified granuloma.",
          {"effusion", "granuloma", "calcification"}),
         ("Resolved pneumonia, but a new nodule.", {"nodule"}),
+        ("No definite 1.5 cm nodule is seen.", set()),
         ("", set()),
     ],
 )  # fmt: skip
