@@ -89,7 +89,7 @@ class ReportDecoder:
             heat: below 1 likely words become likelier (the softmax's temperature).
 
         Returns:
-            ``(n, number, T)`` int64, numbers of the vocabulary's words, :data:`END` at the end.
+            ``(n, number, T)`` int64, numbers of the vocabulary's words, ``END`` at the end.
 
         Raises:
             ValueError: as for :meth:`guess`, or number or heat is not positive.

@@ -114,7 +114,7 @@ def stated_facts(text: str) -> frozenset[Statement]:
         text: the report. It may be garbled or empty: what cannot be read is not stated.
 
     Returns:
-        Pairs of a kind, one of :data:`KINDS`, and a value: ``("diagnosis", "hiv")`` for each fact
+        Pairs of a kind, one of ``diagnosis``, ``finding``, ``name`` or ``age``, and a value: ``("diagnosis", "hiv")`` for each fact
         that is stated and not denied, ``("finding", "effusion")`` where the conclusion has one,
         ``("name", "okafor")``, the family name in lower case, and ``("age", "48")``.
     """

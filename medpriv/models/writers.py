@@ -26,7 +26,7 @@ class Vocabulary:
     """The words a writer can write, and their numbers.
 
     Attributes:
-        words: word i has number i; the first three are no words, see :data:`PAD`.
+        words: word i has number i; the first three are no words, see ``PAD``.
     """
 
     words: tuple[str, ...]
@@ -55,19 +55,19 @@ class Vocabulary:
         return {word: number for number, word in enumerate(self.words)}
 
     def numbers(self, text: str, *, longest: int) -> list[int]:
-        """A text as numbers, :data:`END` last; cut to ``longest`` words before it."""
+        """A text as numbers, ``END`` last; cut to ``longest`` words before it."""
         known = self._numbers
         return [known.get(word, UNKNOWN) for word in _TOKEN.findall(text)[:longest]] + [END]
 
     def table(self, texts: Sequence[str], *, longest: int = 128) -> Tensor:
-        """Texts as numbers ``(n, T)`` int64, filled up with :data:`PAD`; T ≤ longest + 1."""
+        """Texts as numbers ``(n, T)`` int64, filled up with ``PAD``; T ≤ longest + 1."""
         rows = [torch.tensor(self.numbers(text, longest=longest)) for text in texts]
         if not rows:
             return torch.empty(0, 1, dtype=torch.int64)
         return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
 
     def text(self, numbers: Iterable[int]) -> str:
-        """Numbers as a text, up to the first :data:`END`, spaced as a report is."""
+        """Numbers as a text, up to the first ``END``, spaced as a report is."""
         words = []
         for number in numbers:
             if number == END:
