@@ -16,9 +16,6 @@ from medpriv.data.cohort import Cohort
 from medpriv.data.synthetic_reports import FACTS, FAMILY_NAMES
 
 Statement = tuple[str, str]
-#: The kinds of statement that are read from the embedded reports.
-KINDS: Final = ("diagnosis", "finding", "name", "age")
-
 # A clause ends at a full stop that is no decimal point and follows no title, or at a semicolon.
 _CLAUSE: Final = re.compile(r"(?<!\bMs)(?<!\bMr)\.(?!\d)|;")
 _LABEL: Final = re.compile(r"^(?:[A-Z][A-Za-z]+(?: [a-z]+)*|[A-Z]+): ")
@@ -114,9 +111,9 @@ def stated_facts(text: str) -> frozenset[Statement]:
         text: the report. It may be garbled or empty: what cannot be read is not stated.
 
     Returns:
-        Pairs of a kind, one of ``diagnosis``, ``finding``, ``name`` or ``age``, and a value: ``("diagnosis", "hiv")`` for each fact
-        that is stated and not denied, ``("finding", "effusion")`` where the conclusion has one,
-        ``("name", "okafor")``, the family name in lower case, and ``("age", "48")``.
+        Pairs of a kind and a value: ``("diagnosis", "hiv")`` for each fact that is stated and not
+        denied, ``("finding", "effusion")`` where the conclusion has one, ``("name", "okafor")``,
+        the family name in lower case, and ``("age", "48")``.
     """
     clauses = [_LABEL.sub("", clause.strip()) for clause in _CLAUSE.split(text)]
     said = [_asserted(clause) for clause in clauses]
