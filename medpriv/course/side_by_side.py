@@ -42,7 +42,9 @@ def side_by_side(truth: str, guess: str) -> HTML:
     heads = ("The report", "What was written from its embedding")
     head = "".join(f'<th scope="col" style="{_CELL}">{text}</th>' for text in heads)
     body = "".join(f'<td style="{_CELL};width:50%">{cell}</td>' for cell in cells)
-    return HTML(f"<table><thead><tr>{head}</tr></thead><tbody><tr>{body}</tr></tbody></table>")
+    return HTML(
+        f'<table class="dataframe"><thead><tr>{head}</tr></thead><tbody><tr>{body}</tr></tbody></table>'
+    )
 
 
 def _marked(words: list[str], right: set[int], otherwise: str) -> str:
