@@ -42,9 +42,8 @@ def side_by_side(truth: str, guess: str) -> HTML:
     heads = ("The report", "What was written from its embedding")
     head = "".join(f'<th scope="col" style="{_CELL}">{text}</th>' for text in heads)
     body = "".join(f'<td style="{_CELL};width:50%">{cell}</td>' for cell in cells)
-    return HTML(
-        f'<table class="dataframe"><thead><tr>{head}</tr></thead><tbody><tr>{body}</tr></tbody></table>'
-    )
+    table = f"<thead><tr>{head}</tr></thead><tbody><tr>{body}</tr></tbody>"
+    return HTML(f'<table class="dataframe">{table}</table>')  # in the style of pandas' tables
 
 
 def _marked(words: list[str], right: set[int], otherwise: str) -> str:
