@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from timing import peaks, timed
+from timing import against_bare, peaks, timed
 from torch import Tensor
 from torch.nn import functional as F
 
 from he2019 import fit_reference
 from medpriv import attacks, data, deployment, metrics, training
 from medpriv.models import ImageCNN, PixelShuffleDecoder, structural_loss
-from medpriv.runtime import autocast, pick_device, seeded, to_device, torch_rng
-from medpriv.training import Recipe, fit
+from medpriv.runtime import seeded, torch_rng
+from medpriv.training import Recipe
 
 SPLITS = ("conv2", "conv4", "conv6")
 LENGTHS = (50, 100, 200, 400, 800, 1600)  # steps of our inverse, for time to reach a score
@@ -105,28 +105,7 @@ def overhead() -> list[dict[str, object]]:
         with seeded(0, "bench"):
             return PixelShuffleDecoder(features, channels=1, size=64)
 
-    def ours() -> None:
-        recipe = Recipe(2, batch_size=8)
-        fit(fresh(), features, images, loss=loss, recipe=recipe, seed=0, device="cpu")
-
-    def bare() -> None:
-        device = pick_device("cpu")
-        model = to_device(fresh(), device).train()
-        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
-        inputs = to_device(features, device)
-        batches = [
-            (to_device(x, device), y) for x, y in zip(inputs.split(8), images.split(8), strict=True)
-        ]
-        for _ in range(2):
-            for x, y in batches:
-                with autocast(device):
-                    output = model(x)
-                optimizer.zero_grad(set_to_none=True)
-                loss(output.float(), y).backward()
-                optimizer.step()
-
-    runs = [(timed(ours)[0], timed(bare)[0]) for _ in range(3)]
-    first, second = (float(np.median(column)) for column in zip(*runs, strict=True))
+    first, second = against_bare(fresh, features, images, loss, batch_size=8)
     return [
         {"what": "training loop of the attack", "ours": first, "peer": second,
          "is": "the bare passes and steps"}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from timing import timed
+from timing import against_bare, timed
 
 from medpriv import attacks, data, deployment, metrics
-from medpriv.data import normalise_text
 from medpriv.data.synthetic_reports import make_reports
 from medpriv.models import (
     ReportWriter,
@@ -16,8 +14,8 @@ from medpriv.models import (
     packed,
     writing_loss,
 )
-from medpriv.runtime import autocast, pick_device, seeded, torch_rng
-from medpriv.training import Recipe, fit
+from medpriv.runtime import seeded, torch_rng
+from medpriv.training import Recipe
 
 WORDS = 40  # to which Open-i's reports are cut
 LONG = Recipe(epochs=10, batch_size=16, learning_rate=4e-3, weight_decay=1e-2)
@@ -40,29 +38,9 @@ def training_loop() -> list[dict[str, object]]:
         with seeded(0, "bench"):
             return ReportWriter(384, len(vocabulary))
 
-    def ours() -> None:
-        recipe = Recipe(2, batch_size=16)
-        lengths = (report != 0).sum(1)
-        fit(
-            fresh(), rows, report, loss=writing_loss, recipe=recipe, seed=0, device="cpu",
-            lengths=lengths,
-        )  # fmt: skip
-
-    def bare() -> None:
-        device = pick_device("cpu")
-        model = fresh().train()
-        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
-        batches = list(zip(rows.split(16), report.split(16), strict=True))
-        for _ in range(2):
-            for x, y in batches:
-                with autocast(device):
-                    output = model(x)
-                optimizer.zero_grad(set_to_none=True)
-                writing_loss(output.float(), y).backward()
-                optimizer.step()
-
-    runs = [(timed(ours)[0], timed(bare)[0]) for _ in range(3)]
-    first, second = (float(np.median(column)) for column in zip(*runs, strict=True))
+    first, second = against_bare(
+        fresh, rows, report, writing_loss, batch_size=16, lengths=(report != 0).sum(1)
+    )
     said = f"the bare passes and steps; {2 * report.numel() / first:,.0f} tokens/s"
     return [{"what": "training loop of the decoder", "ours": first, "peer": second, "is": said}]
 
@@ -74,13 +52,20 @@ def on_openi() -> list[dict[str, object]]:
     except (data.DataError, OSError) as error:
         print(f"rows on openi are left out: {error}")
         return []
-    own, victims, who = unseen(cohort)
+    # Nobody trained this encoder on the members, so the attacker may own them and all the others.
+    parts = (cohort.members, cohort.auxiliary, cohort.test)
+    owned = [data.first_words(part, WORDS) for part in parts]
+    left = data.first_words(cohort.victims, WORDS)
+    for part in owned:
+        left = data.unseen_reports(left, part)
+    own, victims, who = tuple(t for part in owned for t in part.x), left.x, left.patient
     view = deployment.deploy(build_target(cohort), expose="embedding")
     spent, decoder = timed(
         lambda: attacks.fit_report_decoder(view, own, queries=4_000, recipe=LONG, device="cpu")
     )
     there = view.intercept(victims)
-    nearest = attacks.nearest_report(decoder, there)
+    known = decoder.embeddings[: len(decoder.own)]
+    nearest = attacks.nearest_report(decoder.own, known, there)
     batch, guess = timed(lambda: decoder.guess(there))
     alone, same = timed(lambda: tuple(decoder.guess(row[None])[0] for row in there))
     agree = metrics.exact_match(guess, same).mean()
@@ -108,22 +93,6 @@ def on_openi() -> list[dict[str, object]]:
              "is": f"{said(state.reports)}, cosine {state.closeness.mean():.3f}"}
         )  # fmt: skip
     return rows
-
-
-def unseen(cohort: data.Cohort) -> tuple[tuple[str, ...], tuple[str, ...], np.ndarray]:
-    """All but the victims as the attacker's, cut; victims whose cut text he does not have."""
-
-    def cut(text: str) -> str:
-        return " ".join(text.split()[:WORDS])
-
-    parts = (cohort.members, cohort.auxiliary, cohort.test)
-    own = tuple(cut(text) for part in parts for text in part.x)
-    known = {normalise_text(text) for text in own}
-    new = [
-        row for row, text in enumerate(cohort.victims.x) if normalise_text(cut(text)) not in known
-    ]
-    victims = cohort.victims.take(new)
-    return own, tuple(cut(text) for text in victims.x), victims.patient
 
 
 PARTS = (training_loop, on_openi)

@@ -7,6 +7,13 @@ from collections.abc import Callable
 from multiprocessing import get_context
 from typing import TypeVar
 
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from medpriv.runtime import autocast, pick_device, to_device
+from medpriv.training import Loss, Recipe, fit
+
 REPEATS = 3
 Result = TypeVar("Result")
 
@@ -21,6 +28,49 @@ def timed(work: Callable[[], Result]) -> tuple[float, Result]:
 def fastest(work: Callable[[], object]) -> float:
     """The fastest of a few runs: what the work costs when nothing else is in the way."""
     return min(timed(work)[0] for _ in range(REPEATS))
+
+
+def against_bare(
+    fresh: Callable[[], nn.Module],
+    inputs: Tensor,
+    targets: Tensor,
+    loss: Loss,
+    *,
+    batch_size: int,
+    **options: object,
+) -> tuple[float, float]:
+    """Seconds of the course's training loop, and of the bare passes and steps on the same rows.
+
+    Args:
+        fresh: makes the untrained network.
+        inputs: rows to train on.
+        targets: what ``loss`` takes for each.
+        loss: output and target → a scalar.
+        batch_size: rows a step; two epochs are run.
+        options: further ones of :func:`medpriv.training.fit`.
+    """
+
+    def ours() -> None:
+        recipe = Recipe(2, batch_size=batch_size)
+        fit(fresh(), inputs, targets, loss=loss, recipe=recipe, seed=0, device="cpu", **options)
+
+    def bare() -> None:
+        device = pick_device("cpu")
+        model = to_device(fresh(), device).train()
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
+        pairs = zip(inputs.split(batch_size), targets.split(batch_size), strict=True)
+        batches = [(to_device(x, device), y) for x, y in pairs]
+        for _ in range(2):
+            for x, y in batches:
+                with autocast(device):
+                    output = model(x)
+                optimizer.zero_grad(set_to_none=True)
+                loss(output.float(), y).backward()
+                optimizer.step()
+
+    runs = [(timed(ours)[0], timed(bare)[0]) for _ in range(REPEATS)]
+    first, second = (float(np.median(column)) for column in zip(*runs, strict=True))
+    return first, second
 
 
 def peaks(

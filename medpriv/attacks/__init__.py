@@ -35,7 +35,6 @@ from medpriv.attacks.query_free import ShadowFront, fit_shadow_front, shadow_rec
 from medpriv.attacks.report_corrector import Correction, correct_reports
 from medpriv.attacks.report_decoder import (
     ReportDecoder,
-    beam_search,
     fit_report_decoder,
     nearest_report,
     writer_recipe,
@@ -50,7 +49,7 @@ from medpriv.attacks.rmle import (
     search_steps,
 )
 from medpriv.attacks.token_words import TokenReader, fit_token_reader
-from medpriv.attacks.varied_reports import sentences_of, varied_reports
+from medpriv.attacks.varied_reports import varied_reports
 from medpriv.attacks.word_evidence import (
     TextMap,
     WordEvidence,
@@ -58,6 +57,7 @@ from medpriv.attacks.word_evidence import (
     fit_word_evidence,
     word_shares,
 )
+from medpriv.attacks.writing import beam_search, draw_reports
 
 __all__ = [
     "ClassInversion",
@@ -88,6 +88,7 @@ __all__ = [
     "confidence_posterior",
     "confusion",
     "correct_reports",
+    "draw_reports",
     "fit_cooccurrence",
     "fit_fact_reader",
     "fit_imputer",
@@ -117,7 +118,6 @@ __all__ = [
     "right_candidates",
     "search_steps",
     "sensitive",
-    "sentences_of",
     "shadow_recipe",
     "should_stop",
     "varied_reports",

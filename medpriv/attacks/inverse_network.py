@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medpriv.attacks.moves import moved_copies
+from medpriv.attacks.planning import planned_queries
 from medpriv.deployment import View
 from medpriv.models.decoders import PixelShuffleDecoder, solve_linear_path
 from medpriv.models.losses import structural_loss
@@ -68,15 +69,6 @@ def inverse_recipe(profile: str, images: int) -> Recipe:
     return Recipe(epochs=epochs, batch_size=batch_size, learning_rate=rate)
 
 
-def _default_queries(view: View, images: int, profile: str) -> int:
-    """How many images to send where nobody says: every auxiliary image and moved copies of them.
-
-    As many as the view's budget allows, up to a number that the profile sets.
-    """
-    wanted = max(images, {"smoke": 100, "quick": 2_000, "full": 20_000}[check_profile(profile)])
-    return max(images, int(min(wanted, view.left)))
-
-
 def fit_inverse_network(
     view: View,
     images: Tensor,
@@ -123,13 +115,8 @@ def fit_inverse_network(
         raise ValueError(
             f"auxiliary images must have shape (m, c, size, size), got {tuple(images.shape)}"
         )
-    if queries is None:
-        queries = _default_queries(view, len(images), profile)
-    if queries < len(images):
-        raise ValueError(
-            f"queries={queries} does not cover the {len(images)} auxiliary images; give fewer "
-            "images, or allow a query for each"
-        )
+    usual = {"smoke": 100, "quick": 2_000, "full": 20_000}[check_profile(profile)]
+    queries = planned_queries(view, len(images), queries, usual=usual, what="auxiliary images")
     copies = moved_copies(images, queries - len(images), seed=seed)
     sent = torch.cat([images.cpu(), copies])
     features = view(sent)

@@ -11,18 +11,20 @@ about nobody: the unconditional baseline.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from medpriv.attacks.planning import planned_queries
 from medpriv.attacks.varied_reports import varied_reports
 from medpriv.attacks.word_evidence import WordEvidence, fit_word_evidence
+from medpriv.attacks.writing import beam_search, draw_reports
+from medpriv.data.text import drop_duplicate_texts
 from medpriv.deployment import View
 from medpriv.models.writers import (
-    END,
     PAD,
     UNKNOWN,
     ReportWriter,
@@ -30,12 +32,10 @@ from medpriv.models.writers import (
     packed,
     writing_loss,
 )
-from medpriv.runtime import check_profile, seeded, to_device, torch_rng
+from medpriv.runtime import check_profile, seeded, torch_rng
 from medpriv.training import Recipe, fit
 
 _WITHOUT = 0.1  # of the reports are also shown without their embedding
-_ROWS = 512  # hypotheses computed at once
-_NEVER = -1e9
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class ReportDecoder:
         own: the attacker's reports, ``sent``: all texts that he sent, his own first.
         embeddings: ``(queries, d)``, what the view answered about ``sent``.
         longest: how many words a report may have; the longest that was sent.
+        unit: whether the view's embeddings have length 1, as others are then brought to.
     """
 
     vocabulary: Vocabulary
@@ -60,8 +61,8 @@ class ReportDecoder:
     sent: tuple[str, ...]
     embeddings: Tensor
     longest: int
+    unit: bool
     _evidence: WordEvidence
-    _of_unit_length: bool
 
     def guess(self, embeddings: Tensor, *, beam: int = 4) -> tuple[str, ...]:
         """The most likely report behind each embedding, by beam search over all victims at once.
@@ -98,22 +99,9 @@ class ReportDecoder:
             raise ValueError(
                 f"expected a number from 1 on and a heat above 0, got {number}, {heat}"
             )
-        about, evidence = self.read(embeddings)
-        draws = torch_rng(seed, "draws")
-
-        def pick(scores: Tensor) -> Tensor:
-            chances = (scores / heat).softmax(1).cpu()
-            return torch.multinomial(chances, 1, generator=draws)[:, 0]
-
-        each = max(1, _ROWS // max(number, 1))
-        chunks = [
-            _follow(self.writer, a.repeat_interleave(number, 0), e.repeat_interleave(number, 0),
-                    pick, self.longest)
-            for a, e in zip(about.split(each), evidence.split(each), strict=True)
-        ]  # fmt: skip
-        width = max((chunk.shape[1] for chunk in chunks), default=1)
-        rows = [F.pad(chunk, (0, width - chunk.shape[1])) for chunk in chunks]
-        return torch.cat(rows).unflatten(0, (len(embeddings), number))
+        return draw_reports(
+            self.writer, *self.read(embeddings), number, seed=seed, heat=heat, longest=self.longest
+        )
 
     def without_embedding(self, *, beam: int = 4) -> str:
         """What it writes about nobody: the unconditional baseline, the same for every victim."""
@@ -132,16 +120,12 @@ class ReportDecoder:
                 f"expected embeddings of shape (n, {width}), as those that the decoder was fitted "
                 f"on, got {tuple(embeddings.shape)}"
             )
-        embeddings = as_shared(embeddings, unit=self._of_unit_length)
+        embeddings = as_shared(embeddings, unit=self.unit)
         return self._evidence.standardised(embeddings), self._evidence.of(embeddings)
 
     def _written(self, about: Tensor, evidence: Tensor, beam: int) -> tuple[str, ...]:
-        each = max(1, _ROWS // beam)
-        return tuple(
-            self.vocabulary.text(row.tolist())
-            for a, e in zip(about.split(each), evidence.split(each), strict=True)
-            for row in beam_search(self.writer, a, e, beam=beam, longest=self.longest)
-        )
+        rows = beam_search(self.writer, about, evidence, beam=beam, longest=self.longest)
+        return tuple(self.vocabulary.text(row) for row in rows.tolist())
 
 
 def writer_recipe(profile: str, reports: int) -> Recipe:
@@ -157,11 +141,6 @@ def writer_recipe(profile: str, reports: int) -> Recipe:
     batch_size = min(16 if profile != "full" else 64, reports)
     epochs = max(1, round(steps * batch_size / reports))
     return Recipe(epochs=epochs, batch_size=batch_size, learning_rate=4e-3, weight_decay=1e-2)
-
-
-def _default_queries(view: View, texts: int, profile: str) -> int:
-    wanted = {"smoke": 80, "quick": 1_200, "full": 20_000}[check_profile(profile)]
-    return max(texts, int(min(wanted, view.left)))
 
 
 def fit_report_decoder(
@@ -198,17 +177,11 @@ def fit_report_decoder(
         ValueError: there is no word in the texts, ``queries`` does not cover them, or the view
             answered with a number that is not finite.
     """
-    from medpriv.data.text import drop_duplicate_texts
-
     view.require("embedding", "the report decoder")
     own = tuple(texts[row] for row in drop_duplicate_texts(texts))
     vocabulary = Vocabulary.of(own)
-    queries = _default_queries(view, len(own), profile) if queries is None else queries
-    if queries < len(own):
-        raise ValueError(
-            f"queries={queries} does not cover the {len(own)} different reports; give fewer, or "
-            "allow a query for each"
-        )
+    usual = {"smoke": 80, "quick": 1_200, "full": 20_000}[check_profile(profile)]
+    queries = planned_queries(view, len(own), queries, usual=usual, what="different reports")
     sent = (*own, *varied_reports(own, queries - len(own), seed=seed))
     answers = view(sent)
     unit = bool((answers.norm(dim=1) - 1).abs().max() < 1e-3)
@@ -239,23 +212,29 @@ def fit_report_decoder(
     )
     return ReportDecoder(
         vocabulary, writer, tuple(history), len(sent), own, sent, answers,
-        report.shape[1] - 1, evidence, unit,
+        report.shape[1] - 1, unit, evidence,
     )  # fmt: skip
 
 
-def nearest_report(decoder: ReportDecoder, embeddings: Tensor) -> tuple[str, ...]:
-    """The baseline: of the attacker's own reports the one whose embedding has the largest cosine.
+def nearest_report(texts: Sequence[str], known: Tensor, embeddings: Tensor) -> tuple[str, ...]:
+    """The baseline: of the attacker's reports the one whose embedding has the largest cosine.
 
     Args:
-        decoder: for what it was fitted on; its network is not used.
+        texts: the attacker's own reports, m of them.
+        known: ``(m, d)`` their embeddings, as the view shows them.
         embeddings: ``(n, d)`` of the victims.
 
     Raises:
-        ValueError: as for :meth:`ReportDecoder.guess`.
+        ValueError: there is not one embedding for each text, the widths differ, or a number is
+            not finite.
     """
-    decoder.read(embeddings)  # for its checks
-    known = F.normalize(decoder.embeddings[: len(decoder.own)], dim=1)
-    return tuple(decoder.own[row] for row in (embeddings.float() @ known.T).argmax(1).tolist())
+    if len(texts) != len(known) or known.shape[1:] != embeddings.shape[1:]:
+        raise ValueError(
+            f"expected embeddings of {len(texts)} texts and of victims, of one width, got "
+            f"{tuple(known.shape)} and {tuple(embeddings.shape)}"
+        )
+    cosine = as_shared(embeddings, unit=True) @ as_shared(known, unit=True).T
+    return tuple(texts[row] for row in cosine.argmax(1).tolist())
 
 
 def as_shared(embeddings: Tensor, *, unit: bool) -> Tensor:
@@ -271,82 +250,6 @@ def as_shared(embeddings: Tensor, *, unit: bool) -> Tensor:
             "answered"
         )
     return F.normalize(embeddings.float(), dim=1) if unit else embeddings.float()
-
-
-@torch.no_grad()
-def beam_search(
-    writer: ReportWriter, about: Tensor, evidence: Tensor, *, beam: int, longest: int
-) -> Tensor:
-    """The likeliest report of each row found with ``beam`` hypotheses: ``(n, T)`` int64.
-
-    All victims and hypotheses take each step together.
-
-    Args:
-        writer: a trained one.
-        about: ``(n, d)`` standardised embeddings.
-        evidence: ``(n, V)``.
-        beam: hypotheses kept.
-        longest: words at most, before the end.
-    """
-    device = next(writer.parameters()).device
-    about, evidence = to_device(about, device), to_device(evidence, device)
-    n, words = len(about), writer.sizes[1]
-    if not n:
-        return torch.zeros(0, 0, dtype=torch.int64)
-    rows = torch.arange(n, device=device).repeat_interleave(beam)
-    about, evidence = about[rows], evidence[rows]
-    scores, state = writer.begin(about, evidence)
-    total = torch.full((n, beam), _NEVER, device=device)
-    total[:, 0] = 0  # all hypotheses start alike: only the first counts
-    ended = torch.zeros(n, beam, dtype=torch.bool, device=device)
-    written = torch.zeros(n * beam, 0, dtype=torch.int64, device=device)
-    only_padding = torch.full((words,), _NEVER, device=device)
-    only_padding[PAD] = 0
-    for place in range(longest + 1):
-        chances = _writable(scores, ends=place == longest).log_softmax(1).view(n, beam, words)
-        chances = torch.where(ended[..., None], only_padding, chances)
-        total, best = (total[..., None] + chances).flatten(1).topk(beam, dim=1)
-        parent, word = best // words, best % words
-        rows = (torch.arange(n, device=device)[:, None] * beam + parent).flatten()
-        written = torch.cat([written[rows], word.flatten()[:, None]], dim=1)
-        ended = ended.gather(1, parent) | (word == END)
-        if ended.all():
-            break
-        scores, state = writer.proceed(word.flatten(), state[:, rows], about, evidence)
-    return written.view(n, beam, -1)[:, 0].cpu()
-
-
-@torch.no_grad()
-def _follow(
-    writer: ReportWriter,
-    about: Tensor,
-    evidence: Tensor,
-    pick: Callable[[Tensor], Tensor],
-    longest: int,
-) -> Tensor:
-    """One word after the other, each as ``pick`` chooses from the scores: ``(n, T)`` int64."""
-    device = next(writer.parameters()).device
-    about, evidence = to_device(about, device), to_device(evidence, device)
-    scores, state = writer.begin(about, evidence)
-    ended = torch.zeros(len(about), dtype=torch.bool)
-    written = []
-    for place in range(longest + 1):
-        word = pick(_writable(scores, ends=place == longest)).masked_fill(ended, PAD)
-        written.append(word)
-        ended |= word == END
-        if ended.all():
-            break
-        scores, state = writer.proceed(word.to(device), state, about, evidence)
-    return torch.stack(written, dim=1)
-
-
-def _writable(scores: Tensor, *, ends: bool) -> Tensor:
-    """Scores with padding and the unknown word out of reach, or all but the end."""
-    scores = scores.float().clone()
-    scores[:, [PAD, UNKNOWN]] = _NEVER
-    if ends:
-        scores[:, UNKNOWN + 1 :] = _NEVER
-    return scores
 
 
 def _present(report: Tensor, words: int) -> Tensor:

@@ -9,7 +9,6 @@ from medpriv.course.grids import paper_table, recorded
 from medpriv.course.likeness import look_up
 from medpriv.course.quiz import quiz
 from medpriv.course.record import Chapter, ClaimError, start
-from medpriv.course.report_sweeps import unseen
 from medpriv.course.side_by_side import side_by_side
 
 __all__ = [
@@ -27,5 +26,4 @@ __all__ = [
     "side_by_side",
     "start",
     "strip",
-    "unseen",
 ]

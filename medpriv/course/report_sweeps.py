@@ -15,33 +15,9 @@ VIEWS = {
     "4 bits": (rounded(4),),
     "64 dimensions": (projected(64),),
 }
+OWN = 600  # reports of the attacker
 CORRECTED = 30  # victims whose guesses are corrected
 QUERIES = 1_000  # texts sent to fit a decoder
-
-
-def cut(texts: tuple[str, ...], dataset: str) -> tuple[str, ...]:
-    """The reports as chapter 08 attacks them: those of Open-i cut to 40 words, others whole."""
-    if dataset != "openi":
-        return texts
-    return tuple(" ".join(text.split()[:WORDS]) for text in texts)
-
-
-def unseen(cohort: data.Cohort, number: int) -> tuple[tuple[str, ...], data.Part, tuple[str, ...]]:
-    """The attacker's reports, and victims whose report, cut, is none of them.
-
-    Args:
-        cohort: of reports.
-        number: how many reports the attacker owns.
-
-    Returns:
-        His reports; the victims; and their reports, cut.
-    """
-    name = cohort.card.name
-    own = cut(cohort.auxiliary.first_patients(number).x, name)
-    known = {data.normalise_text(text) for text in own}
-    reports = cut(cohort.victims.x, name)
-    new = [row for row, text in enumerate(reports) if data.normalise_text(text) not in known]
-    return own, cohort.victims.take(new), tuple(reports[row] for row in new)
 
 
 def twins_cell(twins: bool, seed: int) -> dict[str, Any]:
@@ -55,22 +31,17 @@ def twins_cell(twins: bool, seed: int) -> dict[str, Any]:
         seed: decides who is a victim.
     """
     cohort = data.load_reports("openi", profile="full", seed=seed, deduplicate=not twins)
-    own, victims = (cut(part.x, "openi") for part in (cohort.auxiliary, cohort.victims))
-    known = {data.normalise_text(text) for text in own}
-
-    def owned(texts: tuple[str, ...]) -> list[bool]:
-        return [data.normalise_text(text) in known for text in texts]
-
+    own, victims = (data.first_words(part, WORDS) for part in (cohort.auxiliary, cohort.victims))
     if not twins:  # what was distinct may have become alike when it was cut
-        victims = tuple(t for t, one in zip(victims, owned(victims), strict=True) if not one)
-    twin = owned(victims)
+        victims = data.unseen_reports(victims, own)
     view = deployment.deploy(build_target(cohort), expose="embedding")
-    nearest = [own[row] for row in (view.intercept(victims) @ view(own).T).argmax(1).tolist()]
+    nearest = attacks.nearest_report(own.x, view(own.x), view.intercept(victims.x))
+    new = data.unseen_reports(victims, own)
     return {
         "reports": len(own),
-        "twin": sum(twin) / len(twin),
-        "f1": metrics.token_f1(victims, nearest).mean(),
-        "exact": metrics.exact_match(victims, nearest).mean(),
+        "twin": 1 - len(new) / len(victims),
+        "f1": metrics.token_f1(victims.x, nearest).mean(),
+        "exact": metrics.exact_match(victims.x, nearest).mean(),
     }
 
 
@@ -94,7 +65,10 @@ def views_cell(dataset: str, seed: int, view: str) -> dict[str, Any]:
         view: one of :data:`VIEWS`.
     """
     cohort = data.load_reports(dataset, seed=seed)
-    own, victims, truth = unseen(cohort, 600)
+    words = WORDS if dataset == "openi" else None
+    part = cohort.auxiliary.first_patients(OWN)
+    victims = data.unseen_reports(*(data.first_words(one, words) for one in (cohort.victims, part)))
+    own, truth = data.first_words(part, words).x, victims.x
     target = build_target(cohort)
     plain = deployment.deploy(target, expose="embedding")
     served = deployment.deploy(target, expose="embedding", defenses=VIEWS[view])
@@ -102,7 +76,9 @@ def views_cell(dataset: str, seed: int, view: str) -> dict[str, Any]:
     decoder = attacks.fit_report_decoder(served, own, seed=seed, queries=QUERIES)
     first = attacks.correct_reports(decoder, served, there[:CORRECTED], seed=seed)
     guesses = {
-        "nearest": attacks.nearest_report(decoder, there),
+        "nearest": attacks.nearest_report(
+            decoder.own, decoder.embeddings[: len(decoder.own)], there
+        ),
         "adaptive": decoder.guess(there),
     }
     if view == "as it is":
@@ -124,7 +100,7 @@ def views_cell(dataset: str, seed: int, view: str) -> dict[str, Any]:
         recall, _ = metrics.statement_scores(stated[:number], found, victims.patient[:number])
         row[name] = recall.value
         row[f"{name}_f1"] = metrics.token_f1(truth[:number], guess).mean()
-    abnormal = cohort.auxiliary.first_patients(600).y.bool()[:, None]
+    abnormal = part.y.bool()[:, None]
     probe = attacks.fit_fact_reader(served(own), abnormal, penalty=100.0)
     read = probe.probabilities(there).numpy()[:, 0]
     row["use"] = metrics.auc(victims.y.bool().numpy(), read, victims.patient).value

@@ -14,7 +14,12 @@ from medpriv.data.listing import card, cards
 from medpriv.data.loaders import load_images, load_records, load_reports
 from medpriv.data.names import known_datasets
 from medpriv.data.statements import named_findings, report_statements, stated_facts
-from medpriv.data.text import drop_duplicate_texts, normalise_text
+from medpriv.data.text import (
+    drop_duplicate_texts,
+    first_words,
+    normalise_text,
+    unseen_reports,
+)
 
 __all__ = [
     "PARTS",
@@ -27,6 +32,7 @@ __all__ = [
     "card",
     "cards",
     "drop_duplicate_texts",
+    "first_words",
     "keywords",
     "known_datasets",
     "load_images",
@@ -39,4 +45,5 @@ __all__ = [
     "report_statements",
     "split_by_patient",
     "stated_facts",
+    "unseen_reports",
 ]

@@ -10,8 +10,11 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
+
+from medpriv.data.cohort import Part
 
 _NOT_LETTER_OR_DIGIT = re.compile("[^a-z0-9]+")
 
@@ -64,6 +67,25 @@ def drop_duplicate_texts(texts: Iterable[str], *, keep_first: bool = True) -> np
         return np.array(sorted(first.values()), dtype=np.int64)
     count = Counter(forms)
     return np.array([i for i, form in enumerate(forms) if count[form] == 1], dtype=np.int64)
+
+
+def first_words(part: Part, words: int | None) -> Part:
+    """A part whose reports are cut to their first so many words; whole where that is ``None``."""
+    if words is None:
+        return part
+    return replace(part, x=tuple(" ".join(text.split()[:words]) for text in part.x))
+
+
+def unseen_reports(victims: Part, own: Part) -> Part:
+    """The victims whose report, by its normal form, is none of the attacker's.
+
+    Args:
+        victims: whom he attacks.
+        own: the attacker's part.
+    """
+    known = {normalise_text(text) for text in own.x}
+    new = [row for row, text in enumerate(victims.x) if normalise_text(text) not in known]
+    return victims.take(new)
 
 
 def _fold(text: str) -> str:

@@ -18,7 +18,8 @@ _SPECIAL = ("<pad>", "<end>", "<unknown>")
 # A number with its date or decimal marks, a word, or one other sign.
 _TOKEN = re.compile(r"\d+(?:[.,/-]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*|[^\w\s]")
 _NO_SPACE_BEFORE = re.compile(r" ([.,:;)!?%])")
-_NO_SPACE_AROUND = re.compile(r"(?<=\w) - (?=\w)")
+# But not between two numbers, which would become one.
+_NO_SPACE_AROUND = re.compile(r"(?<=[^\W\d_]) - (?=\w)|(?<=\w) - (?=[^\W\d_])")
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,10 @@ class Vocabulary:
         return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
 
     def text(self, numbers: Iterable[int]) -> str:
-        """Numbers as a text, up to the first ``END``, spaced as a report is."""
+        """Numbers as a text, up to the first ``END``, spaced as a report is.
+
+        :meth:`numbers` of it gives the same words again.
+        """
         words = []
         for number in numbers:
             if number == END:

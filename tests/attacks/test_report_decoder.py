@@ -16,6 +16,7 @@ from medpriv.attacks import (
     beam_search,
     correct_reports,
     fit_report_decoder,
+    nearest_report,
     writer_recipe,
 )
 from medpriv.data.synthetic_reports import make_reports
@@ -225,8 +226,27 @@ def test_the_corrector_comes_closer_and_counts_its_queries(decoder: ReportDecode
     assert last > first
 
 
+def test_a_report_that_was_sent_is_found_without_a_question(decoder: ReportDecoder) -> None:
+    """Its answer is there already, and nothing lies closer."""
+    view = shared(Bag())
+    (state,) = correct_reports(decoder, view, decoder.embeddings[[3, 7]], steps=0, queries=1)
+    assert exact_match([TEXTS[3], TEXTS[7]], state.reports).tolist() == [1, 1]
+    torch.testing.assert_close(state.closeness, torch.ones(2), rtol=0, atol=1e-5)
+
+
+def test_the_nearest_report_is_the_one_with_the_largest_cosine() -> None:
+    known = torch.tensor([[9.0, 0.0], [0.6, 0.8], [0.0, 2.0]])
+    victims = torch.tensor([[0.5, 0.5], [3.0, 0.1]])
+    assert nearest_report(["a", "b", "c"], known, victims) == ("b", "a")
+    assert nearest_report(["a", "b", "c"], known, victims[:0]) == ()
+    with pytest.raises(ValueError, match="embeddings of 2 texts"):
+        nearest_report(["a", "b"], known, victims)
+    with pytest.raises(ValueError, match="not finite"):
+        nearest_report(["a", "b", "c"], known, victims * float("nan"))
+
+
 def test_the_corrector_is_seeded(decoder: ReportDecoder) -> None:
-    there = decoder.embeddings[:4]
+    there = shared(Bag()).intercept(tuple(make_reports(44, seed=5)["text"])[40:])
     first, second, third = (
         correct_reports(decoder, shared(Bag()), there, steps=1, queries=3, seed=seed)[-1].reports
         for seed in (0, 0, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return here
 
 
-def test_it_embeds(folder: Path) -> None:
+def test_it_embeds_without_a_network(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a folder was named, and a network asked")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
     encoder = ReportEncoder(str(folder))
     assert (encoder.width, encoder.depth) == (32, 2)
     rows = encoder(["clear lungs", "", "no effusion"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -118,39 +119,49 @@ def test_costs_are_recorded_for_every_chapter() -> None:
         assert f"profile `{costs.profile[0]}`" in cost_card(chapter).data
 
 
-# bfloat16 and another order of sums move a score a little; 0.03 is far below every difference that
-# the chapter speaks of.
+# Rounding (bfloat16 or not, one thread or two, the processor) trains another target. Five ways of
+# rounding moved a score at conv4 by up to 0.012, and at conv6 from 0.631 to 0.712 where 0.686 is
+# recorded: what comes back from deep layers hangs on the target that happened to be trained.
+ROUNDING = {"conv2": 0.03, "conv4": 0.03, "conv6": 0.1}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("dataset", "seed", "split"),
-    [("phantom", 0, "conv6"), pytest.param("mias", 0, "conv4", marks=pytest.mark.real)],
+    [
+        ("phantom", 0, "conv4"),
+        ("phantom", 0, "conv6"),
+        pytest.param("mias", 0, "conv4", marks=pytest.mark.real),
+    ],
 )
 def test_a_sample_computed_again_agrees(dataset: str, seed: int, split: str) -> None:
     then, again = row(dataset, seed, split), grids.inversion_cell(dataset, seed, split)
-    for name in ("ssim", "low", "high", "mean_image", "nearest"):
-        assert again[name] == pytest.approx(then[name], abs=0.03), name
+    for name in ("ssim", "low", "high"):
+        assert again[name] == pytest.approx(then[name], abs=ROUNDING[split]), name
+    for name in ("mean_image", "nearest"):
+        assert again[name] == pytest.approx(then[name], abs=0.001), name
     assert again["auxiliary_images"] == then.auxiliary_images
     assert again["victims"] == then.victims
 
 
 @pytest.mark.slow
-def test_samples_of_the_sweeps_computed_again_agree() -> None:
-    cells = {
-        "06-auxiliary": (
-            grids.auxiliary_cell,
-            {"dataset": "phantom", "seed": 0, "split": "conv6", "source": "same", "patients": 32},
-        ),
-        "06-longer": (
-            grids.longer_cell,
-            {"dataset": "phantom", "seed": 0, "split": "conv6", "steps": 250},
-        ),
-    }
-    for name, (cell, setting) in cells.items():
-        then = recorded(name).set_index(list(setting)).loc[tuple(setting.values())]
-        again = cell(**setting)
-        for column in ("ssim", "low", "high"):
-            assert again[column] == pytest.approx(then[column], abs=0.03), (name, column)
-        assert again["queries"] == then.queries
+@pytest.mark.parametrize("split", ["conv4", "conv6"])
+@pytest.mark.parametrize(
+    ("name", "cell", "setting"),
+    [
+        ("06-auxiliary", grids.auxiliary_cell, {"source": "same", "patients": 32}),
+        ("06-longer", grids.longer_cell, {"steps": 250}),
+    ],
+)
+def test_a_sample_of_a_sweep_computed_again_agrees(
+    name: str, cell: Callable[..., dict[str, Any]], setting: dict[str, Any], split: str
+) -> None:
+    setting = {"dataset": "phantom", "seed": 0, "split": split, **setting}
+    then = recorded(name).set_index(list(setting)).loc[tuple(setting.values())]
+    again = cell(**setting)
+    for column in ("ssim", "low", "high"):
+        assert again[column] == pytest.approx(then[column], abs=ROUNDING[split]), column
+    assert again["queries"] == then.queries
 
 
 def test_a_sample_of_chapter_04_computed_again_agrees() -> None:

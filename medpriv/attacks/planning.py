@@ -1,0 +1,28 @@
+"""How many queries an attack may plan with."""
+
+from __future__ import annotations
+
+from medpriv.deployment import View
+
+
+def planned_queries(view: View, own: int, queries: int | None, *, usual: int, what: str) -> int:
+    """How many inputs to send in all, the attacker's own among them.
+
+    Args:
+        view: whose budget counts.
+        own: how many inputs the attacker has; each is sent.
+        queries: the reader's wish; without one it is ``usual``, or less where the budget is less.
+        usual: for the profile at hand.
+        what: the inputs, as the message names them.
+
+    Raises:
+        ValueError: the wish does not cover the attacker's own inputs.
+    """
+    if queries is None:
+        return max(own, int(min(usual, view.left)))
+    if queries < own:
+        raise ValueError(
+            f"queries={queries} does not cover the {own} {what}; give fewer, or allow a query for "
+            "each"
+        )
+    return queries
