@@ -68,6 +68,21 @@ class ViewDefense:
     apply: Callable[[Answer], Answer]
 
 
+@dataclass(frozen=True)
+class QueryDefense:
+    """A defense that changes how a deployed model computes each answer: Module → Module.
+
+    It gets the part that answers, up to the split where there is one, and may answer differently
+    each time. The stored weights stay as they are: a view that exposes weights shows those.
+    """
+
+    name: str
+    apply: Callable[[nn.Module], nn.Module]
+
+
+Defense = ModelDefense | QueryDefense | ViewDefense
+
+
 class View:
     """One way of reaching a deployed model; made by :func:`deploy`, held by the attacker.
 
@@ -193,7 +208,7 @@ def deploy(
     *,
     expose: Literal["label", "scores", "features", "embedding", "weights", "back"],
     split: str | None = None,
-    defenses: Sequence[ModelDefense | ViewDefense] = (),
+    defenses: Sequence[Defense] = (),
     query_budget: int | None = None,
     batch_size: int = 512,
 ) -> View:
@@ -205,8 +220,8 @@ def deploy(
         split: the split layer; needed for ``features`` and ``back``, optional for ``weights``
             (only the front is then exposed, and the view answers with features), not allowed
             elsewhere.
-        defenses: model defenses first change the model, view defenses wrap its answers, each
-            in the given order.
+        defenses: model defenses first change the model, query defenses then the way it computes
+            its answers, and view defenses wrap these; each kind in the given order.
         query_budget: rows that the view will answer in all; ``None`` is without limit.
         batch_size: rows computed at once; memory does not grow with the number of rows. A split
             report classifier computes one report after the other.
@@ -214,7 +229,7 @@ def deploy(
     Raises:
         ValueError: unknown exposure or split, a split that is missing or out of place, or a
             budget below 0.
-        TypeError: a defense is neither kind, or the model gives no embedding.
+        TypeError: a defense is of no such kind, or the model gives no embedding.
     """
     choose(expose, EXPOSURES, "exposure")
     if expose in ("features", "back") and split is None:
@@ -229,12 +244,17 @@ def deploy(
     for defense in defenses:
         if isinstance(defense, ModelDefense):
             served = defense.apply(served).eval()
-        elif not isinstance(defense, ViewDefense):
+        elif not isinstance(defense, (QueryDefense, ViewDefense)):
             raise TypeError(
-                f"a defense is a ModelDefense or a ViewDefense, got {type(defense).__name__}"
+                "a defense is a ModelDefense, a QueryDefense or a ViewDefense, got "
+                f"{type(defense).__name__}"
             )
     reachable = front(served, split) if split else served
-    answer = _answer(reachable, expose, split, batch_size)
+    answering = reachable
+    for defense in defenses:
+        if isinstance(defense, QueryDefense):
+            answering = defense.apply(answering)
+    answer = _answer(answering, expose, split, batch_size)
     for defense in defenses:
         if isinstance(defense, ViewDefense):
             answer = defense.apply(answer)

@@ -283,6 +283,7 @@ def train_target(
     device: str | torch.device = "auto",
     recipe: Recipe | None = None,
     model: nn.Module | None = None,
+    loss: Loss = F.cross_entropy,
 ) -> nn.Module:
     """The target model of a cohort, trained on its members; from the cache where it is there.
 
@@ -298,6 +299,8 @@ def train_target(
         recipe: how to train; without it :func:`target_recipe`.
         model: an untrained classifier to train in the place of the cohort's own, such as one of
             torchvision's; it is copied and stays untrained.
+        loss: ``loss(logits, labels)`` → the mean over the batch, such as a defense's. The key of
+            the cache holds what it makes of some fixed logits.
 
     Returns:
         The model in evaluation mode, on ``device``.
@@ -315,6 +318,7 @@ def train_target(
         dict(model.state_dict()),
         (cohort.members.x, cohort.members.y),
         recipe,
+        _losses_of_some(loss, len(cohort.classes)),
         seed,
         (where.type, has_fast_bf16(where), torch.__version__),
         source_hash("models", "training", "runtime"),
@@ -328,7 +332,7 @@ def train_target(
             trained,
             inputs,
             cohort.members.y,
-            loss=F.cross_entropy,
+            loss=loss,
             recipe=recipe,
             seed=seed,
             device=where,
@@ -428,6 +432,13 @@ def _behaviour(model: nn.Module, cohort: Cohort) -> tuple[str, Tensor, Tensor]:
             )
         answers.append(answer)
     return repr(model), *answers
+
+
+def _losses_of_some(loss: Loss, classes: int) -> Tensor:
+    """What sets a loss apart from others: its value for a few answers."""
+    logits = torch.randn(32, classes, generator=torch_rng(0, "some logits"))
+    labels = torch.arange(32) % classes
+    return torch.stack([loss(scale * logits, labels).detach() for scale in (0.1, 1.0, 10.0)])
 
 
 def predict(model: nn.Module, inputs: Tensor | Sequence[str], *, batch_size: int = 1024) -> Tensor:

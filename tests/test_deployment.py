@@ -465,7 +465,7 @@ def test_what_cannot_be_deployed(options: dict[str, Any], message: str) -> None:
 
 
 def test_a_defense_of_neither_kind() -> None:
-    with pytest.raises(TypeError, match="a ModelDefense or a ViewDefense, got function"):
+    with pytest.raises(TypeError, match="a QueryDefense or a ViewDefense, got function"):
         deploy(cnn(), expose="label", defenses=[rounded])
 
 

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ import medpriv.models.targets
 from medpriv import training
 from medpriv.data.cohort import PARTS, Cohort, Column, DataCard, Part
 from medpriv.data.resampling import resampled_auc
+from medpriv.defenses import Smoothed
 from medpriv.models import ImageCNN, RecordMLP
 from medpriv.runtime import PROFILES, rng, seeded, torch_rng
 from medpriv.training import (
@@ -517,19 +519,11 @@ def test_a_damaged_cache_recovers(
     assert len(fits) == 2
 
 
-def test_an_interrupted_target_leaves_nothing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loss = Interrupted(2)
-    monkeypatch.setattr(F, "cross_entropy", lambda *pair: loss_of(loss, *pair))
+def test_an_interrupted_target_leaves_nothing(cache: Path) -> None:
+    stopped = Interrupted(5)  # three calls tell losses apart, before the training
     with pytest.raises(KeyboardInterrupt):
-        target(image_cohort())
+        train_target(image_cohort(), recipe=RECIPE, device="cpu", loss=stopped)
     assert not files(cache)
-
-
-def loss_of(loss: Interrupted, output: Tensor, wanted: Tensor) -> Tensor:
-    loss.calls += 1
-    if loss.calls == loss.at:
-        raise KeyboardInterrupt
-    return F.nll_loss(output.log_softmax(1), wanted)
 
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS, errno.EACCES])
@@ -667,6 +661,22 @@ def test_a_torchvision_model_with_batch_norm(cache: Path, fits: list[str]) -> No
     again = train_target(cohort, recipe=RECIPE, device="cpu", model=net)
     assert same_state(first, again)  # the running means come out of the cache, too
     assert fits == ["target model"]
+
+
+def test_each_loss_trains_a_target_of_its_own(cache: Path, fits: list[str]) -> None:
+    cohort = record_cohort()
+
+    def trained(**options: Any) -> nn.Module:
+        return train_target(cohort, recipe=RECIPE, device="cpu", **options)
+
+    plain, smoothed = trained(), trained(loss=Smoothed(0.4))
+    assert not same_state(plain, smoothed)
+    assert same_state(smoothed, trained(loss=Smoothed(0.4)))
+    assert fits == ["target model"] * 2
+    assert not same_state(smoothed, trained(loss=Smoothed(-0.4)))
+    # Any function will do; one that is the cross-entropy has its target.
+    assert same_state(plain, trained(loss=lambda logits, y: F.cross_entropy(logits, y)))
+    assert fits == ["target model"] * 3
 
 
 def test_grouped_convolutions_train_to_the_same_weights_each_time() -> None:

@@ -10,6 +10,7 @@ from medpriv.attacks.attribute_map import (
     membership_posterior,
 )
 from medpriv.attacks.attribute_neurons import Neurons, fit_neurons
+from medpriv.attacks.averaging import Averaged, averaged, majority_right, neighbours
 from medpriv.attacks.candidates import Sensitive, ask_candidates, sensitive
 from medpriv.attacks.class_inversion import ClassInversion, invert_classes, mi_face, should_stop
 from medpriv.attacks.embedding_facts import (
@@ -29,6 +30,17 @@ from medpriv.attacks.masked_terms import (
     fit_language_model,
     fit_term_imputer,
     mask_terms,
+)
+from medpriv.attacks.membership import (
+    Shadows,
+    best_threshold,
+    lira,
+    lira_attack,
+    loss_attack,
+    losses,
+    shadow_attack,
+    train_shadows,
+    true_margin,
 )
 from medpriv.attacks.moves import moved_copies
 from medpriv.attacks.query_free import ShadowFront, fit_shadow_front, shadow_recipe
@@ -60,6 +72,7 @@ from medpriv.attacks.word_evidence import (
 from medpriv.attacks.writing import beam_search, draw_reports
 
 __all__ = [
+    "Averaged",
     "ClassInversion",
     "Correction",
     "FactReader",
@@ -74,6 +87,7 @@ __all__ = [
     "Search",
     "Sensitive",
     "ShadowFront",
+    "Shadows",
     "TermImputer",
     "TextMap",
     "TokenReader",
@@ -81,7 +95,9 @@ __all__ = [
     "agreement_posterior",
     "ask_candidates",
     "ask_terms",
+    "averaged",
     "beam_search",
+    "best_threshold",
     "choose_tv_weight",
     "choose_tv_weight_through",
     "confidence_cases",
@@ -104,6 +120,11 @@ __all__ = [
     "inverse_recipe",
     "invert_classes",
     "label_only",
+    "lira",
+    "lira_attack",
+    "loss_attack",
+    "losses",
+    "majority_right",
     "map_posterior",
     "map_posterior_of_number",
     "marginal_prior",
@@ -112,14 +133,18 @@ __all__ = [
     "mi_face",
     "moved_copies",
     "nearest_report",
+    "neighbours",
     "prevalence",
     "recover",
     "recover_through",
     "right_candidates",
     "search_steps",
     "sensitive",
+    "shadow_attack",
     "shadow_recipe",
     "should_stop",
+    "train_shadows",
+    "true_margin",
     "varied_reports",
     "word_shares",
     "writer_recipe",

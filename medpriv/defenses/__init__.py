@@ -1,5 +1,64 @@
 """Defenses: a model made safer, a view made safer, or a training recipe."""
 
+from medpriv.defenses.convex import (
+    LogisticModel,
+    fit_logistic,
+    objective_perturbed,
+    output_perturbed,
+    unit_rows,
+)
 from medpriv.defenses.embeddings import projected, rounded
+from medpriv.defenses.features import dropped, noised
+from medpriv.defenses.gaussian import analytic_gaussian, classical_gaussian, gaussian_delta
+from medpriv.defenses.parameters import fresh_parameters, noisy_parameters
+from medpriv.defenses.private_training import (
+    Privately,
+    PrivateModel,
+    epsilon_spent,
+    noise_for,
+    train_privately,
+)
+from medpriv.defenses.responses import (
+    ForwardCorrected,
+    epsilon_of,
+    flips_of,
+    private_labels,
+    randomised_response,
+    response_matrix,
+    unbiased_accuracy,
+)
+from medpriv.defenses.scores import Smoothed, fewer_digits, label_alone, tempered, top_scores
 
-__all__ = ["projected", "rounded"]
+__all__ = [
+    "ForwardCorrected",
+    "LogisticModel",
+    "PrivateModel",
+    "Privately",
+    "Smoothed",
+    "analytic_gaussian",
+    "classical_gaussian",
+    "dropped",
+    "epsilon_of",
+    "epsilon_spent",
+    "fewer_digits",
+    "fit_logistic",
+    "flips_of",
+    "fresh_parameters",
+    "gaussian_delta",
+    "label_alone",
+    "noise_for",
+    "noised",
+    "noisy_parameters",
+    "objective_perturbed",
+    "output_perturbed",
+    "private_labels",
+    "projected",
+    "randomised_response",
+    "response_matrix",
+    "rounded",
+    "tempered",
+    "top_scores",
+    "train_privately",
+    "unbiased_accuracy",
+    "unit_rows",
+]

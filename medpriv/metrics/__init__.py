@@ -8,7 +8,7 @@ from medpriv.metrics.attributes import (
 from medpriv.metrics.calibration import Calibration, calibration
 from medpriv.metrics.images import image_scores, mse, nearest_image, psnr, ssim
 from medpriv.metrics.intervals import Estimate, difference, mean_estimate
-from medpriv.metrics.membership import advantage
+from medpriv.metrics.membership import advantage, epsilon_bound, rate_at, roc
 from medpriv.metrics.ranking import auc
 from medpriv.metrics.reidentification import (
     Matcher,
@@ -46,6 +46,7 @@ __all__ = [
     "bleu",
     "calibration",
     "difference",
+    "epsilon_bound",
     "exact_match",
     "feature_distance",
     "fit_matcher",
@@ -58,7 +59,9 @@ __all__ = [
     "pairs",
     "pixel_matcher",
     "psnr",
+    "rate_at",
     "reidentification",
+    "roc",
     "set_f1",
     "spectral_exponent",
     "ssim",

@@ -1,10 +1,11 @@
-"""How much better than chance a guess is at telling members from non-members."""
+"""How well a guess tells members from non-members, and what that proves about epsilon."""
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.stats import beta
 
-from medpriv.data.resampling import Estimate, patient_bootstrap
+from medpriv.data.resampling import Estimate, interval, patient_bootstrap
 
 
 def advantage(
@@ -42,3 +43,133 @@ def advantage(
     low, high = np.percentile(rates[0] - rates[1], [2.5, 97.5])
     value = guess[member].mean() - guess[~member].mean()
     return Estimate(float(value), float(low), float(high))
+
+
+def roc(scores: np.ndarray, member: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The ROC curve of a membership score, for a plot on logarithmic axes.
+
+    Args:
+        scores: ``(n,)``, the larger the more like a member.
+        member: ``(n,)`` bool.
+
+    Returns:
+        False and true positive rates, ascending, one point for each value of the score, from
+        (0, 0) to (1, 1).
+
+    Raises:
+        ValueError: as for :func:`rate_at`.
+    """
+    scores, member = _scored(scores, member)
+    order = np.argsort(-scores, kind="stable")
+    hits = np.concatenate([[0], np.cumsum(member[order])])
+    alarms = np.arange(len(scores) + 1) - hits
+    whole = np.concatenate([[True], np.diff(-scores[order]) > 0, [True]])  # ties come together
+    return alarms[whole] / (~member).sum(), hits[whole] / member.sum()
+
+
+def rate_at(
+    scores: np.ndarray,
+    member: np.ndarray,
+    patient: np.ndarray,
+    *,
+    false: float,
+    draws: int = 500,
+    seed: int = 0,
+) -> Estimate:
+    """The share of members found while at most a share ``false`` of the others is accused.
+
+    Carlini et al. 2022 (S&P, arXiv 2112.03570): an attack is judged where it is nearly never
+    wrong, not on average. The interval is from a bootstrap over patients, members and others drawn
+    apart, the threshold set again each time. At 1 % it rests on a hundredth of the non-members:
+    say how many those are.
+
+    Args:
+        scores: ``(n,)``, the larger the more like a member.
+        member: ``(n,)`` bool.
+        patient: ``(n,)`` the patient of each row.
+        false: the false positive rate, from 0 up to but not including 1.
+        draws: bootstrap resamples.
+        seed: decides the resamples.
+
+    Raises:
+        ValueError: lengths differ, a score is NaN, members or non-members are missing, or ``false``
+            is out of range.
+    """
+    scores, member = _scored(scores, member)
+    if len(patient) != len(scores) or not 0 <= false < 1:
+        raise ValueError(
+            f"expected a patient for each of {len(scores)} rows and a rate from 0 to 1, got "
+            f"{len(patient)} patients and {false}"
+        )
+    patient = np.asarray(patient)
+    counts = np.ones((draws + 1, len(scores)), dtype=np.int64)
+    for number, who in enumerate((member, ~member)):
+        counts[1:, who] = patient_bootstrap(patient[who], draws=draws, seed=seed + number)
+    found = _rates(scores, member, counts, false)
+    return interval(found[0], found[1:])
+
+
+def _rates(scores: np.ndarray, member: np.ndarray, counts: np.ndarray, false: float) -> np.ndarray:
+    """``(draws,)``: in each resample the true positive rate at the lowest threshold allowed."""
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(counts[:, order] * member[order], axis=1)
+    alarms = np.cumsum(counts[:, order] * ~member[order], axis=1)
+    whole = np.concatenate([np.diff(-scores[order]) > 0, [True]])  # ties are accused together
+    allowed = (alarms <= false * alarms[:, -1:] + 1e-9) & whole
+    return np.where(allowed, hits, 0).max(1) / hits[:, -1]
+
+
+def epsilon_bound(
+    guess: np.ndarray, member: np.ndarray, *, delta: float = 0.0, confidence: float = 0.95
+) -> float:
+    """How large epsilon is at least, since a membership attack does as well as it does.
+
+    An (epsilon, delta)-private training allows no attack with TPR > e^epsilon FPR + delta, nor
+    TNR > e^epsilon FNR + delta (Kairouz et al. 2015). The rates enter by Clopper and Pearson's
+    bounds, each at half of the error that is left, so that the bound is wrong with at most
+    1 - confidence (Jagielski et al. 2020, NeurIPS; Nasr et al. 2021, S&P). The threshold of the
+    attack must come from other rows than these, and the rows must be independent: one a patient.
+
+    Args:
+        guess: ``(n,)`` bool, whom the attacker calls a member.
+        member: ``(n,)`` bool.
+        delta: of the guarantee that is audited.
+        confidence: of the bound.
+
+    Returns:
+        A lower bound on epsilon, 0 where the attack proves nothing.
+
+    Raises:
+        ValueError: lengths differ, members or non-members are missing, or delta or confidence is
+            out of range.
+    """
+    guess, member = _scored(np.asarray(guess, dtype=float), member)
+    if not (0 <= delta < 1 and 0 < confidence < 1):
+        raise ValueError(
+            f"expected delta and confidence between 0 and 1, got {delta}, {confidence}"
+        )
+    guess, error = guess > 0.5, (1 - confidence) / 2
+    counts = [(int(guess[who].sum()), int(who.sum())) for who in (member, ~member)]
+    (found, members), (alarms, others) = counts
+    bounds = [0.0]
+    for right, of, wrong, among in (
+        (found, members, alarms, others),
+        (others - alarms, others, members - found, members),
+    ):
+        least = beta.ppf(error, right, of - right + 1) if right else 0.0
+        most = beta.ppf(1 - error, wrong + 1, among - wrong) if wrong < among else 1.0
+        if least > delta:
+            bounds.append(float(np.log((least - delta) / most)))
+    return max(bounds)
+
+
+def _scored(scores: np.ndarray, member: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    scores, member = np.asarray(scores, dtype=float), np.asarray(member, dtype=bool)
+    if scores.shape != member.shape or scores.ndim != 1 or np.isnan(scores).any():
+        raise ValueError(
+            f"expected a score, not NaN, and a truth for each row; got shapes {scores.shape} and "
+            f"{member.shape}"
+        )
+    if member.all() or not member.any():
+        raise ValueError("this needs members and non-members; one of them is missing")
+    return scores, member

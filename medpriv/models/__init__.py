@@ -2,7 +2,7 @@
 
 from medpriv.models.decoders import PixelShuffleDecoder, solve_linear_path
 from medpriv.models.images import ImageCNN
-from medpriv.models.losses import structural_loss, total_variation
+from medpriv.models.losses import distance_correlation, structural_loss, total_variation
 from medpriv.models.recognisers import build_recogniser
 from medpriv.models.records import RecordMLP
 from medpriv.models.reports import ReportClassifier, ReportEncoder, TokenFeatures
@@ -22,6 +22,7 @@ __all__ = [
     "back",
     "build_recogniser",
     "build_target",
+    "distance_correlation",
     "front",
     "packed",
     "solve_linear_path",

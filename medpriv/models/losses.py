@@ -1,4 +1,4 @@
-"""What images are compared and smoothed by while something is trained or searched for."""
+"""What is compared, smoothed or kept apart while something is trained or searched for."""
 
 from __future__ import annotations
 
@@ -68,3 +68,46 @@ def total_variation(images: Tensor) -> Tensor:
     """
     down, right = images.diff(dim=2).abs(), images.diff(dim=3).abs()
     return (down.sum((1, 2, 3)) + right.sum((1, 2, 3))) / images[0].numel()
+
+
+def distance_correlation(x: Tensor, y: Tensor, *, unbiased: bool = True) -> Tensor:
+    """How much two sets of numbers about the same rows depend on each other, with a gradient.
+
+    Of Euclidean distances, not of squared ones: those see linear dependence only. The plain form
+    (Székely, Rizzo & Bakirov 2007, Annals of Statistics, definition 3) lies in [0, 1], and is near
+    1 for many dimensions and few rows even where nothing depends on anything; NoPeek (Vepakomma et
+    al. 2020) trains with it. The unbiased form (Székely & Rizzo 2014, U-centred) is what to report.
+
+    Args:
+        x: ``(n, ...)`` float; each row is flattened.
+        y: ``(n, ...)`` float, the same rows.
+        unbiased: the U-centred estimate of the *squared* correlation, about 0 for independence and
+            possibly below; else the plain correlation.
+
+    Returns:
+        A scalar.
+
+    Raises:
+        ValueError: the numbers of rows differ, or there are fewer than four.
+    """
+    if len(x) != len(y) or len(x) < 4:
+        raise ValueError(f"expected as many rows of both, four or more; got {len(x)} and {len(y)}")
+    a, b = (_centred(_distances(one), unbiased) for one in (x, y))
+    both, own, other = (a * b).sum(), a.square().sum(), b.square().sum()
+    ratio = both / (own * other).sqrt().clamp(min=1e-12)
+    return ratio if unbiased else ratio.clamp(min=1e-12).sqrt()
+
+
+def _distances(rows: Tensor) -> Tensor:
+    flat = rows.flatten(1)
+    return torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def _centred(distances: Tensor, unbiased: bool) -> Tensor:
+    n = len(distances)
+    near, all_near = (n - 2, (n - 1) * (n - 2)) if unbiased else (n, n * n)
+    rows = distances.sum(1, keepdim=True) / near
+    result = distances - rows - rows.T + distances.sum() / all_near
+    if not unbiased:
+        return result
+    return result.masked_fill(torch.eye(n, dtype=torch.bool, device=result.device), 0.0)

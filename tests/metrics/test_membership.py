@@ -1,11 +1,13 @@
-"""The membership advantage and its interval."""
+"""How well members are told from others, at any rate of false alarms, and the audit of epsilon."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
+from sklearn.metrics import roc_curve
 
-from medpriv.metrics import Estimate, advantage
+from medpriv.metrics import Estimate, advantage, epsilon_bound, rate_at, roc
 from medpriv.runtime import rng
 
 
@@ -77,3 +79,91 @@ def test_rows_of_one_patient_count_as_one() -> None:
 def test_errors(guess, member, rows: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         advantage(np.array(guess), np.array(member), people(rows))
+
+
+# --- Low false positive rates, and the audit ------------------------------------------------------
+
+
+def normal_scores(n: int, shift: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    draw = rng(seed, "normal scores")
+    member = np.arange(2 * n) < n
+    return draw.normal(size=2 * n) + shift * member, member
+
+
+@pytest.mark.parametrize("false", [0.0, 0.01, 0.05, 0.5])
+def test_rates_are_scikit_learns(false: float) -> None:
+    scores, member = normal_scores(400, 1.0)
+    scores = scores.round(1)  # many ties
+    rates, hits, _ = roc_curve(member, scores, drop_intermediate=False)
+    estimate = rate_at(scores, member, people(800), false=false)
+    assert estimate.value == pytest.approx(hits[rates <= false + 1e-12].max())
+    assert estimate.low <= estimate.value <= estimate.high
+    x, y = roc(scores, member)
+    assert np.allclose(x, rates)
+    assert np.allclose(y, hits)
+
+
+def test_normal_scores_have_a_closed_form() -> None:
+    scores, member = normal_scores(20_000, 2.0)
+    found = rate_at(scores, member, people(40_000), false=0.01, draws=200)
+    exact = stats.norm.cdf(stats.norm.ppf(0.01) + 2.0)
+    assert found.low < exact < found.high  # fails for one seed in twenty; this one is fixed
+    assert found.value == pytest.approx(exact, abs=0.02)
+
+
+def test_a_score_of_nothing_finds_as_many_as_it_accuses() -> None:
+    scores, member = normal_scores(5_000, 0.0)
+    found = rate_at(scores, member, people(10_000), false=0.05, draws=200)
+    assert found.value == pytest.approx(0.05, abs=0.015)
+    constant = rate_at(np.zeros(10_000), member, people(10_000), false=0.05, draws=20)
+    assert constant.value == 0  # all or nobody: nobody
+
+
+def test_the_audits_bound_is_clopper_and_pearsons() -> None:
+    guess = np.array([True] * 90 + [False] * 10 + [True] * 5 + [False] * 95)
+    member = np.arange(200) < 100
+
+    def ends(hits: int) -> tuple[float, float]:
+        found = stats.binomtest(hits, 100).proportion_ci(0.95, "exact")
+        return found.low, found.high
+
+    expected = max(
+        np.log((ends(90)[0] - 1e-5) / ends(5)[1]), np.log((ends(95)[0] - 1e-5) / ends(10)[1])
+    )
+    assert epsilon_bound(guess, member, delta=1e-5) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("epsilon", [0.5, 1.0, 3.0])
+def test_the_audit_stays_below_what_is_proved(epsilon: float) -> None:
+    # Randomised response of a membership bit: the attack is as good as epsilon allows.
+    n, draw = 4_000, rng(0, "audit")
+    member = np.arange(n) < n // 2
+    kept = np.exp(epsilon) / (1 + np.exp(epsilon))
+    guess = np.where(draw.random(n) < kept, member, ~member)
+    bound = epsilon_bound(guess, member)
+    assert 0.75 * epsilon < bound < epsilon
+
+
+def test_an_attack_that_knows_nothing_proves_nothing() -> None:
+    draw = rng(1, "audit")
+    member = np.arange(1_000) < 500
+    assert epsilon_bound(draw.random(1_000) < 0.5, member) == pytest.approx(0, abs=0.15)
+    assert epsilon_bound(np.ones(1_000, dtype=bool), member) == 0
+    assert epsilon_bound(~member, member) == 0
+
+
+def test_a_perfect_attack_proves_as_much_as_there_are_rows() -> None:
+    small, large = (epsilon_bound(np.arange(n) < n // 2, np.arange(n) < n // 2) for n in (20, 2000))
+    assert 0 < small < large < np.log(1000)
+
+
+def test_bad_scores() -> None:
+    member = np.array([True, False])
+    for call, message in (
+        (lambda: rate_at(np.array([np.nan, 1]), member, people(2), false=0.1), "not NaN"),
+        (lambda: rate_at(np.zeros(2), member, people(2), false=1.0), "rate from 0 to 1"),
+        (lambda: roc(np.zeros(2), np.array([True, True])), "members and non-members"),
+        (lambda: epsilon_bound(member, member, delta=1.0), "between 0 and 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dcor
 import pytest
 import torch
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from medpriv.metrics import ssim
-from medpriv.models import structural_loss, total_variation
+from medpriv.models import distance_correlation, structural_loss, total_variation
 from medpriv.runtime import torch_rng
 
 
@@ -60,3 +61,38 @@ def test_total_variation_ignores_brightness_and_scales_with_contrast(shift, fact
     base = total_variation(x)
     assert torch.allclose(total_variation(x + shift), base, rtol=1e-3, atol=1e-3)
     assert torch.allclose(total_variation(factor * x), abs(factor) * base, rtol=1e-3, atol=1e-4)
+
+
+# --- Distance correlation -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_distance_correlation_is_dcors(seed: int) -> None:
+    draw = torch_rng(seed, "pairs")
+    x = torch.randn(40, 6, generator=draw, dtype=torch.float64)
+    y = x[:, :3].square() + torch.randn(40, 3, generator=draw, dtype=torch.float64)
+    plain = dcor.distance_correlation(x.numpy(), y.numpy())
+    unbiased = dcor.u_distance_correlation_sqr(x.numpy(), y.numpy())
+    assert distance_correlation(x, y, unbiased=False).item() == pytest.approx(plain, abs=1e-9)
+    assert distance_correlation(x, y).item() == pytest.approx(unbiased, abs=1e-9)
+
+
+def test_the_plain_estimate_misleads_in_many_dimensions() -> None:
+    draw = torch_rng(0, "independent")
+    x, y = torch.randn(64, 784, generator=draw), torch.randn(64, 128, generator=draw)
+    assert distance_correlation(x, y, unbiased=False).item() == pytest.approx(0.966, abs=0.01)
+    assert distance_correlation(x, y).abs().item() < 0.1
+
+
+def test_it_sees_what_squared_distances_do_not() -> None:
+    x = torch.linspace(-1, 1, 200, dtype=torch.float64)[:, None]
+    assert distance_correlation(x, x.square(), unbiased=False).item() > 0.4
+    assert distance_correlation(x, x).item() == pytest.approx(1)
+
+
+def test_it_has_a_gradient_and_wants_rows() -> None:
+    x = torch.randn(10, 3, generator=torch_rng(0, "x"), requires_grad=True)
+    distance_correlation(x, torch.ones(10, 2) * torch.arange(10)[:, None]).backward()
+    assert x.grad.isfinite().all()
+    with pytest.raises(ValueError, match="four or more"):
+        distance_correlation(torch.zeros(3, 1), torch.zeros(3, 1))

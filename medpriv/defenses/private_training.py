@@ -1,0 +1,222 @@
+"""DP-SGD: training in which no single member's row can matter much, with a proved epsilon.
+
+Abadi et al. 2016 (CCS, arXiv 1607.00133), algorithm 1, as Opacus does it (Yousefpour et al. 2021):
+each step draws members at random (Poisson sampling), clips every member's gradient to one length,
+adds normal noise to the sum, and an accountant adds up what all steps tell (PRV; Gopi et al. 2021).
+
+What is protected is that a *row* was in the training data. If a patient has several rows, epsilon
+for the patient is larger. What the trained model computes of an input at inference is not protected
+at all. And whoever tries several settings and keeps the best has spent epsilon on each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from opacus import PrivacyEngine
+from opacus.accountants import create_accountant
+from opacus.accountants.utils import get_noise_multiplier
+from opacus.validators import ModuleValidator
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
+
+from medpriv.data.cohort import Cohort
+from medpriv.models.reports import ReportClassifier
+from medpriv.models.targets import build_target
+from medpriv.runtime import pick_device, progress, seeded, to_device, torch_rng
+from medpriv.training import predict
+
+
+@dataclass(frozen=True)
+class Privately:
+    """How to train with DP-SGD.
+
+    Attributes:
+        epsilon: to spend in all.
+        delta: below 1 / members; ``None`` takes 1 / (10 members).
+        epochs: passes over the data, on average.
+        batch_size: members a step, on average.
+        clip: the length to which each member's gradient is cut.
+        learning_rate: of Adam.
+    """
+
+    epsilon: float
+    delta: float | None = None
+    epochs: int = 20
+    batch_size: int = 64
+    clip: float = 1.0
+    learning_rate: float = 2e-3
+
+    def __post_init__(self) -> None:
+        if not (self.epsilon > 0 and self.clip > 0 and self.learning_rate > 0):
+            raise ValueError(f"epsilon, clip and learning rate are above 0, got {self}")
+        if self.epochs < 1 or self.batch_size < 1:
+            raise ValueError(f"expected one or more epochs and rows a batch, got {self}")
+
+
+@dataclass(frozen=True)
+class PrivateModel:
+    """A model trained with DP-SGD, and what is proved of it.
+
+    Attributes:
+        model: in evaluation mode.
+        epsilon: spent, by the PRV accountant, at most what was asked for.
+        delta: at which.
+        noise: the noise multiplier, in units of the clipping length.
+        steps: how many were made.
+        rate: the chance of a member to be in a step.
+    """
+
+    model: nn.Module
+    epsilon: float
+    delta: float
+    noise: float
+    steps: int
+    rate: float
+
+
+def train_privately(
+    cohort: Cohort,
+    how: Privately,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    model: nn.Module | None = None,
+) -> PrivateModel:
+    """Train a cohort's target model with DP-SGD on its members.
+
+    Of a report classifier only the head is trained, as always; the encoder has seen no member.
+
+    Args:
+        cohort: whose members train the model.
+        how: see :class:`Privately`.
+        seed: decides initial weights, who is in each step, and the noise. A seed makes a run
+            repeatable for a course; a model that is put into service takes noise that nobody can
+            repeat.
+        device: see :func:`medpriv.runtime.pick_device`.
+        model: an untrained classifier in the place of the cohort's own; it is copied. Layers that
+            mix members, such as batch norm, are replaced (``ModuleValidator.fix``).
+
+    Raises:
+        ValueError: delta is not below 1 / members, or no noise reaches the epsilon.
+    """
+    members = len(cohort.members)
+    delta = 1 / (10 * members) if how.delta is None else how.delta
+    if not 0 < delta < 1 / members:
+        raise ValueError(
+            f"delta must be above 0 and below 1 / members = {1 / members:.2g}, got {delta:.2g}: at "
+            "that value a training that publishes one member's row would count as private"
+        )
+    where = pick_device(device)
+    whole = _untrained(cohort, seed) if model is None else copy.deepcopy(model)
+    rate = min(1.0, how.batch_size / members)
+    steps = max(1, math.ceil(how.epochs / rate))
+    noise = noise_for(how.epsilon, delta, rate, steps)
+    inputs = cohort.members.x
+    if isinstance(whole, ReportClassifier):
+        inputs = predict(to_device(whole.encoder, where), inputs)
+        whole.head = _trained(whole.head, inputs, cohort.members.y, how, noise, steps, seed, where)
+    else:
+        whole = _trained(whole, inputs, cohort.members.y, how, noise, steps, seed, where)
+    whole = to_device(whole, where).eval()
+    return PrivateModel(whole, epsilon_spent(noise, rate, steps, delta), delta, noise, steps, rate)
+
+
+def _untrained(cohort: Cohort, seed: int) -> nn.Module:
+    # Records are standardised by the mean and spread of a part. Those of the members would tell of
+    # them outside of what is proved, so others' are taken.
+    return build_target(replace(cohort, members=cohort.auxiliary), seed=seed)
+
+
+def noise_for(epsilon: float, delta: float, rate: float, steps: int) -> float:
+    """The smallest noise multiplier with which so many steps spend at most epsilon.
+
+    Args:
+        epsilon: to spend.
+        delta: of the guarantee.
+        rate: the chance of a member to be in a step.
+        steps: how many.
+
+    Raises:
+        ValueError: no noise reaches it.
+    """
+    with _quiet():
+        return get_noise_multiplier(
+            target_epsilon=epsilon, target_delta=delta, sample_rate=rate, steps=steps,
+            accountant="prv", epsilon_tolerance=min(0.01, epsilon / 100),
+        )  # fmt: skip
+
+
+def epsilon_spent(noise: float, rate: float, steps: int, delta: float) -> float:
+    """What so many noisy steps spend, by the PRV accountant (an upper bound).
+
+    Args:
+        noise: the noise multiplier.
+        rate: the chance of a member to be in a step.
+        steps: how many.
+        delta: of the guarantee.
+    """
+    accountant = create_accountant("prv")
+    accountant.history = [(noise, rate, steps)]
+    with _quiet():
+        return float(accountant.get_epsilon(delta=delta))
+
+
+def _trained(
+    net: nn.Module,
+    inputs: torch.Tensor,
+    labels: torch.Tensor,
+    how: Privately,
+    noise: float,
+    steps: int,
+    seed: int,
+    where: torch.device,
+) -> nn.Module:
+    if not ModuleValidator.is_valid(net.train()):
+        net = ModuleValidator.fix(net)
+    # Plain layout: gradients of single members do not come in channels_last.
+    net = net.to(where, memory_format=torch.contiguous_format).train()
+    rows = DataLoader(TensorDataset(inputs, labels), batch_size=min(how.batch_size, len(inputs)))
+    with _quiet():
+        private, optimizer, batches = PrivacyEngine(accountant="prv").make_private(
+            module=net,
+            optimizer=torch.optim.Adam(net.parameters(), lr=how.learning_rate),
+            data_loader=rows,
+            noise_multiplier=noise,
+            max_grad_norm=how.clip,
+            noise_generator=_generator(seed, where),
+        )
+    batches.batch_sampler.generator = torch_rng(seed, "private batches")
+    batches.batch_sampler.steps = steps
+    with _quiet(), seeded(seed, "private training"):
+        for x, y in progress(batches, "private training", total=steps, unit="step"):
+            optimizer.zero_grad()
+            # An empty draw still takes its step, of noise alone: the proof counts it.
+            F.cross_entropy(private(x.to(where)), y.to(where), reduction="mean").backward()
+            optimizer.step()
+    private.remove_hooks()
+    return private._module
+
+
+def _generator(seed: int, where: torch.device) -> torch.Generator:
+    stream = torch_rng(seed, "private noise").initial_seed()
+    return torch.Generator(device=where).manual_seed(stream)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Quiet about what is meant: a seed, hooks, and a rough bound that only sizes a grid."""
+    # At sampling rate 1 the accountant takes the logarithm of 0, as it should.
+    with warnings.catch_warnings(), np.errstate(divide="ignore"):
+        warnings.filterwarnings("ignore", message="Secure RNG turned off")
+        warnings.filterwarnings("ignore", message="Optimal order is the")
+        warnings.filterwarnings("ignore", message="Full backward hook is firing")
+        yield
