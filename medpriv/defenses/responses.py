@@ -96,10 +96,16 @@ def randomised_response(
     classes: int,
     *,
     key: bytes | None = None,
+    client: str = "",
     cell: float | Tensor = 1e-6,
     seed: int = 0,
 ) -> ViewDefense:
     """Labels flipped at query time, with coins that are fresh or remembered.
+
+    A remembered coin is also a fingerprint. Whoever holds one answer about a patient, from a letter
+    for instance, and asks about each candidate record gets the same coin for the true one, and
+    keeps the candidates that are answered alike: with one key for everybody he finds more than
+    without any defense. Clients whose coins are their own cannot compare.
 
     Args:
         flips: p, the chance of another label than the model's.
@@ -107,6 +113,7 @@ def randomised_response(
         key: none throws a fresh coin for each answer. With a secret key the coin of an input is
             computed from the key and the input (HMAC-SHA256), so that asking again gives the same
             answer, in any process that holds the key.
+        client: who asks. Clients of different names throw different coins with the same key.
         cell: inputs that round to the same multiple of it share a coin; for records a tensor
             ``(columns,)`` gives each column its own. Texts share one where their normal form is
             the same. Used with a key only.
@@ -138,7 +145,7 @@ def randomised_response(
             if key is None:
                 coins = torch.rand(2, len(labels), generator=draws, dtype=torch.float64)
             else:
-                coins = _coins(key, x, cell)
+                coins = _coins(key, client, x, cell)
             return flipped(labels, coins, flips, classes)
 
         return respond
@@ -163,9 +170,10 @@ def flipped(labels: Tensor, coins: Tensor, flips: float, classes: int) -> Tensor
     return torch.where(coins[0] < flips, (labels + step) % classes, labels)
 
 
-def _coins(key: bytes, x: Tensor | Sequence[str], cell: float | Tensor) -> Tensor:
-    """``(2, n)`` float64: what the key makes of each input's cell."""
-    digests = b"".join(hmac.digest(key, one, hashlib.sha256)[:16] for one in _canonical(x, cell))
+def _coins(key: bytes, client: str, x: Tensor | Sequence[str], cell: float | Tensor) -> Tensor:
+    """``(2, n)`` float64: what the key makes of a client and each input's cell."""
+    own = hmac.digest(key, client.encode(), hashlib.sha256)
+    digests = b"".join(hmac.digest(own, one, hashlib.sha256)[:16] for one in _canonical(x, cell))
     words = np.frombuffer(digests, dtype="<u8").reshape(-1, 2)
     # 53 bits fill a float64 exactly, so that none rounds up to 1.
     return torch.from_numpy((words.T >> np.uint64(11)).astype(np.float64) / 2.0**53)

@@ -133,6 +133,27 @@ def test_neighbours_share_a_coin_inside_a_cell_only() -> None:
     assert torch.equal(served(torch.zeros(3, 2)), served(-torch.zeros(3, 2)))  # -0.0 is 0.0
 
 
+def test_a_remembered_coin_is_a_fingerprint_unless_it_is_the_clients_own() -> None:
+    # The model gives every candidate the same label, so it tells nothing; the coins do.
+    x = torch.zeros(4_000, 2, 2)
+    x[:, :, 1] = torch.arange(8_000).view(4_000, 2)
+    said, other = (
+        randomised_response(0.3, 2, key=KEY, cell=1.0).apply(first_column)(x[:, candidate])
+        for candidate in (0, 1)
+    )
+    alike = 0.7**2 + 0.3**2
+    error = 4 * math.sqrt(alike * (1 - alike) / 4_000)
+    assert (said == other).double().mean().item() == pytest.approx(alike, abs=error)
+    clinic, attacker = (
+        randomised_response(0.3, 2, key=KEY, client=name, cell=1.0).apply(first_column)
+        for name in ("clinic", "attacker")
+    )
+    assert torch.equal(clinic(x[:, 0]), clinic(x[:, 0]))
+    for candidate in (0, 1):
+        same = (clinic(x[:, 0]) == attacker(x[:, candidate])).double().mean().item()
+        assert same == pytest.approx(alike, abs=error)
+
+
 def test_texts_that_read_alike_share_a_coin() -> None:
     served = randomised_response(0.5, 2, key=KEY).apply(lambda x: torch.zeros(len(x)).long())
     texts = [f"finding {number}" for number in range(200)]
