@@ -229,7 +229,8 @@ def deploy(
     Raises:
         ValueError: unknown exposure or split, a split that is missing or out of place, or a
             budget below 0.
-        TypeError: a defense is of no such kind, or the model gives no embedding.
+        TypeError: a defense is of no such kind, the model gives no embedding, or a query defense
+            is put before a model of texts.
     """
     choose(expose, EXPOSURES, "exposure")
     if expose in ("features", "back") and split is None:
@@ -251,6 +252,12 @@ def deploy(
             )
     reachable = front(served, split) if split else served
     answering = reachable
+    by_text = isinstance(reachable, (ReportClassifier, TokenFeatures))
+    if by_text and any(isinstance(defense, QueryDefense) for defense in defenses):
+        raise TypeError(
+            "a QueryDefense changes what is computed from tensors, and this model reads texts; "
+            "defend its answers with a ViewDefense"
+        )
     for defense in defenses:
         if isinstance(defense, QueryDefense):
             answering = defense.apply(answering)

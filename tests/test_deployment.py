@@ -19,12 +19,13 @@ from medpriv.deployment import (
     Answer,
     ModelDefense,
     QueryBudgetError,
+    QueryDefense,
     ThreatModelError,
     View,
     ViewDefense,
     deploy,
 )
-from medpriv.models import ImageCNN, RecordMLP, ReportClassifier, front
+from medpriv.models import ImageCNN, RecordMLP, ReportClassifier, ReportEncoder, front
 from medpriv.runtime import seeded, to_device, torch_rng
 
 SIZE = 16
@@ -467,6 +468,14 @@ def test_what_cannot_be_deployed(options: dict[str, Any], message: str) -> None:
 def test_a_defense_of_neither_kind() -> None:
     with pytest.raises(TypeError, match="a QueryDefense or a ViewDefense, got function"):
         deploy(cnn(), expose="label", defenses=[rounded])
+
+
+def test_a_model_of_texts_takes_no_query_defense() -> None:
+    model = ReportClassifier(ReportEncoder())
+    nothing = QueryDefense("nothing", lambda model: model)
+    for expose, split in (("scores", None), ("embedding", None), ("features", "layer2")):
+        with pytest.raises(TypeError, match="reads texts; defend its answers with a ViewDefense"):
+            deploy(model, expose=expose, split=split, defenses=[nothing])
 
 
 def test_an_image_model_gives_no_embedding() -> None:

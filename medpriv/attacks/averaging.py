@@ -7,6 +7,7 @@ neighbours of the input instead, one after the other (Warner's coin is then thro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -56,7 +57,7 @@ class Averaged(View):
     @property
     def left(self) -> float:
         """How many questions it will still answer, each so many times."""
-        return self._view.left // self._times
+        return self._view.left // self._times if self.query_budget is not None else math.inf
 
     def afford(self, rows: int) -> None:
         """As of the view behind."""
@@ -142,4 +143,4 @@ def _together(answers: list[Tensor]) -> Tensor:
     every = torch.stack(answers)
     if every.is_floating_point():
         return every.mean(0)
-    return F.one_hot(every).sum(0).argmax(-1)
+    return F.one_hot(every).sum(0).argmax(-1) if every.numel() else every[0]

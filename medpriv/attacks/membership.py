@@ -73,6 +73,8 @@ def best_threshold(scores: np.ndarray, member: np.ndarray) -> float:
     scores, member = np.asarray(scores, dtype=float), np.asarray(member, dtype=bool)
     if scores.shape != member.shape or member.all() or not member.any():
         raise ValueError("expected scores of members and of others; one of them is missing")
+    if np.isnan(scores).any():
+        raise ValueError("a score is NaN, so that it has no rank; look at the model")
     order = np.argsort(-scores, kind="stable")
     gain = np.cumsum(np.where(member[order], 1 / member.sum(), -1 / (~member).sum()))
     last = np.concatenate([np.diff(-scores[order]) > 0, [True]])  # ties fall on one side

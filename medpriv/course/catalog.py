@@ -132,6 +132,12 @@ CHAPTERS: dict[str, ChapterSpec] = {
         modalities=("reports",),
         promised={"synthetic": _FIVE, "openi": (0, 1, 2)},
     ),
+    "09-label-perturbation": ChapterSpec(
+        name="09-label-perturbation",
+        title="A coin in front of every answer",
+        modalities=("records",),
+        promised={"warfarin": _FIVE, "cardio": (0, 1, 2)},
+    ),
 }
 
 

@@ -19,7 +19,7 @@ from joblib import Parallel, delayed, parallel_config
 from torch import Tensor
 
 from medpriv import attacks, data, deployment, metrics, training
-from medpriv.course import attribute_sweeps, likeness, report_sweeps
+from medpriv.course import attribute_sweeps, label_sweeps, likeness, report_sweeps
 from medpriv.course.catalog import CHAPTERS, chapters_dir
 from medpriv.data.phantoms import make_phantoms
 from medpriv.runtime import atomic_path, content_hash, machine, source_hash, torch_rng
@@ -399,4 +399,6 @@ def main() -> None:
         run_grid("07-people", people_cell, people_settings())
         run_grid("08-twins", report_sweeps.twins_cell, report_sweeps.twins_settings())
         run_grid("08-views", report_sweeps.views_cell, report_sweeps.views_settings())
+        run_grid("09-flips", label_sweeps.flips_cell, label_sweeps.flips_settings())
+        run_grid("09-terms", label_sweeps.terms_cell, label_sweeps.terms_settings())
     record_costs()

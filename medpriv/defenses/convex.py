@@ -4,6 +4,8 @@ Chaudhuri, Monteleoni & Sarwate 2011 (JMLR 12:1069), algorithms 1 and 2. With ro
 most, a penalty and n rows, one row can move the best weights by no more than 2 / (n penalty); so a
 proof exists, which plain noise on a deep network's weights does not have. It needs a convex loss.
 
+Neighbours differ by one row that is exchanged for another.
+
 Minimised is (1/n) sum of log(1 + exp(-y w.x)) + penalty / 2 |w|^2, with labels y of -1 and 1.
 """
 
@@ -151,7 +153,7 @@ def _checked(x: Tensor, y: Tensor, penalty: float) -> tuple[np.ndarray, np.ndarr
         raise ValueError("labels must be 0 or 1: this is a regression of two classes")
     if not penalty > 0:
         raise ValueError(f"the penalty must be above 0, without it no proof holds; got {penalty}")
-    return x.double().numpy(), 2.0 * y.double().numpy() - 1
+    return x.double().cpu().numpy(), 2.0 * y.double().cpu().numpy() - 1
 
 
 def _check_private(rows: np.ndarray, epsilon: float) -> None:

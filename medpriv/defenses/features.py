@@ -21,8 +21,8 @@ def noised(scale: float, *, relative: bool = True, seed: int = 0) -> ViewDefense
 
     Args:
         scale: standard deviation; 0 changes nothing.
-        relative: in units of the row's root mean square; else as it is, such as for embeddings of
-            length 1.
+        relative: in units of the row's root mean square (of tokens, with their padding); else as
+            it is, such as for embeddings of length 1.
         seed: decides the noise; the next answer goes on where the last one stopped.
 
     Raises:

@@ -88,7 +88,7 @@ class _Fresh(nn.Module):
                 "embedding of reports instead"
             )
         weights = dict(self.model.named_parameters())
-        many = sum(weight.numel() for weight in weights.values())
+        many = max(1, sum(weight.numel() for weight in weights.values()))
         return torch.cat([self._answer(part, weights) for part in x.split(1 + _NUMBERS // many)])
 
     @torch.no_grad()

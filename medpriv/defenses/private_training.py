@@ -7,6 +7,8 @@ adds normal noise to the sum, and an accountant adds up what all steps tell (PRV
 What is protected is that a *row* was in the training data. If a patient has several rows, epsilon
 for the patient is larger. What the trained model computes of an input at inference is not protected
 at all. And whoever tries several settings and keeps the best has spent epsilon on each.
+
+Neighbours differ by one row that is added or taken away.
 """
 
 from __future__ import annotations
@@ -56,8 +58,8 @@ class Privately:
     learning_rate: float = 2e-3
 
     def __post_init__(self) -> None:
-        if not (self.epsilon > 0 and self.clip > 0 and self.learning_rate > 0):
-            raise ValueError(f"epsilon, clip and learning rate are above 0, got {self}")
+        if not (0 < self.epsilon < math.inf and self.clip > 0 and self.learning_rate > 0):
+            raise ValueError(f"epsilon (finite), clip and learning rate are above 0, got {self}")
         if self.epochs < 1 or self.batch_size < 1:
             raise ValueError(f"expected one or more epochs and rows a batch, got {self}")
 
@@ -106,7 +108,9 @@ def train_privately(
             mix members, such as batch norm, are replaced (``ModuleValidator.fix``).
 
     Raises:
-        ValueError: delta is not below 1 / members, or no noise reaches the epsilon.
+        ValueError: delta is not below 1 / members, no noise reaches the epsilon, or an input is
+            not finite.
+        FloatingPointError: a weight is no longer finite.
     """
     members = len(cohort.members)
     delta = 1 / (10 * members) if how.delta is None else how.delta
@@ -121,11 +125,12 @@ def train_privately(
     steps = max(1, math.ceil(how.epochs / rate))
     noise = noise_for(how.epsilon, delta, rate, steps)
     inputs = cohort.members.x
+    labels = cohort.members.y
     if isinstance(whole, ReportClassifier):
         inputs = predict(to_device(whole.encoder, where), inputs)
-        whole.head = _trained(whole.head, inputs, cohort.members.y, how, noise, steps, seed, where)
+        whole.head = _trained(whole.head, inputs, labels, how, noise, rate, steps, seed, where)
     else:
-        whole = _trained(whole, inputs, cohort.members.y, how, noise, steps, seed, where)
+        whole = _trained(whole, inputs, labels, how, noise, rate, steps, seed, where)
     whole = to_device(whole, where).eval()
     return PrivateModel(whole, epsilon_spent(noise, rate, steps, delta), delta, noise, steps, rate)
 
@@ -152,6 +157,7 @@ def noise_for(epsilon: float, delta: float, rate: float, steps: int) -> float:
         return get_noise_multiplier(
             target_epsilon=epsilon, target_delta=delta, sample_rate=rate, steps=steps,
             accountant="prv", epsilon_tolerance=min(0.01, epsilon / 100),
+            eps_error=min(0.01, epsilon / 20),
         )  # fmt: skip
 
 
@@ -167,7 +173,10 @@ def epsilon_spent(noise: float, rate: float, steps: int, delta: float) -> float:
     accountant = create_accountant("prv")
     accountant.history = [(noise, rate, steps)]
     with _quiet():
-        return float(accountant.get_epsilon(delta=delta))
+        rough = float(accountant.get_epsilon(delta=delta))
+        if rough > 0.2:
+            return rough
+        return float(accountant.get_epsilon(delta=delta, eps_error=max(rough, 1e-4) / 20))
 
 
 def _trained(
@@ -176,10 +185,13 @@ def _trained(
     labels: torch.Tensor,
     how: Privately,
     noise: float,
+    rate: float,
     steps: int,
     seed: int,
     where: torch.device,
 ) -> nn.Module:
+    if not bool(inputs.isfinite().all()):
+        raise ValueError("an input is NaN or infinite; clean the members first")
     if not ModuleValidator.is_valid(net.train()):
         net = ModuleValidator.fix(net)
     # Plain layout: gradients of single members do not come in channels_last.
@@ -196,14 +208,24 @@ def _trained(
         )
     batches.batch_sampler.generator = torch_rng(seed, "private batches")
     batches.batch_sampler.steps = steps
+    # Opacus rounds both to whole batches; the accountant is told of these.
+    batches.batch_sampler.sample_rate = rate
+    optimizer.expected_batch_size = rate * len(inputs)
     with _quiet(), seeded(seed, "private training"):
         for x, y in progress(batches, "private training", total=steps, unit="step"):
             optimizer.zero_grad()
             # An empty draw still takes its step, of noise alone: the proof counts it.
             F.cross_entropy(private(x.to(where)), y.to(where), reduction="mean").backward()
             optimizer.step()
-    private.remove_hooks()
-    return private._module
+    # Gradients of single members are no part of what is released.
+    optimizer.zero_grad(set_to_none=True)
+    trained = private.to_standard_module()
+    if not all(bool(weight.isfinite().all()) for weight in trained.parameters()):
+        raise FloatingPointError(
+            f"a weight is NaN or infinite after {steps} steps; lower the learning rate "
+            f"({how.learning_rate})"
+        )
+    return trained
 
 
 def _generator(seed: int, where: torch.device) -> torch.Generator:

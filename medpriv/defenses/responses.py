@@ -117,7 +117,8 @@ def randomised_response(
         cell: inputs that round to the same multiple of it share a coin; for records a tensor
             ``(columns,)`` gives each column its own. Texts share one where their normal form is
             the same. Used with a key only.
-        seed: of fresh coins.
+        seed: of fresh coins. A course repeats its runs; whoever knows a service's seed takes its
+            coins off again.
 
     Returns:
         A defense of a view that exposes ``label``. Queries to any other raise ``ValueError``: a
@@ -141,6 +142,11 @@ def randomised_response(
                 raise ValueError(
                     f"randomised response changes labels, and this view answers {labels.dtype} of "
                     f"shape {tuple(labels.shape)}; deploy with expose='label'"
+                )
+            if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+                raise ValueError(
+                    f"a label is outside 0..{classes - 1}: the model has more than {classes} "
+                    "classes, and the proof would not hold; give the number that it has"
                 )
             if key is None:
                 coins = torch.rand(2, len(labels), generator=draws, dtype=torch.float64)
@@ -233,8 +239,14 @@ class ForwardCorrected:
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
         """``(n, K)`` logits and ``(n,)`` int64 randomised labels → the mean loss, in nats."""
         other = self.flips / (self.classes - 1)
-        told = logits.softmax(1).gather(1, labels[:, None])
-        return -(other + (1 - self.flips - other) * told).clamp(min=1e-12).log().mean()
+        own = logits.log_softmax(1).gather(1, labels[:, None])[:, 0]
+        # In logarithms, so that an error made with certainty still has a gradient.
+        kept = own + _log(1 - self.flips - other)
+        return -torch.logaddexp(torch.full_like(own, _log(other)), kept).mean()
+
+
+def _log(chance: float) -> float:
+    return math.log(chance) if chance > 0 else -math.inf
 
 
 def _check(flips: float, classes: int) -> None:

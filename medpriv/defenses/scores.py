@@ -73,10 +73,11 @@ def _on_scores(name: str, change: Callable[[Tensor], Tensor]) -> ViewDefense:
     def wrap(answer: Answer) -> Answer:
         def respond(x: object) -> Tensor:
             scores = answer(x)
-            if scores.ndim != 2 or not scores.is_floating_point():
+            floats = scores.ndim == 2 and scores.is_floating_point()
+            if not floats or bool(((scores < 0) | (scores > 1)).any()):
                 raise ValueError(
-                    f"{name!r} changes scores (n, classes), and this view answers {scores.dtype} "
-                    f"of shape {tuple(scores.shape)}; deploy with expose='scores'"
+                    f"{name!r} changes scores (n, classes) from 0 to 1, and this view answers "
+                    f"{scores.dtype} of shape {tuple(scores.shape)}; deploy with expose='scores'"
                 )
             return change(scores)
 

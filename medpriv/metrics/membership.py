@@ -127,8 +127,12 @@ def epsilon_bound(
     An (epsilon, delta)-private training allows no attack with TPR > e^epsilon FPR + delta, nor
     TNR > e^epsilon FNR + delta (Kairouz et al. 2015). The rates enter by Clopper and Pearson's
     bounds, each at half of the error that is left, so that the bound is wrong with at most
-    1 - confidence (Jagielski et al. 2020, NeurIPS; Nasr et al. 2021, S&P). The threshold of the
-    attack must come from other rows than these, and the rows must be independent: one a patient.
+    1 - confidence (Jagielski et al. 2020, NeurIPS; Nasr et al. 2021, S&P).
+
+    That holds where the guesses are independent: one from each of many trainings. The rows of a
+    single training share its noise, and members were not drawn row by row by a coin; then the
+    figure is an estimate, and its confidence a manner of speaking (Steinke et al. 2023 audit with
+    one run, in another way). In any case the threshold of the attack comes from other rows.
 
     Args:
         guess: ``(n,)`` bool, whom the attacker calls a member.
@@ -148,6 +152,8 @@ def epsilon_bound(
         raise ValueError(
             f"expected delta and confidence between 0 and 1, got {delta}, {confidence}"
         )
+    if not np.isin(guess, (0.0, 1.0)).all():
+        raise ValueError("a guess is yes or no; cut a score at a threshold first")
     guess, error = guess > 0.5, (1 - confidence) / 2
     counts = [(int(guess[who].sum()), int(who.sum())) for who in (member, ~member)]
     (found, members), (alarms, others) = counts

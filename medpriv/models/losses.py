@@ -94,7 +94,7 @@ def distance_correlation(x: Tensor, y: Tensor, *, unbiased: bool = True) -> Tens
         raise ValueError(f"expected as many rows of both, four or more; got {len(x)} and {len(y)}")
     a, b = (_centred(_distances(one), unbiased) for one in (x, y))
     both, own, other = (a * b).sum(), a.square().sum(), b.square().sum()
-    ratio = both / (own * other).sqrt().clamp(min=1e-12)
+    ratio = both / (own * other).clamp(min=1e-24).sqrt()
     return ratio if unbiased else ratio.clamp(min=1e-12).sqrt()
 
 

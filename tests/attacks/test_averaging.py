@@ -90,6 +90,12 @@ def test_it_gives_what_the_view_gives() -> None:
     assert "label" in repr(view)
 
 
+def test_no_rows_and_no_budget() -> None:
+    view = averaged(served(0.25), 3)
+    assert view(rows(0)).shape == (0,)
+    assert view.left == math.inf
+
+
 def test_neighbours_leave_categories_and_begin_with_the_record() -> None:
     columns = [Column("age", unit="years"), Column("sex", ("f", "m"))]
     vary = neighbours(columns, 2.0, seed=1)

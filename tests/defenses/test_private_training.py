@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -43,7 +46,7 @@ def test_it_is_the_reference_implementations(noise: float, rate: float, steps: i
     assert low <= epsilon_spent(noise, rate, steps, 1e-5) <= high + 0.01
 
 
-@pytest.mark.parametrize("epsilon", [0.5, 3.0])
+@pytest.mark.parametrize("epsilon", [0.05, 0.5, 3.0])
 def test_the_noise_spends_what_was_asked_and_little_less(epsilon: float) -> None:
     noise = noise_for(epsilon, 1e-4, 0.1, 200)
     assert 0.97 * epsilon < epsilon_spent(noise, 0.1, 200, 1e-4) <= epsilon + 1e-6
@@ -63,6 +66,17 @@ def test_every_kind_of_target_can_be_trained(load) -> None:
     assert trained.delta == pytest.approx(0.1 / len(cohort.members))
     # As the shadow of the clean one: it can be cut, copied and deployed like any other.
     assert not any("_forward" in name for name, _ in trained.model.named_parameters())
+
+
+def test_no_members_gradient_leaves_with_the_model(records, tmp_path: Path) -> None:
+    trained = train_privately(records, HOW, device="cpu")
+    torch.save(trained.model, tmp_path / "model.pt")
+    again = torch.load(tmp_path / "model.pt", weights_only=False)
+    for weight in (*trained.model.parameters(), *again.parameters()):
+        assert weight.grad is None
+        for kept in ("grad_sample", "summed_grad"):
+            assert getattr(weight, kept, None) is None
+    assert not any(part._backward_hooks or part._forward_hooks for part in again.modules())
 
 
 @pytest.fixture(scope="module")
@@ -128,8 +142,11 @@ def test_how_many_rows_a_step_sees_is_binomial(records, monkeypatch: pytest.Monk
         return cross_entropy(logits, labels, **options)
 
     monkeypatch.setattr("medpriv.defenses.private_training.F.cross_entropy", watch)
-    trained = train_privately(records, Privately(5.0, epochs=40, batch_size=20), device="cpu")
-    n, rate = len(records.members), trained.rate
+    n = len(records.members)
+    size = round(0.6 * n)  # not a whole number of batches
+    trained = train_privately(records, Privately(5.0, epochs=60, batch_size=size), device="cpu")
+    rate = trained.rate
+    assert rate == pytest.approx(0.6)
     assert len(sizes) == trained.steps
     assert len(set(sizes)) > 3  # not batches of one size
     error = np.sqrt(n * rate * (1 - rate) / len(sizes))
@@ -149,9 +166,17 @@ def test_layers_that_mix_members_are_replaced(records) -> None:
     assert not any(isinstance(part, nn.BatchNorm1d) for part in trained.model.modules())
 
 
+def with_nan(cohort):
+    x = cohort.members.x.clone()
+    x[0, 0] = float("nan")
+    return replace(cohort, members=replace(cohort.members, x=x))
+
+
 def test_bad_input(records) -> None:
     for call, message in (
         (lambda: Privately(0), "above 0"),
+        (lambda: Privately(float("inf")), "finite"),
+        (lambda: train_privately(with_nan(records), Privately(1)), "NaN or infinite"),
         (lambda: Privately(1, epochs=0), "one or more epochs"),
         (lambda: train_privately(records, Privately(1, delta=0.5)), "below 1 / members"),
         (lambda: train_privately(records, Privately(1, delta=0.0)), "above 0 and below"),

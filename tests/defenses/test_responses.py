@@ -203,6 +203,12 @@ def test_the_corrected_loss_finds_what_is_true_and_the_plain_one_does_not() -> N
     torch.testing.assert_close(found["plain"], told, rtol=0, atol=1e-3)
 
 
+def test_an_error_made_with_certainty_has_a_gradient() -> None:
+    logits = torch.tensor([[80.0, -80.0]], requires_grad=True)
+    ForwardCorrected(0.0, 2)(logits, torch.tensor([1])).backward()
+    assert logits.grad.abs().max().item() == pytest.approx(1.0)
+
+
 def test_without_flips_the_corrected_loss_is_the_cross_entropy() -> None:
     logits = torch.randn(20, 4, generator=torch_rng(1, "logits"))
     labels = torch.arange(20) % 4
@@ -227,6 +233,10 @@ def test_without_flips_the_corrected_loss_is_the_cross_entropy() -> None:
                 torch.tensor([[1.0, float("nan")]])
             ),
             "NaN, infinite or too large",
+        ),
+        (
+            lambda: randomised_response(0.1, 2).apply(first_column)(rows(3, 2)),
+            "more than 2 classes",
         ),
         (
             lambda: randomised_response(0.1, 2).apply(lambda x: x)(torch.rand(3, 2)),

@@ -69,6 +69,7 @@ def test_bad_input() -> None:
         (lambda: tempered(0), "above 0"),
         (lambda: Smoothed(1.0), "below 1"),
         (lambda: served(tempered(2), torch.zeros(3).long()), "deploy with expose='scores'"),
+        (lambda: served(tempered(2), torch.randn(9, 4)), "from 0 to 1"),
     ):
         with pytest.raises(ValueError, match=message):
             call()

@@ -164,6 +164,7 @@ def test_bad_scores() -> None:
         (lambda: rate_at(np.zeros(2), member, people(2), false=1.0), "rate from 0 to 1"),
         (lambda: roc(np.zeros(2), np.array([True, True])), "members and non-members"),
         (lambda: epsilon_bound(member, member, delta=1.0), "between 0 and 1"),
+        (lambda: epsilon_bound(np.array([0.3, 0.9]), member), "cut a score"),
     ):
         with pytest.raises(ValueError, match=message):
             call()

@@ -94,5 +94,8 @@ def test_it_has_a_gradient_and_wants_rows() -> None:
     x = torch.randn(10, 3, generator=torch_rng(0, "x"), requires_grad=True)
     distance_correlation(x, torch.ones(10, 2) * torch.arange(10)[:, None]).backward()
     assert x.grad.isfinite().all()
+    x.grad = None
+    distance_correlation(x, torch.ones(10, 2)).backward()  # nothing varies, nothing goes with it
+    assert x.grad.isfinite().all()
     with pytest.raises(ValueError, match="four or more"):
         distance_correlation(torch.zeros(3, 1), torch.zeros(3, 1))

@@ -11,6 +11,7 @@ from typing import Any
 
 from medpriv.course.exercises import (
     attribute_inference,
+    label_perturbation,
     model_inversion,
     patient_data,
     report_attributes,
@@ -32,6 +33,7 @@ _TESTS: dict[str, Callable[[Any], None]] = {
     **model_inversion.TESTS,
     **stronger_inversion.TESTS,
     **report_reconstruction.TESTS,
+    **label_perturbation.TESTS,
 }
 
 
