@@ -283,7 +283,7 @@ def train_target(
     device: str | torch.device = "auto",
     recipe: Recipe | None = None,
     model: nn.Module | None = None,
-    loss: Loss = F.cross_entropy,
+    loss: Loss | None = None,
 ) -> nn.Module:
     """The target model of a cohort, trained on its members; from the cache where it is there.
 
@@ -299,8 +299,8 @@ def train_target(
         recipe: how to train; without it :func:`target_recipe`.
         model: an untrained classifier to train in the place of the cohort's own, such as one of
             torchvision's; it is copied and stays untrained.
-        loss: ``loss(logits, labels)`` → the mean over the batch, such as a defense's. The key of
-            the cache holds what it makes of some fixed logits.
+        loss: ``loss(logits, labels)`` → the mean over the batch, such as a defense's; without it
+            the cross-entropy. The key of the cache holds what it makes of some fixed logits.
 
     Returns:
         The model in evaluation mode, on ``device``.
@@ -310,6 +310,7 @@ def train_target(
     """
     where = pick_device(device)
     recipe = recipe or target_recipe(cohort, profile)
+    loss = loss or F.cross_entropy
     behaviour = None if model is None else _behaviour(model, cohort)
     model = build_target(cohort, seed=seed) if model is None else copy.deepcopy(model)
     trained = model.head if isinstance(model, ReportClassifier) else model
