@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -62,12 +63,13 @@ def attribute_cell(dataset: str, attribute: str, seed: int, records: int) -> dic
         "neurons": neurons.posterior(victims.x, prior),
     }
     truth = wanted.truth(victims.x).numpy()
-    return {
-        name: metrics.attribute_scores(
-            truth, posterior.argmax(1).numpy(), victims.patient, len(wanted)
-        ).mcc.value
-        for name, posterior in found.items()
-    }
+    return {name: mcc_of(posterior, truth, victims.patient) for name, posterior in found.items()}
+
+
+def mcc_of(posterior: Tensor, truth: np.ndarray, patient: np.ndarray) -> float:
+    """Matthews' correlation of the likeliest candidates, ``(n, V)``, with the true ones."""
+    guess = posterior.argmax(1).numpy()
+    return metrics.attribute_scores(truth, guess, patient, posterior.shape[1]).mcc.value
 
 
 def attribute_settings() -> list[dict[str, Any]]:

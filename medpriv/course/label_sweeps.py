@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from medpriv import attacks, data, deployment, metrics, training
+from medpriv import attacks, data, deployment, training
+from medpriv.course.attribute_sweeps import mcc_of
 from medpriv.defenses import randomised_response, response_matrix
 
 FLIPS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4)
@@ -65,8 +66,7 @@ def flips_cell(dataset: str, attribute: str, seed: int, flips: float) -> dict[st
     truth = wanted.truth(victims.x).numpy()
 
     def mcc(posterior: Tensor) -> float:
-        guess = posterior.argmax(1).numpy()
-        return metrics.attribute_scores(truth, guess, victims.patient, len(wanted)).mcc.value
+        return mcc_of(posterior, truth, victims.patient)
 
     def asked(view: deployment.View) -> Tensor:
         return attacks.ask_candidates(view, victims.x, wanted)
@@ -122,8 +122,7 @@ def terms_cell(dataset: str, seed: int, flips: float) -> dict[str, Any]:
         return deployment.deploy(model, expose="label", defenses=[coin] if flips else [])
 
     def mcc(posterior: Tensor) -> float:
-        guess = posterior.argmax(1).numpy()
-        return metrics.attribute_scores(truth, guess, about.patient, len(terms)).mcc.value
+        return mcc_of(posterior, truth, about.patient)
 
     fresh, remembering, same = served(), served(key=KEY), torch.eye(classes)
     once = response_matrix(flips, classes)

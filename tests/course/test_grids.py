@@ -147,7 +147,7 @@ def test_costs_are_recorded_for_every_chapter() -> None:
 # Rounding (bfloat16 or not, one thread or two, the processor) trains another target. Five ways of
 # rounding moved a score at conv4 by up to 0.012, and at conv6 from 0.631 to 0.712 where 0.686 is
 # recorded: what comes back from deep layers hangs on the target that happened to be trained.
-ROUNDING = {"conv2": 0.03, "conv4": 0.03, "conv6": 0.1}
+ROUNDING = {"conv4": 0.03, "conv6": 0.1}
 
 
 @pytest.mark.slow

@@ -102,10 +102,9 @@ def test_with_little_noise_it_learns() -> None:
     assert found.accuracy.low > found.majority
 
 
-def test_one_member_moves_a_step_by_no_more_than_the_clipping_length(records) -> None:
-    # All rows in every step, no noise to speak of: with plain gradient descent the weights of
-    # two neighbouring trainings differ by at most learning rate * clip / batch a step. Adam hides
-    # the length, so the gradients themselves are looked at.
+def test_a_step_is_no_longer_than_one_clipped_gradient(records) -> None:
+    # All rows in one step, next to no noise: the mean of clipped gradients is at most as long as
+    # the clipping length. Adam hides the length, so the gradients themselves are looked at.
     lengths = []
 
     class Watched(nn.Module):
@@ -129,7 +128,6 @@ def test_one_member_moves_a_step_by_no_more_than_the_clipping_length(records) ->
         patch.setattr(torch.optim.Adam, "step", look)
         trained = train_privately(records, how, model=model, device="cpu")
     assert len(lengths) == trained.steps == 1
-    # The mean of clipped gradients is no longer than the clipping length.
     assert 0 < lengths[0] <= 0.5 * 1.01
 
 
