@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medpriv.attacks import sentences_of, varied_reports
+from medpriv.attacks import varied_reports
+from medpriv.attacks.varied_reports import sentences_of
 from medpriv.data.synthetic_reports import make_reports
 
 TEXTS = tuple(make_reports(120, seed=3)["text"])
