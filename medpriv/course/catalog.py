@@ -138,6 +138,12 @@ CHAPTERS: dict[str, ChapterSpec] = {
         modalities=("records",),
         promised={"warfarin": _FIVE, "cardio": (0, 1, 2)},
     ),
+    "10-model-perturbation": ChapterSpec(
+        name="10-model-perturbation",
+        title="Noise in the model",
+        modalities=("images", "records"),
+        promised={"embedded": _FIVE, "mias": (0, 1, 2), "cardio": (0, 1, 2)},
+    ),
 }
 
 

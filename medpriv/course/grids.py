@@ -19,7 +19,13 @@ from joblib import Parallel, delayed, parallel_config
 from torch import Tensor
 
 from medpriv import attacks, data, deployment, metrics, training
-from medpriv.course import attribute_sweeps, label_sweeps, likeness, report_sweeps
+from medpriv.course import (
+    attribute_sweeps,
+    label_sweeps,
+    likeness,
+    noise_sweeps,
+    report_sweeps,
+)
 from medpriv.course.catalog import CHAPTERS, chapters_dir
 from medpriv.data.phantoms import make_phantoms
 from medpriv.runtime import atomic_path, content_hash, machine, source_hash, torch_rng
@@ -401,4 +407,10 @@ def main() -> None:
         run_grid("08-views", report_sweeps.views_cell, report_sweeps.views_settings())
         run_grid("09-flips", label_sweeps.flips_cell, label_sweeps.flips_settings())
         run_grid("09-terms", label_sweeps.terms_cell, label_sweeps.terms_settings())
+        run_grid("10-noise", noise_sweeps.noise_cell, noise_sweeps.noise_settings())
+        run_grid("10-members", noise_sweeps.members_cell, noise_sweeps.members_settings())
+        run_grid("10-answers", noise_sweeps.answers_cell, noise_sweeps.answers_settings())
+        run_grid(
+            "10-images", noise_sweeps.private_images_cell, noise_sweeps.private_images_settings()
+        )
     record_costs()

@@ -21,6 +21,7 @@ from medpriv.deployment import ModelDefense, QueryDefense
 from medpriv.runtime import torch_rng
 
 _NUMBERS = 2**25  # drawn at once for fresh noise: 128 MiB
+_MODELS = 16  # computed at once on a CPU: twice as fast as 256
 
 
 def noisy_parameters(sigma: float, *, relative: bool = False, seed: int = 0) -> ModelDefense:
@@ -102,7 +103,8 @@ class _Fresh(nn.Module):
         def one(own: dict[str, Tensor], row: Tensor) -> Tensor:
             return functional_call(self.model, own, (row[None],))[0]
 
-        return vmap(one)(noisy, x)
+        # A processor's cache holds the activations of a few models, not of hundreds.
+        return vmap(one, chunk_size=_MODELS if x.device.type == "cpu" else None)(noisy, x)
 
 
 def _spread(weight: Tensor, sigma: float, relative: bool) -> float:

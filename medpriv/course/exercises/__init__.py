@@ -13,6 +13,7 @@ from medpriv.course.exercises import (
     attribute_inference,
     label_perturbation,
     model_inversion,
+    model_perturbation,
     patient_data,
     report_attributes,
     report_reconstruction,
@@ -34,6 +35,7 @@ _TESTS: dict[str, Callable[[Any], None]] = {
     **stronger_inversion.TESTS,
     **report_reconstruction.TESTS,
     **label_perturbation.TESTS,
+    **model_perturbation.TESTS,
 }
 
 
