@@ -1,5 +1,7 @@
 """Defenses: a model made safer, a view made safer, or a training recipe."""
 
+from medpriv.defenses.adapters import Adapted, EmbeddingAdapter, train_adapter
+from medpriv.defenses.adversarial import Adversarial, Opponent, train_adversarially
 from medpriv.defenses.convex import (
     LogisticModel,
     fit_logistic,
@@ -8,8 +10,10 @@ from medpriv.defenses.convex import (
     unit_rows,
 )
 from medpriv.defenses.embeddings import projected, rounded
-from medpriv.defenses.features import dropped, noised
+from medpriv.defenses.features import dropped, noised, sampled
 from medpriv.defenses.gaussian import analytic_gaussian, classical_gaussian, gaussian_delta
+from medpriv.defenses.learned_noise import LearnedNoise, learn_noise, noise_recipe
+from medpriv.defenses.no_peek import train_no_peek
 from medpriv.defenses.parameters import fresh_parameters, noisy_parameters
 from medpriv.defenses.private_training import (
     Privately,
@@ -30,8 +34,13 @@ from medpriv.defenses.responses import (
 from medpriv.defenses.scores import Smoothed, fewer_digits, label_alone, tempered, top_scores
 
 __all__ = [
+    "Adapted",
+    "Adversarial",
+    "EmbeddingAdapter",
     "ForwardCorrected",
+    "LearnedNoise",
     "LogisticModel",
+    "Opponent",
     "PrivateModel",
     "Privately",
     "Smoothed",
@@ -46,7 +55,9 @@ __all__ = [
     "fresh_parameters",
     "gaussian_delta",
     "label_alone",
+    "learn_noise",
     "noise_for",
+    "noise_recipe",
     "noised",
     "noisy_parameters",
     "objective_perturbed",
@@ -56,8 +67,12 @@ __all__ = [
     "randomised_response",
     "response_matrix",
     "rounded",
+    "sampled",
     "tempered",
     "top_scores",
+    "train_adapter",
+    "train_adversarially",
+    "train_no_peek",
     "train_privately",
     "unbiased_accuracy",
     "unit_rows",

@@ -1,4 +1,4 @@
-"""Sharing less of an embedding: fewer bits a number, or fewer numbers."""
+"""Sharing less of an embedding or of features: fewer bits a number, or fewer numbers."""
 
 from __future__ import annotations
 
@@ -15,20 +15,27 @@ def rounded(bits: int) -> ViewDefense:
     """Each number with so many bits, its sign included, relative to the largest of its row.
 
     What vector databases call scalar quantisation. The row's largest absolute number is sent along
-    in full.
+    in full. Of an embedding, and of a token, a row is its numbers; of features that are maps it is
+    all maps of an image. Features behind a ReLU never use the sign.
 
     Args:
         bits: from 2 to 16.
 
     Raises:
-        ValueError: another number of bits.
+        ValueError: another number of bits; later, that the view answers labels.
     """
     if not 2 <= bits <= 16:
         raise ValueError(f"expected 2 to 16 bits, got {bits}")
     steps = 2 ** (bits - 1) - 1
 
     def change(rows: Tensor) -> Tensor:
-        largest = rows.abs().amax(dim=-1, keepdim=True).clamp(min=1e-12)
+        if not rows.is_floating_point():
+            raise ValueError(
+                f"'{bits} bits' changes features, embeddings or scores, and this view answers "
+                f"{rows.dtype}; deploy with another expose"
+            )
+        axes = (1, 2, 3) if rows.ndim == 4 else (-1,)
+        largest = rows.abs().amax(dim=axes, keepdim=True).clamp(min=1e-12)
         return (rows / largest * steps).round() / steps * largest
 
     return ViewDefense(f"{bits} bits", _then(change))

@@ -1,4 +1,4 @@
-"""Noise and dropout on shared numbers, drawn anew for every answer.
+"""Noise, dropout and noise out of a collection, on shared numbers, drawn anew for every answer.
 
 He et al. 2020 (IEEE IoT Journal) put both at the split layer and found dropout better, against an
 attacker who looks for an image that fits one fixed answer. An attacker who sees which numbers are
@@ -58,6 +58,37 @@ def dropped(share: float, *, seed: int = 0) -> ViewDefense:
         return rows * kept / (1 - share)
 
     return _drawn(f"dropout {share:g}", change, seed, "dropped")
+
+
+def sampled(tensors: Tensor, *, seed: int = 0) -> ViewDefense:
+    """One of some tensors added to each row of an answer, each as likely as the next.
+
+    Of a single one nothing is drawn: it shifts every answer alike.
+
+    Args:
+        tensors: ``(k, ...)`` float, each of the shape of a row, such as
+            :func:`medpriv.defenses.learn_noise` makes them.
+        seed: decides which; the next answer goes on where the last one stopped.
+
+    Raises:
+        ValueError: there is no tensor.
+    """
+    if tensors.ndim < 2 or not len(tensors) or not tensors.is_floating_point():
+        raise ValueError(
+            f"expected one or more float tensors (k, ...), got {tensors.dtype} of shape "
+            f"{tuple(tensors.shape)}"
+        )
+    kept, shape = tensors.detach().cpu().clone(), tuple(tensors.shape[1:])
+
+    def change(rows: Tensor, draws: torch.Generator) -> Tensor:
+        if tuple(rows.shape[1:]) != shape:
+            raise ValueError(
+                f"the noise is made for rows of shape {shape}, this view answers "
+                f"{tuple(rows.shape[1:])}; learn it at this split"
+            )
+        return rows + kept[torch.randint(len(kept), (len(rows),), generator=draws)]
+
+    return _drawn(f"one of {len(kept)} noises", change, seed, "sampled")
 
 
 def _drawn(

@@ -51,3 +51,20 @@ def test_bad_input() -> None:
         rounded(1)
     with pytest.raises(ValueError, match="at least one"):
         projected(0)
+
+
+def test_rounding_of_maps_is_relative_to_the_whole_image() -> None:
+    x = torch.rand(5, 3, 4, 4, generator=torch_rng(0, "maps"))
+    x[:, 0] *= 10  # one channel far larger: the others lose their detail
+    served = rounded(4).apply(lambda x: x)(x)
+    largest = x.flatten(1).amax(1)
+    assert ((served - x).abs().flatten(1).amax(1) <= largest / 14 + 1e-6).all()
+    assert max(len(row.unique()) for row in served) <= 8  # none is negative
+    tokens = rows(12, 8).view(3, 4, 8)
+    each = torch.stack([rounded(4).apply(lambda x: x)(row) for row in tokens])
+    assert torch.equal(rounded(4).apply(lambda x: x)(tokens), each)
+
+
+def test_rounding_refuses_labels() -> None:
+    with pytest.raises(ValueError, match="another expose"):
+        rounded(4).apply(lambda x: x)(torch.zeros(3).long())

@@ -1,0 +1,104 @@
+"""What trainings at a split share: two halves side by side, and a place in the cache."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from safetensors.torch import save as to_safetensors
+from torch import Tensor, nn
+
+from medpriv.data.cohort import Cohort
+from medpriv.models.reports import ReportClassifier
+from medpriv.models.targets import build_target
+from medpriv.runtime import cached, content_hash, has_fast_bf16, pick_device, source_hash
+
+
+class Halves(nn.Module):
+    """Inputs → the logits and the flattened features before them, ``(n, K + d)``.
+
+    Args:
+        front: f1, inputs to features.
+        back: f2, features to logits ``(n, classes)``.
+        classes: K.
+    """
+
+    def __init__(self, front: nn.Module, back: nn.Module, classes: int) -> None:
+        super().__init__()
+        self.front, self.back, self.classes = front, back, classes
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(n, ...)`` inputs → ``(n, K + d)``; see :meth:`parts`."""
+        features = self.front(x)
+        self.shape = features.shape[1:]
+        return torch.cat([self.back(features), features.flatten(1)], dim=1)
+
+    def parts(self, output: Tensor) -> tuple[Tensor, Tensor]:
+        """What ``forward`` put side by side: logits ``(n, K)`` and features ``(n, ...)``."""
+        return output[:, : self.classes], output[:, self.classes :].unflatten(1, self.shape)
+
+
+def check_weight(weight: float, what: str) -> None:
+    """Pass if a weight is 0 or more, else raise ``ValueError``."""
+    if not weight >= 0:
+        raise ValueError(f"the weight of {what} is 0 or more, got {weight}")
+
+
+def start_from(cohort: Cohort, model: nn.Module | None, seed: int) -> nn.Module:
+    """A copy of the model to train, or the cohort's own untrained one.
+
+    Raises:
+        ValueError: it reads texts, and so has no front that could be trained.
+    """
+    net = build_target(cohort, seed=seed) if model is None else copy.deepcopy(model)
+    if isinstance(net, ReportClassifier):
+        raise ValueError(
+            "the encoder of a ReportClassifier stays as it is and cannot be trained at a split; "
+            "use train_adapter, which defends its embedding"
+        )
+    return net
+
+
+def remembered(
+    net: nn.Module,
+    parts: Sequence[Any],
+    train: Callable[[], object],
+    device: str | torch.device,
+) -> None:
+    """Train ``net`` in place, or load what the same training gave before.
+
+    Args:
+        net: to be trained.
+        parts: what decides the training beside layers and initial weights: data and settings. What
+            the net answers to a few inputs tells nets apart that differ only in how they compute.
+        train: trains the net.
+        device: where.
+    """
+    where = pick_device(device)
+    key = content_hash(
+        list(parts),
+        dict(net.state_dict()),
+        repr(net),
+        (where.type, has_fast_bf16(where), torch.__version__),
+        source_hash("models", "training", "defenses", "runtime"),
+    )
+
+    def make() -> nn.Module:
+        train()
+        return net
+
+    def save(trained: nn.Module, path: Path) -> None:
+        state = {name: value.contiguous() for name, value in trained.state_dict().items()}
+        path.write_bytes(to_safetensors(state))
+
+    def load(path: Path) -> nn.Module:
+        state = load_file(path)
+        copy.deepcopy(net).load_state_dict(state)  # a wrong file fails here and changes nothing
+        net.load_state_dict(state)
+        return net
+
+    cached("defended", key, make, save, load, suffix=".safetensors")
