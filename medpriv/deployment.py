@@ -154,7 +154,7 @@ class View:
         return self.__answer(x)
 
     def weights(self) -> nn.Module:
-        """A copy of the model, up to the split layer where there is one.
+        """A copy of the model, up to the split layer where there is one, on the CPU.
 
         Raises:
             ThreatModelError: the view does not expose weights.
@@ -163,7 +163,7 @@ class View:
         return self.__open_weights()
 
     def back(self) -> nn.Module:
-        """A copy of the model behind the split layer: the half that the partner computes.
+        """A copy, on the CPU, of the model behind the split layer, which the partner computes.
 
         Raises:
             ThreatModelError: the view does not expose it.
@@ -271,8 +271,10 @@ def deploy(
         split=split,
         query_budget=query_budget,
         defenses=tuple(defense.name for defense in defenses),
-        open_weights=lambda: copy.deepcopy(reachable),
-        open_back=lambda: back(copy.deepcopy(served), str(split)),
+        # On the CPU, as the answers are: what an attacker computes with them need not know where
+        # the service runs.
+        open_weights=lambda: copy.deepcopy(reachable).cpu(),
+        open_back=lambda: back(copy.deepcopy(served), str(split)).cpu(),
     )
 
 

@@ -169,6 +169,17 @@ def test_each_device_gives_the_cpus_answers(expose: str, split: str | None, devi
     torch.testing.assert_close(view(images()), expected, rtol=5e-3, atol=5e-3)
 
 
+def test_what_is_handed_out_lies_on_the_cpu_wherever_the_service_runs(device: str) -> None:
+    model = to_device(cnn(), torch.device(device))
+    handed = (
+        deploy(model, expose="weights").weights(),
+        deploy(model, expose="weights", split="conv4").weights(),
+        deploy(model, expose="back", split="conv4").back(),
+    )
+    for part in handed:
+        assert {weight.device.type for weight in part.parameters()} == {"cpu"}
+
+
 # --- Who may ask for what -------------------------------------------------------------------------
 
 
