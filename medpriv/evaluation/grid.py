@@ -33,6 +33,7 @@ from medpriv.runtime import (
     check_profile,
     check_seed,
     content_hash,
+    give_back_memory,
     has_fast_bf16,
     pick_device,
     progress,
@@ -282,6 +283,7 @@ def _computed(cell: _Cell) -> tuple[Path, dict[str, Any]]:
         row = _row(cell)
         if not row["error"]:
             _keep(cell.path, row)
+        give_back_memory()
     return cell.path, row
 
 

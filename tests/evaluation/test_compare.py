@@ -98,6 +98,7 @@ def test_there_is_one_row_a_cell_in_the_order_of_the_arguments(tmp_path: Path) -
     assert (same["adaptive"] - same["baseline"] > 0.5).all()
 
 
+@pytest.mark.slow
 def test_the_averaging_attacker_does_what_the_binomial_says(tmp_path: Path) -> None:
     attack = Attack("told", "images", "label", told_truly, nothing_known, "share", fits=False)
     coin = replace(COIN, strength=0.3)
@@ -106,6 +107,7 @@ def test_the_averaging_attacker_does_what_the_binomial_says(tmp_path: Path) -> N
     assert found["averaged"] == pytest.approx(majority_right(0.7, 9), abs=0.04)
 
 
+@pytest.mark.slow
 def test_one_who_cannot_read_the_defended_answers_is_not_a_number(tmp_path: Path) -> None:
     folder = tmp_path
     attack = next(one for one in known_attacks("reports") if one.name == "nearest report")
@@ -204,6 +206,7 @@ def test_a_damaged_cell_is_computed_again(tmp_path: Path) -> None:
     assert len(runs(tmp_path)) == 5
 
 
+@pytest.mark.slow
 def test_a_target_is_trained_once_for_all_who_attack_it(tmp_path: Path) -> None:
     recipe = Defended("logged", train=partial(logged_target, folder=str(tmp_path)))
     attacks = [counting(tmp_path, f"number {number}") for number in range(3)]
