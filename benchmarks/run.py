@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 import attributes
+import compare
 import pandas as pd
 import torch
 from timing import fastest
@@ -64,7 +65,8 @@ def main() -> None:
     os.environ.setdefault("ART_DATA_PATH", os.path.join("_build", "art"))
     rows: list[dict[str, object]] = []
     print(machine())
-    for part in (phantoms, training, *inversion.PARTS, *attributes.PARTS, *reports.PARTS):
+    parts = (*inversion.PARTS, *attributes.PARTS, *reports.PARTS, *compare.PARTS)
+    for part in (phantoms, training, *parts):
         rows += part()
         table = pd.DataFrame(rows)
         table["times faster"] = table["peer"] / table["ours"]

@@ -478,9 +478,30 @@ def utility(model: nn.Module, part: Part, *, seed: int = 0, draws: int = 200) ->
     Raises:
         ValueError: the part holds one class only, so that an AUC does not exist.
     """
+    return utility_of(predict(model, part.x).softmax(dim=1), part, seed=seed, draws=draws)
+
+
+def utility_of(scores: Tensor, part: Part, *, seed: int = 0, draws: int = 200) -> Utility:
+    """The same of answers that were given about a part, such as those of a defended view.
+
+    Args:
+        scores: ``(n, classes)``, the larger the likelier; labels as rows of 0 and 1.
+        part: about whom, in this order.
+        seed: decides the resamples.
+        draws: bootstrap resamples.
+
+    Raises:
+        ValueError: the part holds one class only, so that an AUC does not exist; or there is not
+            one row of scores, all finite, for each of the part's.
+    """
     if len(part.y.unique()) < 2:
         raise ValueError("utility needs patients of at least two classes, the part has one")
-    return _utility(_probabilities(model, part), part, seed=seed, draws=draws)
+    if scores.ndim != 2 or len(scores) != len(part) or not bool(scores.isfinite().all()):
+        raise ValueError(
+            f"expected finite scores (n, classes) for each of {len(part)} rows, got "
+            f"{tuple(scores.shape)}, or one that is not finite; look at the answers"
+        )
+    return _utility(scores.double().numpy(), part, seed=seed, draws=draws)
 
 
 def utility_by(

@@ -2,6 +2,7 @@
 
 from medpriv.course.cards import cost_card
 from medpriv.course.checks import check
+from medpriv.course.defense_explorer import DefenseExplorer, Shown
 from medpriv.course.explorer import Explorer
 from medpriv.course.figures import gallery, strip
 from medpriv.course.film import Film
@@ -14,8 +15,10 @@ from medpriv.course.side_by_side import side_by_side
 __all__ = [
     "Chapter",
     "ClaimError",
+    "DefenseExplorer",
     "Explorer",
     "Film",
+    "Shown",
     "check",
     "cost_card",
     "gallery",

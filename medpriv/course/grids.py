@@ -28,7 +28,14 @@ from medpriv.course import (
 )
 from medpriv.course.catalog import CHAPTERS, chapters_dir
 from medpriv.data.phantoms import make_phantoms
-from medpriv.runtime import atomic_path, content_hash, machine, source_hash, torch_rng
+from medpriv.runtime import (
+    atomic_path,
+    content_hash,
+    give_back_memory,
+    machine,
+    source_hash,
+    torch_rng,
+)
 
 SPLITS = ("conv2", "conv4", "conv6")
 SEEDS = {"phantom": (0, 1, 2, 3, 4), "mias": (0, 1, 2), "pneumoniamnist": (0, 1, 2)}
@@ -345,7 +352,9 @@ def run_grid(
 def _keyed_cell(
     key: str, cell: Callable[..., dict[str, Any]], setting: dict[str, Any]
 ) -> dict[str, Any]:
-    return {**setting, **cell(**setting), "key": key}
+    row = {**setting, **cell(**setting), "key": key}
+    give_back_memory()
+    return row
 
 
 def inversion_settings() -> list[dict[str, Any]]:

@@ -1,0 +1,86 @@
+"""The course's attacks on images, each with its baseline and its metric."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from medpriv import attacks, metrics
+from medpriv.data.cohort import Part
+from medpriv.data.resampling import Estimate
+from medpriv.deployment import View
+from medpriv.evaluation.cases import Case
+from medpriv.training import predict
+
+SEARCHED = 16  # victims that are searched for with weights
+_KNOWN = 6  # own images on which a search is tuned
+_TUNING = {"smoke": 5, "quick": 100, "full": 300}  # its steps
+
+
+def inverse_network(fitted_on: View, used_on: View, case: Case) -> Estimate:
+    """SSIM of what :func:`medpriv.attacks.fit_inverse_network` makes of the victims' features."""
+    inverse = attacks.fit_inverse_network(
+        fitted_on, case.cohort.auxiliary.x, profile=case.profile, seed=case.seed,
+        device=case.device,
+    )  # fmt: skip
+    victims = case.cohort.victims
+    return _ssim(victims, inverse.guess(used_on.intercept(victims.x)))
+
+
+def search(fitted_on: View, used_on: View, case: Case) -> Estimate:
+    """SSIM of :func:`medpriv.attacks.recover` with the weights, from the mean image."""
+    own, victims = case.cohort.auxiliary, _searched(case)
+    mean = own.x.mean(0, keepdim=True)
+    weight, _ = attacks.choose_tv_weight(
+        fitted_on, own.x[:_KNOWN], search=attacks.Search(_TUNING[case.profile]), start=mean,
+        device=case.device,
+    )  # fmt: skip
+    how = attacks.Search(attacks.search_steps(case.profile), tv_weight=weight)
+    found = attacks.recover(
+        fitted_on, used_on.intercept(victims.x), shape=own.x.shape[1:], search=how, start=mean,
+        seed=case.seed, device=case.device,
+    )  # fmt: skip
+    return _ssim(victims, found.images)
+
+
+def query_free(fitted_on: View, used_on: View, case: Case) -> Estimate:
+    """SSIM of a search through :func:`medpriv.attacks.fit_shadow_front`, without a query."""
+    own, victims = case.cohort.auxiliary, _searched(case)
+    mean = own.x.mean(0, keepdim=True)
+    shadow = attacks.fit_shadow_front(
+        fitted_on, fitted_on.intercept(case.cohort.victims.x), own.x, own.y,
+        profile=case.profile, seed=case.seed, device=case.device,
+    )  # fmt: skip
+    known = own.x[:_KNOWN]
+    weight, _ = attacks.choose_tv_weight_through(
+        shadow.front, predict(shadow.front, known), known, start=mean, device=case.device,
+        search=attacks.Search(_TUNING[case.profile]),
+    )  # fmt: skip
+    how = attacks.Search(attacks.search_steps(case.profile), tv_weight=weight)
+    found = attacks.recover_through(
+        shadow.front, used_on.intercept(victims.x), shape=own.x.shape[1:], search=how, start=mean,
+        seed=case.seed, device=case.device,
+    )  # fmt: skip
+    return _ssim(victims, found.images)
+
+
+def mean_image(case: Case) -> Estimate:
+    """SSIM of the mean of the attacker's own images, handed back for every victim."""
+    return _of_mean(case, case.cohort.victims)
+
+
+def mean_image_of_searched(case: Case) -> Estimate:
+    """The same for the victims that are searched for."""
+    return _of_mean(case, _searched(case))
+
+
+def _of_mean(case: Case, victims: Part) -> Estimate:
+    mean = case.cohort.auxiliary.x.mean(0, keepdim=True)
+    return _ssim(victims, mean.expand_as(victims.x))
+
+
+def _searched(case: Case) -> Part:
+    return case.cohort.victims.take(slice(0, SEARCHED))
+
+
+def _ssim(victims: Part, guess: Tensor) -> Estimate:
+    return metrics.mean_estimate(metrics.ssim(victims.x, guess), victims.patient)

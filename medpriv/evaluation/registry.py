@@ -1,0 +1,219 @@
+"""The attacks and defenses of the course, to be compared. One more of either is one more line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from medpriv import defenses
+from medpriv.deployment import Defense
+from medpriv.evaluation import images, membership, records, reports
+from medpriv.evaluation.cases import Attack, Case, Run
+from medpriv.evaluation.defended import MODALITIES, NOTHING, Defended
+from medpriv.evaluation.targets import plain_target, untrained
+from medpriv.runtime import choose
+
+_KEY = b"kept by the service"
+_EPOCHS = {"smoke": 1, "quick": 20, "full": 40}  # of private training
+
+
+def known_attacks(modality: str) -> tuple[Attack, ...]:
+    """The course's attacks on images, records or reports.
+
+    Membership has victims of its own, members and others; all others attack ``cohort.victims``.
+
+    Raises:
+        ValueError: another modality.
+    """
+    choose(modality, MODALITIES, "modality")
+    who = Attack("membership, loss threshold", modality, "scores", membership.loss_threshold,
+                 membership.no_advantage, "advantage")  # fmt: skip
+    return (*_ATTACKS[modality], who)
+
+
+def _inverse(split: str) -> Attack:
+    return Attack(
+        f"inverse network, {split}", "images", "features", images.inverse_network,
+        images.mean_image, "SSIM", split=split,
+    )  # fmt: skip
+
+
+def _record(name: str, needs: str, run: Run, *, fits: bool = True) -> Attack:
+    return Attack(name, "records", needs, run, records.imputation, "MCC", fits=fits)
+
+
+_ATTACKS = {
+    "images": (
+        _inverse("conv2"),
+        _inverse("conv4"),
+        _inverse("conv6"),
+        Attack("search with weights, conv4", "images", "weights", images.search,
+               images.mean_image_of_searched, "SSIM", split="conv4"),
+        Attack("without a query, conv2", "images", "back", images.query_free,
+               images.mean_image_of_searched, "SSIM", split="conv2"),
+    ),
+    "records": (
+        _record("MAP, outcome", "label", records.outcome),
+        _record("MAP, one answer", "label", records.answer),
+        _record("cases of labels", "label", records.cases_of_labels, fits=False),
+        _record("confidence", "scores", records.confidence, fits=False),
+        _record("same scores", "scores", records.agreement),
+        _record("hidden units", "weights", records.hidden_units, fits=False),
+    ),
+    "reports": (
+        Attack("facts", "reports", "embedding", reports.facts, reports.other_facts, "AUC"),
+        Attack("nearest report", "reports", "embedding", reports.nearest, reports.usual_report,
+               "token F1"),
+        Attack("report decoder", "reports", "embedding", reports.decoder, reports.usual_report,
+               "token F1"),
+        Attack("masked term, one answer", "reports", "label", reports.masked_term,
+               reports.words_around, "MCC"),
+        Attack("masked term, same scores", "reports", "scores", reports.masked_term_by_scores,
+               reports.words_around, "MCC"),
+        Attack("tokens, layer2", "reports", "features", reports.tokens, reports.usual_token,
+               "share of tokens", split="layer2"),
+    ),
+}  # fmt: skip
+
+
+def known_defenses(modality: str) -> tuple[Defended, ...]:
+    """The course's defenses of models of images, records or reports, each in several strengths.
+
+    The first is no defense at all.
+
+    Raises:
+        ValueError: another modality.
+    """
+    choose(modality, MODALITIES, "modality")
+    return tuple(one for one in _DEFENSES if modality in one.modalities)
+
+
+def _strengths(name: str, strengths: Sequence[float], unit: str, **options: Any) -> list[Defended]:
+    return [Defended(name, strength, unit, **options) for strength in strengths]
+
+
+# --- Answers: what is deployed around a model -----------------------------------------------------
+
+
+def coin(case: Case, flips: float, model: nn.Module, *, key: bytes | None = None) -> list[Defense]:
+    """Randomised response with fresh coins, or with one key for everybody."""
+    classes = len(case.cohort.classes)
+    made = defenses.randomised_response(flips, classes, key=key, seed=case.seed)
+    return [made] if flips else []
+
+
+def digits(case: Case, number: float, model: nn.Module) -> list[Defense]:
+    """Scores with so many decimals."""
+    return [defenses.fewer_digits(int(number))]
+
+
+def top(case: Case, number: float, model: nn.Module) -> list[Defense]:
+    """The largest scores."""
+    return [defenses.top_scores(int(number))]
+
+
+def only_label(case: Case, strength: float, model: nn.Module) -> list[Defense]:
+    """A label in the shape of scores."""
+    return [defenses.label_alone()]
+
+
+def tempered(case: Case, temperature: float, model: nn.Module) -> list[Defense]:
+    """Flatter scores."""
+    return [defenses.tempered(temperature)]
+
+
+def noised(case: Case, scale: float, model: nn.Module) -> list[Defense]:
+    """Noise on features or embeddings, in units of a row's root mean square."""
+    return [defenses.noised(scale, seed=case.seed)] if scale else []
+
+
+def dropped(case: Case, share: float, model: nn.Module) -> list[Defense]:
+    """Features or numbers of an embedding set to zero."""
+    return [defenses.dropped(share, seed=case.seed)] if share else []
+
+
+def rounded(case: Case, bits: float, model: nn.Module) -> list[Defense]:
+    """Numbers of so many bits."""
+    return [defenses.rounded(int(bits))]
+
+
+def projected(case: Case, dimensions: float, model: nn.Module) -> list[Defense]:
+    """Embeddings of so many dimensions."""
+    return [defenses.projected(int(dimensions), seed=case.seed)]
+
+
+# --- Parameters -----------------------------------------------------------------------------------
+
+
+def noisy_once(case: Case, sigma: float, model: nn.Module) -> list[Defense]:
+    """Noise on the parameters, drawn once."""
+    return [defenses.noisy_parameters(sigma, seed=case.seed)] if sigma else []
+
+
+def noisy_each_time(case: Case, sigma: float, model: nn.Module) -> list[Defense]:
+    """Noise on the parameters, drawn for every query."""
+    return [defenses.fresh_parameters(sigma, seed=case.seed)] if sigma else []
+
+
+# --- Training -------------------------------------------------------------------------------------
+
+
+def with_private_labels(case: Case, flips: float) -> nn.Module:
+    """Label DP: labels flipped before training, and a loss that knows of it."""
+    if not flips:
+        return plain_target(case)
+    cohort = defenses.private_labels(case.cohort, flips, seed=case.seed)
+    loss = defenses.ForwardCorrected(flips, len(cohort.classes))
+    return plain_target(replace(case, cohort=cohort), loss=loss)
+
+
+def with_smoothed_labels(case: Case, share: float) -> nn.Module:
+    """Label smoothing, of either sign."""
+    return plain_target(case, loss=defenses.Smoothed(share) if share else None)
+
+
+def with_dp_sgd(case: Case, epsilon: float) -> nn.Module:
+    """DP-SGD at epsilon."""
+    how = defenses.Privately(epsilon, epochs=_EPOCHS[case.profile])
+    return defenses.train_privately(
+        case.cohort, how, seed=case.seed, device=case.device, model=untrained(case)
+    ).model
+
+
+_SHARED = ("features", "back", "weights", "embedding")
+_COMPUTED = ("label", "scores", "features", "back", "weights")
+_BY_TENSOR = ("images", "records")
+
+_DEFENSES: tuple[Defended, ...] = (
+    NOTHING,
+    *_strengths("randomised response, fresh", (0.1, 0.2, 0.4), "p", exposes=("label",),
+                around=coin, random=True),
+    *_strengths("randomised response, remembered", (0.1, 0.2, 0.4), "p", exposes=("label",),
+                around=partial(coin, key=_KEY)),
+    *_strengths("fewer digits", (2, 1, 0), "digits", exposes=("scores",), around=digits),
+    *_strengths("top score", (1,), "scores", exposes=("scores",), around=top),
+    *_strengths("label alone", (1,), "label", exposes=("scores",), around=only_label),
+    *_strengths("temperature", (2, 10), "T", exposes=("scores",), around=tempered),
+    *_strengths("parameter noise, once", (0.02, 0.05), "sigma", modalities=_BY_TENSOR,
+                exposes=_COMPUTED, around=noisy_once),
+    *_strengths("parameter noise, per query", (0.02, 0.05), "sigma", modalities=_BY_TENSOR,
+                exposes=_COMPUTED[:-1], around=noisy_each_time, random=True),
+    *_strengths("noise", (0.1, 0.3, 1.0), "root mean squares", modalities=("images",),
+                exposes=_SHARED, around=noised, random=True),
+    # Not on features of reports: it would hide which rows are padding.
+    *_strengths("noise", (0.1, 0.3, 1.0), "root mean squares", modalities=("reports",),
+                exposes=("embedding",), around=noised, random=True),
+    *_strengths("dropout", (0.3, 0.6), "share", modalities=("images", "reports"),
+                exposes=_SHARED, around=dropped, random=True),
+    *_strengths("rounding", (8, 4, 2), "bits", modalities=("images", "reports"),
+                exposes=_SHARED, around=rounded),
+    *_strengths("projection", (64, 16), "dimensions", modalities=("reports",),
+                exposes=("embedding",), around=projected),
+    *_strengths("private labels", (0.1, 0.3), "p", train=with_private_labels),
+    *_strengths("smoothed labels", (-0.2, 0.2), "share", train=with_smoothed_labels),
+    *_strengths("DP-SGD", (8, 1), "epsilon", train=with_dp_sgd),
+)  # fmt: skip

@@ -1,0 +1,145 @@
+"""Target models, trained once for all cells that attack them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from safetensors.torch import load_file
+from safetensors.torch import save as to_safetensors
+from torch import Tensor, nn
+
+from medpriv.evaluation.cases import Case
+from medpriv.evaluation.defended import Defended
+from medpriv.evaluation.identity import identity
+from medpriv.models.reports import PACKAGED, ReportClassifier, ReportEncoder
+from medpriv.models.targets import build_target
+from medpriv.runtime import cached, content_hash, has_fast_bf16, pick_device, source_hash, to_device
+from medpriv.training import Loss, train_target
+
+_REQUESTS = 64  # whose embeddings are remembered, of 512 texts at most: 50 MB in all
+
+
+def plain_target(case: Case, *, loss: Loss | None = None) -> nn.Module:
+    """The target as :func:`medpriv.training.train_target` trains it on the case's cohort.
+
+    Args:
+        case: its cohort, seed, profile, device and encoder.
+        loss: such as a defense's.
+    """
+    return train_target(
+        case.cohort, profile=case.profile, seed=case.seed, device=case.device,
+        model=untrained(case), loss=loss,
+    )  # fmt: skip
+
+
+def untrained(case: Case) -> nn.Module | None:
+    """The untrained target where the case names another encoder; else training builds it."""
+    if case.cohort.modality != "reports" or case.encoder == PACKAGED:
+        return None
+    return build_target(case.cohort, seed=case.seed, encoder=case.encoder)
+
+
+def trained(case: Case, defended: Defended) -> nn.Module:
+    """The target of a defended system, in evaluation mode; from the cache where it is there.
+
+    Raises:
+        TypeError: what ``defended.train`` returns has other layers than
+            :func:`medpriv.models.build_target` gives.
+    """
+    if defended.train is None:
+        return _remembering(plain_target(case), case)
+    train, where = defended.train, pick_device(case.device)
+    usual = build_target(case.cohort, seed=case.seed, encoder=case.encoder)
+    key = content_hash(
+        identity(train),
+        defended.strength,
+        case.cohort.content_hash(),
+        (case.seed, case.profile, case.encoder),
+        (where.type, has_fast_bf16(where), torch.__version__),
+        source_hash("models", "training", "runtime", "defenses", "evaluation"),
+    )
+
+    def make() -> nn.Module:
+        model = train(case, defended.strength)
+        found, expected = _shapes(model), _shapes(usual)
+        if found != expected:
+            raise TypeError(
+                f"the recipe of {defended.name!r} must return a model with the layers of "
+                f"build_target, {expected}; it returns {type(model).__name__} with {found}"
+            )
+        return model
+
+    def save(model: nn.Module, path: Path) -> None:
+        state = _trained_part(model).state_dict()
+        path.write_bytes(to_safetensors({k: v.cpu().contiguous() for k, v in state.items()}))
+
+    def load(path: Path) -> nn.Module:
+        _trained_part(usual).load_state_dict(load_file(path))
+        return usual
+
+    model = cached("defended", key, make, save, load, suffix=".safetensors")
+    return _remembering(to_device(model, where).eval(), case)
+
+
+def _trained_part(model: nn.Module) -> nn.Module:
+    """Of a report classifier the head: its encoder is not trained."""
+    return model.head if isinstance(model, ReportClassifier) else model
+
+
+def _shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in _trained_part(model).state_dict().items()}
+
+
+# --- Reports embedded once ------------------------------------------------------------------------
+
+
+def _remembering(model: nn.Module, case: Case) -> nn.Module:
+    if isinstance(model, ReportClassifier):
+        model.encoder = Remembering(model.encoder)
+    return model
+
+
+class Remembering(ReportEncoder):
+    """An encoder that embeds the same request once in a process.
+
+    Every cell asks about the same reports, and on a CPU embedding them is nearly all that a cell
+    on reports costs. Remembered are the last requests as a whole, not texts: what a text is
+    embedded as depends, in its last digits, on what it is padded with.
+    """
+
+    _answers: ClassVar[OrderedDict[tuple[object, ...], Tensor]] = OrderedDict()  # of all encoders
+    _last: ClassVar[list[nn.Module]] = []  # shared by all targets on top of it: 90 MB
+
+    def __init__(self, encoder: ReportEncoder) -> None:
+        nn.Module.__init__(self)
+        self.name, self.max_tokens = encoder.name, encoder.max_tokens
+        if not self._last or not _equal(self._last[0], encoder.transformer):
+            self._last[:] = [encoder.transformer]
+        self.tokenizer, self.transformer = encoder.tokenizer, self._last[0]
+        self.eval()
+
+    def forward(self, texts: Sequence[str], *, batch_size: int | None = None) -> Tensor:
+        """As :class:`medpriv.models.ReportEncoder`."""
+        # Of the weights as they are now: a defense may have changed this copy's. Noise on a tensor
+        # shows in its sum, which costs milliseconds where a hash of all of them costs more.
+        weights = tuple(float(weight.sum()) for weight in self.transformer.parameters())
+        key = (weights, self.max_tokens, batch_size, tuple(texts))
+        if key not in self._answers:
+            with torch.no_grad():
+                self._answers[key] = super().forward(texts, batch_size=batch_size)
+            while len(self._answers) > _REQUESTS:
+                self._answers.popitem(last=False)
+        self._answers.move_to_end(key)
+        return self._answers[key].clone()
+
+
+def _equal(one: nn.Module, other: nn.Module) -> bool:
+    first, second = one.state_dict(), other.state_dict()
+    return first.keys() == second.keys() and all(
+        value.device == second[name].device and value.equal(second[name])
+        for name, value in first.items()
+    )

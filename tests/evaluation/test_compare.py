@@ -1,0 +1,319 @@
+"""How a comparison runs: what is computed and when, what stays, and that the table is the same."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from joblib import parallel_config
+
+from comparing import (
+    counted,
+    counting,
+    logged_target,
+    nothing_known,
+    other_layers,
+    runs,
+    told_truly,
+)
+from medpriv.attacks import majority_right
+from medpriv.evaluation import (
+    NOTHING,
+    Attack,
+    Case,
+    Defended,
+    compare,
+    grid,
+    known_attacks,
+    known_defenses,
+    pairs,
+    trained,
+)
+
+COLUMNS = [
+    "attack", "defense", "strength", "seed", "metric", "naive", "adaptive", "averaged", "baseline",
+    "interval", "utility", "accuracy", "seconds", "error",
+]  # fmt: skip
+
+
+def record_attack(name: str) -> Attack:
+    return next(one for one in known_attacks("records") if one.name == name)
+
+
+def defense(name: str, strength: float, modality: str = "records") -> Defended:
+    found = next(one for one in known_defenses(modality) if one.name == name)
+    return replace(found, strength=strength)
+
+
+COIN = defense("randomised response, fresh", 0.3)
+
+
+def table(folder: Path, attacks: Any, defenses: Any = (NOTHING,), seeds: Any = (0, 1, 2),
+          **options: Any) -> pd.DataFrame:  # fmt: skip
+    options = {"dataset": "warfarin", "profile": "smoke", "device": "cpu", **options}
+    return compare(attacks, defenses, seeds, folder=folder / "cells", **options)
+
+
+def assert_same(first: pd.DataFrame, second: pd.DataFrame) -> None:
+    """Equal but for the time that it took."""
+    pd.testing.assert_frame_equal(
+        first.drop(columns="seconds"), second.drop(columns="seconds"), check_exact=True
+    )
+
+
+# --- The table ------------------------------------------------------------------------------------
+
+
+def test_there_is_one_row_a_cell_in_the_order_of_the_arguments(tmp_path: Path) -> None:
+    attacks = [record_attack("MAP, one answer"), record_attack("same scores")]
+    found = table(tmp_path, attacks, [COIN, NOTHING], (1, 0))
+    assert found.columns.tolist() == COLUMNS
+    assert found[["attack", "defense", "seed"]].to_numpy().tolist() == [
+        ["MAP, one answer", COIN.name, 1],
+        ["MAP, one answer", COIN.name, 0],
+        ["MAP, one answer", "nothing", 1],
+        ["MAP, one answer", "nothing", 0],
+        ["same scores", "nothing", 1],
+        ["same scores", "nothing", 0],
+    ]  # the coin leaves no scores to see
+    assert found["metric"].eq("MCC").all()
+    assert found["error"].eq("").all()
+    for row in found.itertuples():
+        assert row.adaptive in row.interval
+        assert 0 <= row.utility <= 1
+        assert 0 <= row.accuracy <= 1
+        assert row.seconds > 0
+        assert math.isnan(row.averaged) == (row.defense == "nothing")
+    same = found[found["attack"] == "same scores"]
+    assert (same["adaptive"] > 0.95).all()  # the true record is among the candidates
+    assert (same["naive"] == same["adaptive"]).all()
+    assert (same["adaptive"] - same["baseline"] > 0.5).all()
+
+
+@pytest.mark.slow
+def test_the_averaging_attacker_does_what_the_binomial_says(tmp_path: Path) -> None:
+    attack = Attack("told", "images", "label", told_truly, nothing_known, "share", fits=False)
+    coin = replace(COIN, strength=0.3)
+    found = table(tmp_path, [attack], [coin], (0,), dataset="phantom", times=9).iloc[0]
+    assert found["adaptive"] == pytest.approx(0.7, abs=0.04)
+    assert found["averaged"] == pytest.approx(majority_right(0.7, 9), abs=0.04)
+
+
+@pytest.mark.slow
+def test_one_who_cannot_read_the_defended_answers_is_not_a_number(tmp_path: Path) -> None:
+    folder = tmp_path
+    attack = next(one for one in known_attacks("reports") if one.name == "nearest report")
+    narrow = defense("projection", 16, "reports")
+    row = table(folder, [attack], [narrow], (0,), dataset="synthetic").iloc[0]
+    assert math.isnan(row["naive"])
+    assert row["adaptive"] > 0
+
+
+def test_pairs_say_who_meets_whom() -> None:
+    attacks = [record_attack("MAP, outcome"), record_attack("hidden units")]
+    found = pairs(attacks, [NOTHING, COIN, defense("fewer digits", 1)])
+    assert found.loc["MAP, outcome"].tolist() == ["label", "label", "scores"]
+    assert found.loc["hidden units"].tolist() == ["weights", "", ""]
+
+
+# --- Going on -------------------------------------------------------------------------------------
+
+
+def test_a_finished_cell_is_not_computed_again(tmp_path: Path) -> None:
+    attack = counting(tmp_path)
+    first = table(tmp_path, [attack])
+    assert runs(tmp_path) == [0, 1, 2]
+    pd.testing.assert_frame_equal(table(tmp_path, [attack]), first)
+    # Nor as a part of a larger comparison.
+    larger = table(tmp_path, [attack], [NOTHING, COIN], (2, 0, 3))
+    assert sorted(runs(tmp_path)) == [0] * 4 + [1] + [2] * 4 + [3] * 4
+    assert_same(larger.iloc[1:2].reset_index(drop=True), first.iloc[:1])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"times": 3},
+        {"profile": "quick"},
+        {"dataset": "heart.csv"},
+        {"defenses": [replace(COIN, strength=0.2)]},
+        {"attacks": ["another"]},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_changed_setting_is_computed(change: dict[str, Any], tmp_path: Path) -> None:
+    if change.get("dataset"):
+        own = tmp_path / change["dataset"]
+        rows = pd.DataFrame({"a": range(80), "b": [n % 3 for n in range(80)]})
+        rows.assign(label=rows["a"] % 2).to_csv(own, index=False)
+        change = {"dataset": own}
+    settings = {"attacks": [counting(tmp_path)], "defenses": [COIN], "seeds": (0,)}
+    table(tmp_path, **settings)
+    before = len(runs(tmp_path))
+    if "attacks" in change:
+        change = {"attacks": [counting(tmp_path, "another")]}
+    if change.get("profile"):
+        change |= {"seeds": (0,)}
+    table(tmp_path, **{**settings, **change})
+    assert len(runs(tmp_path)) > before
+
+
+def test_changed_code_is_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table(tmp_path, [counting(tmp_path)])
+    monkeypatch.setattr(grid, "source_hash", lambda *rooms: "another")
+    table(tmp_path, [counting(tmp_path)])
+    assert runs(tmp_path) == [0, 1, 2, 0, 1, 2]
+
+
+def test_an_interrupted_comparison_goes_on_where_it_was(tmp_path: Path) -> None:
+    attack = counting(tmp_path)
+    (tmp_path / "stop").touch()
+    with pytest.raises(KeyboardInterrupt):
+        table(tmp_path, [attack])
+    assert runs(tmp_path) == [0, 1]
+    (tmp_path / "stop").unlink()
+    assert table(tmp_path, [attack])["seed"].tolist() == [0, 1, 2]
+    assert runs(tmp_path) == [0, 1, 1, 2]
+
+
+def test_a_failed_cell_is_told_the_rest_kept_and_it_is_tried_again(tmp_path: Path) -> None:
+    attack = counting(tmp_path)
+    (tmp_path / "fail").touch()
+    found = table(tmp_path, [attack])
+    assert found["error"].tolist() == ["", "RuntimeError: the disk is on fire", ""]
+    assert found["adaptive"].notna().tolist() == [True, False, True]
+    assert found["interval"].notna().tolist() == [True, False, True]
+    (tmp_path / "fail").unlink()
+    assert table(tmp_path, [attack])["error"].tolist() == ["", "", ""]
+    assert runs(tmp_path) == [0, 1, 2, 1]
+
+
+def test_a_damaged_cell_is_computed_again(tmp_path: Path) -> None:
+    first = table(tmp_path, [counting(tmp_path)])
+    files = sorted((tmp_path / "cells").iterdir())
+    assert len(files) == 3
+    files[0].write_text(files[0].read_text()[:40])
+    files[1].write_text(json.dumps(["something else"]))
+    assert_same(table(tmp_path, [counting(tmp_path)]), first)
+    assert len(runs(tmp_path)) == 5
+
+
+@pytest.mark.slow
+def test_a_target_is_trained_once_for_all_who_attack_it(tmp_path: Path) -> None:
+    recipe = Defended("logged", train=partial(logged_target, folder=str(tmp_path)))
+    attacks = [counting(tmp_path, f"number {number}") for number in range(3)]
+    with parallel_config("loky", n_jobs=2, inner_max_num_threads=1):
+        table(tmp_path, attacks, [recipe, NOTHING], (0, 1))
+    assert sorted((tmp_path / "trained").read_text().split()) == ["0", "1"]
+
+
+# --- Elsewhere ------------------------------------------------------------------------------------
+
+
+def some() -> tuple[list[Attack], list[Defended]]:
+    names = ("MAP, one answer", "same scores", "membership, loss threshold")
+    return [record_attack(name) for name in names], [NOTHING, COIN, defense("temperature", 2)]
+
+
+def test_it_is_the_same_in_one_process_and_in_two(tmp_path: Path) -> None:
+    alone = table(tmp_path / "one", *some())
+    with parallel_config("loky", n_jobs=2, inner_max_num_threads=1):
+        assert_same(table(tmp_path / "two", *some()), alone)
+    assert_same(table(tmp_path / "again", *some()), alone)
+
+
+@pytest.mark.slow
+def test_it_is_the_same_on_a_cluster_that_loses_a_worker_half_way(tmp_path: Path) -> None:
+    import distributed
+
+    attacks, defenses = some()
+    attacks.insert(1, counting(tmp_path))
+    alone = table(tmp_path / "one", attacks, defenses)
+    (tmp_path / "kill").touch()
+    before = len(runs(tmp_path))
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+        parallel_config("dask"),
+    ):
+        assert list(client.run(torch.get_num_threads).values()) == [1, 1]
+        workers = set(client.run(os.getpid).values())
+        found = table(tmp_path / "dask", attacks, defenses)
+        client.wait_for_workers(2)
+        assert len(workers & set(client.run(os.getpid).values())) == 1  # the other has a successor
+    assert not (tmp_path / "kill").exists()
+    assert len(runs(tmp_path)) == 2 * before + 1  # what was lost was done again, and nothing else
+    assert_same(found, alone)
+
+
+# --- Refusals -------------------------------------------------------------------------------------
+
+
+def test_another_modality_is_a_type_error(tmp_path: Path) -> None:
+    on_images = known_attacks("images")[0]
+    with pytest.raises(TypeError, match="inverse network, conv2' is on images, and warfarin holds"):
+        table(tmp_path, [on_images])
+    with pytest.raises(TypeError, match="projection' is of models of reports, and warfarin holds"):
+        table(tmp_path, [counting(tmp_path)], [defense("projection", 16, "reports")])
+
+
+def test_a_lambda_is_refused_before_anything_is_computed(tmp_path: Path) -> None:
+    attack = replace(counting(tmp_path), run=lambda fitted_on, used_on, case: None)
+    with pytest.raises(TypeError, match="'counted' cannot be sent to another process"):
+        table(tmp_path, [counting(tmp_path, "first"), attack])
+    assert not runs(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"attacks": []}, "at least one attack"),
+        ({"seeds": []}, "one seed"),
+        ({"seeds": (0, 0)}, "each seed needs a name of its own, and 0 is there twice"),
+        ({"seeds": (-1,)}, "seed must be an integer"),
+        ({"defenses": [NOTHING, NOTHING]}, "each defense needs a name of its own"),
+        ({"times": 1}, "asks 2 or more times"),
+        ({"profile": "huge"}, "unknown profile"),
+        ({"dataset": "no such"}, "unknown record data set"),
+        ({"defenses": [COIN], "attacks": [record_attack("hidden units")]}, "can meet any of these"),
+    ],
+)
+def test_bad_arguments(change: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=said):
+        table(tmp_path, **{"attacks": [record_attack("MAP, outcome")], **change})
+
+
+def test_a_recipe_must_keep_the_layers(tmp_path: Path) -> None:
+    other = Defended("other", train=other_layers)
+    found = table(tmp_path, [counting(tmp_path)], [other], (0,))
+    assert "must return a model with the layers of build_target" in found["error"][0]
+
+
+def test_a_trained_target_comes_back_from_the_cache(tmp_path: Path) -> None:
+    from medpriv.data import load_records
+
+    case = Case(load_records(profile="smoke"), profile="smoke", device="cpu")
+    recipe = Defended("logged", train=partial(logged_target, folder=str(tmp_path)))
+    first, second = trained(case, recipe), trained(case, recipe)
+    assert len((tmp_path / "trained").read_text().split()) == 1
+    for one, other in zip(first.parameters(), second.parameters(), strict=True):
+        assert one.equal(other)
+
+
+def test_what_an_attack_does_decides_its_key(tmp_path: Path) -> None:
+    attack = counting(tmp_path)
+    table(tmp_path, [attack], seeds=(0,))
+    (tmp_path / "elsewhere").mkdir()
+    moved = replace(attack, run=partial(counted, folder=str(tmp_path / "elsewhere")))
+    table(tmp_path, [moved], seeds=(0,))
+    assert runs(tmp_path / "elsewhere") == [0]

@@ -1,0 +1,190 @@
+"""The whole matrix: every attack against every defended view of every exposure.
+
+It runs where the view exposes enough, and is refused everywhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import cache
+
+import pytest
+from torch import nn
+from transformers import BertConfig, BertModel, BertTokenizerFast
+
+from medpriv.data import Cohort, load_images, load_records, load_reports
+from medpriv.data.resampling import Estimate
+from medpriv.data.synthetic_reports import make_reports
+from medpriv.data.text import normalise_text
+from medpriv.deployment import ThreatModelError, View
+from medpriv.evaluation import (
+    NOTHING,
+    Attack,
+    Case,
+    Defended,
+    known_attacks,
+    known_defenses,
+    trained,
+)
+from medpriv.runtime import seeded
+
+MODALITIES = ("images", "records", "reports")
+EXPOSES = {
+    "images": ("label", "scores", "features", "back", "weights"),
+    "records": ("label", "scores", "features", "back", "weights"),
+    "reports": ("label", "scores", "features", "embedding", "weights"),
+}
+SPLITS = {"images": "conv4", "records": "hidden1", "reports": "layer1"}
+
+
+def one_of_each(modality: str) -> list[Defended]:
+    """Each defense in its first strength."""
+    return list({one.name: one for one in reversed(known_defenses(modality))}.values())[::-1]
+
+
+PAIRS = [
+    pytest.param(attack, defended, expose, id=f"{attack.name}-{defended.name}-{expose}")
+    for modality in MODALITIES
+    for attack in known_attacks(modality)
+    for defended in one_of_each(modality)
+    for expose in EXPOSES[modality]
+    if expose in defended.exposes
+]
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A transformer of two layers and 32 dimensions that nobody has trained."""
+    here = tmp_path_factory.mktemp("encoder")
+    words = {word for text in make_reports(200)["text"] for word in normalise_text(text).split()}
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *".,:;()-", *sorted(words)]
+    (here / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
+    BertTokenizerFast(str(here / "vocab.txt")).save_pretrained(here)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = BertConfig(vocab_size=len(vocabulary), intermediate_size=64, **sizes)
+    with seeded(0, "encoder"):
+        BertModel(config).save_pretrained(here)
+    return str(here)
+
+
+@cache
+def case_of(modality: str, encoder: str) -> Case:
+    if modality == "images":
+        cohort: Cohort = load_images(profile="smoke", size=32)
+    elif modality == "records":
+        cohort = load_records(profile="smoke")
+    else:
+        cohort = load_reports(profile="smoke")
+    return Case(cohort, profile="smoke", device="cpu", encoder=encoder)
+
+
+@cache
+def target_of(defended: Defended, modality: str, encoder: str) -> nn.Module:
+    return trained(case_of(modality, encoder), defended)
+
+
+def view_of(attack: Attack, defended: Defended, expose: str, encoder: str) -> tuple[View, Case]:
+    case = case_of(attack.modality, encoder)
+    recipe = defended if defended.train else NOTHING
+    split = attack.split or (None if expose == "weights" else SPLITS[attack.modality])
+    if expose == "weights" and attack.modality == "reports":
+        split = None  # the front of a report classifier cannot be had
+    return defended.deploy(target_of(recipe, attack.modality, encoder), case, expose, split), case
+
+
+def gives(view: View) -> set[str]:
+    """What a view of each kind lets an attacker compute."""
+    return {
+        "label": {"label"},
+        "scores": {"scores", "label"},
+        "features": {"features"},
+        "back": {"back", "features"},
+        "embedding": {"embedding"},
+        "weights": {"weights", "features"} if view.split else {"weights", "scores", "label"},
+    }[view.expose]
+
+
+@pytest.mark.parametrize(("attack", "defended", "expose"), PAIRS)
+def test_an_attack_runs_exactly_where_the_view_exposes_enough(
+    attack: Attack, defended: Defended, expose: str, encoder: str
+) -> None:
+    view, case = view_of(attack, defended, expose, encoder)
+    if attack.needs in gives(view):
+        found = attack(view, view, case)
+        assert isinstance(found, Estimate)
+        assert math.isnan(found.value) or -1 <= found.value <= 1
+        # A comparison runs it too; but it asks for no more than an attack needs.
+        assert defended.exposure(attack) or (expose == "weights" != attack.needs)
+    else:
+        with pytest.raises(ThreatModelError, match=f"{attack.name} needs {attack.needs}.*exposes"):
+            attack(view, view, case)
+        assert view.queries == 0
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_a_comparison_leaves_out_what_no_view_of_a_system_allows(modality: str) -> None:
+    for attack in known_attacks(modality):
+        for defended in known_defenses(modality):
+            enough = {"label": {"label", "scores"}, "features": {"features", "back"}}
+            wanted = enough.get(attack.needs, {attack.needs})
+            assert bool(wanted & set(defended.exposes)) == (defended.exposure(attack) is not None)
+
+
+@pytest.mark.parametrize("other", MODALITIES)
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_data_of_another_modality_are_a_type_error(modality: str, other: str, encoder: str) -> None:
+    case = case_of(other, encoder)
+    view = NOTHING.deploy(target_of(NOTHING, other, encoder), case, "scores", None)
+    for attack in known_attacks(modality) if modality != other else ():
+        with pytest.raises(TypeError, match=f"{attack.name}.* is on {modality}, .*holds {other}"):
+            attack(view, view, case)
+    assert view.queries == 0
+
+
+# --- What must agree exactly ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "attack", [a for m in MODALITIES for a in known_attacks(m)], ids=lambda a: a.name
+)
+def test_undefended_the_attacker_who_adapts_is_the_one_who_does_not(
+    attack: Attack, encoder: str
+) -> None:
+    def view() -> View:
+        return view_of(attack, NOTHING, attack.needs, encoder)[0]
+
+    case, deployed = case_of(attack.modality, encoder), view()
+    assert str(attack(deployed, deployed, case)) == str(attack(view(), view(), case))
+
+
+# Where the unit has a zero that is no defense.
+FROM_NOTHING = {
+    "randomised response, fresh",
+    "randomised response, remembered",
+    "parameter noise, once",
+    "parameter noise, per query",
+    "noise",
+    "dropout",
+    "private labels",
+    "smoothed labels",
+}
+
+
+@pytest.mark.parametrize(
+    ("modality", "defended"),
+    [(m, d) for m in MODALITIES for d in one_of_each(m) if d.name in FROM_NOTHING],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_a_strength_of_nothing_is_no_defense(
+    modality: str, defended: Defended, encoder: str
+) -> None:
+    none, case = replace(defended, strength=0.0), case_of(modality, encoder)
+    # Nobody trains the encoder of reports.
+    skipped = "embedding" if defended.train else ""
+    met = [a for a in known_attacks(modality) if none.exposure(a) and a.needs != skipped]
+    assert met or defended.exposes == ("label",)  # no attack on images is content with labels
+    for attack in met[:1]:
+        expose = none.exposure(attack)
+        found, plain = (view_of(attack, one, expose, encoder)[0] for one in (none, NOTHING))
+        assert str(attack(found, found, case)) == str(attack(plain, plain, case))
