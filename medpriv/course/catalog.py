@@ -138,6 +138,12 @@ CHAPTERS: dict[str, ChapterSpec] = {
         modalities=("records",),
         promised={"warfarin": _FIVE, "cardio": (0, 1, 2)},
     ),
+    "11-representation-defenses": ChapterSpec(
+        name="11-representation-defenses",
+        title="Features that are meant to say less",
+        modalities=("images",),
+        promised={"phantom": _FIVE, "mias": (0, 1, 2)},
+    ),
 }
 
 

@@ -19,7 +19,13 @@ from joblib import Parallel, delayed, parallel_config
 from torch import Tensor
 
 from medpriv import attacks, data, deployment, metrics, training
-from medpriv.course import attribute_sweeps, label_sweeps, likeness, report_sweeps
+from medpriv.course import (
+    attribute_sweeps,
+    label_sweeps,
+    likeness,
+    report_sweeps,
+    representation_sweeps,
+)
 from medpriv.course.catalog import CHAPTERS, chapters_dir
 from medpriv.data.phantoms import make_phantoms
 from medpriv.runtime import atomic_path, content_hash, machine, source_hash, torch_rng
@@ -401,4 +407,12 @@ def main() -> None:
         run_grid("08-views", report_sweeps.views_cell, report_sweeps.views_settings())
         run_grid("09-flips", label_sweeps.flips_cell, label_sweeps.flips_settings())
         run_grid("09-terms", label_sweeps.terms_cell, label_sweeps.terms_settings())
+        run_grid(
+            "11-images", representation_sweeps.images_cell, representation_sweeps.images_settings()
+        )
+        run_grid(
+            "11-reports",
+            representation_sweeps.reports_cell,
+            representation_sweeps.reports_settings(),
+        )
     record_costs()

@@ -16,6 +16,7 @@ from medpriv.course.exercises import (
     patient_data,
     report_attributes,
     report_reconstruction,
+    representation_defenses,
     stronger_inversion,
     target_models,
     threat_models,
@@ -34,6 +35,7 @@ _TESTS: dict[str, Callable[[Any], None]] = {
     **stronger_inversion.TESTS,
     **report_reconstruction.TESTS,
     **label_perturbation.TESTS,
+    **representation_defenses.TESTS,
 }
 
 
