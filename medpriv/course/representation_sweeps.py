@@ -37,7 +37,8 @@ REPORT_DEFENSES = (
 TENSORS = 16  # in a collection of learned noise
 TIMES = 16  # answers that are averaged
 QUERIES = 1_080  # images sent to fit an inverse
-INVERSE = training.Recipe(epochs=2, batch_size=8)
+QUERIES_AVERAGED = 270  # of which each is sent so many times
+STEPS = 270  # of each inverse
 OWN = 600  # reports of the attacker
 
 
@@ -64,10 +65,10 @@ def images_cell(dataset: str, seed: int, split: str, defense: str) -> dict[str, 
     ``auc`` and ``accuracy`` are those of the back half on what the view answers about the test
     patients. SSIM, the mean over victims: ``naive``, an inverse fitted on the undefended front;
     ``adaptive`` through the defense, with its interval ``low`` to ``high``; ``averaged`` on the
-    means of 16 answers, where answers differ; ``opponent`` of the decoder that an adversarial
-    training had; ``mean_image`` and ``black`` without the model. ``dependence`` is the U-centred
-    distance correlation of victims' images and features. All inverses are trained for as long, a
-    quarter of chapter 06's quick training.
+    means of 16 answers to each of fewer images, where answers differ; ``opponent`` of the decoder
+    that an adversarial training had; ``mean_image`` and ``black`` without the model.
+    ``dependence`` is the U-centred distance correlation of victims' images and features. All
+    inverses are trained for as long, about a quarter of chapter 06's quick training.
 
     Args:
         dataset: whose patients.
@@ -93,7 +94,8 @@ def images_cell(dataset: str, seed: int, split: str, defense: str) -> dict[str, 
     }
     if not torch.equal(view.intercept(victims.x[:4]), view.intercept(victims.x[:4])):
         often = attacks.averaged(view, TIMES)
-        guesses["averaged"] = _fit(often, own, seed).guess(often.intercept(victims.x))
+        fitted = _fit(often, own, seed, QUERIES_AVERAGED)
+        guesses["averaged"] = fitted.guess(often.intercept(victims.x))
     if opponent is not None:
         guesses["opponent"] = opponent.guess(sent)
     ssim = {name: metrics.ssim(victims.x, guess) for name, guess in guesses.items()}
@@ -128,9 +130,12 @@ def _defended(
     return target, [] if one is None else [one], None
 
 
-def _fit(view: deployment.View, own: Tensor, seed: int) -> attacks.InverseNetwork:
-    queries = max(QUERIES, len(own))
-    return attacks.fit_inverse_network(view, own, seed=seed, queries=queries, recipe=INVERSE)
+def _fit(
+    view: deployment.View, own: Tensor, seed: int, queries: int = QUERIES
+) -> attacks.InverseNetwork:
+    recipe = training.Recipe(epochs=round(8 * STEPS / queries), batch_size=8)
+    some = own[:queries]
+    return attacks.fit_inverse_network(view, some, seed=seed, queries=queries, recipe=recipe)
 
 
 @functools.lru_cache(maxsize=1)
