@@ -144,6 +144,12 @@ CHAPTERS: dict[str, ChapterSpec] = {
         modalities=("images", "records"),
         promised={"embedded": _FIVE, "mias": (0, 1, 2), "cardio": (0, 1, 2)},
     ),
+    "11-representation-defenses": ChapterSpec(
+        name="11-representation-defenses",
+        title="Features that are meant to say less",
+        modalities=("images",),
+        promised={"phantom": _FIVE, "mias": (0, 1, 2)},
+    ),
 }
 
 

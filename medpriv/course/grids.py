@@ -25,6 +25,7 @@ from medpriv.course import (
     likeness,
     noise_sweeps,
     report_sweeps,
+    representation_sweeps,
 )
 from medpriv.course.catalog import CHAPTERS, chapters_dir
 from medpriv.data.phantoms import make_phantoms
@@ -421,5 +422,13 @@ def main() -> None:
         run_grid("10-answers", noise_sweeps.answers_cell, noise_sweeps.answers_settings())
         run_grid(
             "10-images", noise_sweeps.private_images_cell, noise_sweeps.private_images_settings()
+        )
+        run_grid(
+            "11-images", representation_sweeps.images_cell, representation_sweeps.images_settings()
+        )
+        run_grid(
+            "11-reports",
+            representation_sweeps.reports_cell,
+            representation_sweeps.reports_settings(),
         )
     record_costs()

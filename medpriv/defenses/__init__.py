@@ -1,6 +1,6 @@
 """Defenses: a model made safer, a view made safer, or a training recipe."""
 
-from medpriv.defenses.adapters import Adapted, EmbeddingAdapter, train_adapter
+from medpriv.defenses.adapters import Adapted, EmbeddingAdapter, adapter_recipe, train_adapter
 from medpriv.defenses.adversarial import Adversarial, Opponent, train_adversarially
 from medpriv.defenses.convex import (
     LogisticModel,
@@ -32,6 +32,7 @@ from medpriv.defenses.responses import (
     unbiased_accuracy,
 )
 from medpriv.defenses.scores import Smoothed, fewer_digits, label_alone, tempered, top_scores
+from medpriv.defenses.split_training import further_recipe
 
 __all__ = [
     "Adapted",
@@ -44,6 +45,7 @@ __all__ = [
     "PrivateModel",
     "Privately",
     "Smoothed",
+    "adapter_recipe",
     "analytic_gaussian",
     "classical_gaussian",
     "dropped",
@@ -53,6 +55,7 @@ __all__ = [
     "fit_logistic",
     "flips_of",
     "fresh_parameters",
+    "further_recipe",
     "gaussian_delta",
     "label_alone",
     "learn_noise",

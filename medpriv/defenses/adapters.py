@@ -17,14 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from medpriv.data.cohort import Cohort
 from medpriv.defenses.adversarial import Opponent, fit_against
 from medpriv.defenses.no_peek import fit_no_peek
 from medpriv.defenses.split_training import Halves, check_weight, remembered
 from medpriv.deployment import Answer, ViewDefense
-from medpriv.models.reports import ReportClassifier
-from medpriv.runtime import pick_device, seeded, to_device
-from medpriv.training import Recipe, predict, target_recipe
+from medpriv.runtime import check_profile, pick_device, seeded, to_device
+from medpriv.training import Recipe, predict
 
 _HIDDEN = 128  # of the opponent
 
@@ -74,49 +72,46 @@ class Adapted:
 
 
 def train_adapter(
-    cohort: Cohort,
-    target: ReportClassifier,
+    embeddings: Tensor,
+    labels: Tensor,
     weight: float,
     *,
     secret: Tensor | None = None,
+    classes: int = 2,
     profile: str = "quick",
     seed: int = 0,
     device: str | torch.device = "auto",
     recipe: Recipe | None = None,
 ) -> Adapted:
-    """Train an adapter and a fresh head on a cohort's members.
+    """Train an adapter and a fresh head on the members' embeddings.
 
     Args:
-        cohort: of reports.
-        target: whose encoder is used; it stays as it is.
+        embeddings: ``(n, d)`` float32, the members', as the undefended encoder gives them.
+        labels: ``(n,)`` int64, of the task.
         weight: of the privacy term; 0 trains for the task alone.
-        secret: ``(members, F)`` bool, the facts that the adapter's output is not to tell, by an
-            opponent that is trained along; without it, it is to depend less on the embedding, by
-            its distance correlation.
+        secret: ``(n, F)`` bool, the facts that the adapter's output is not to tell, by an opponent
+            that is trained along; without it, it is to depend less on the embedding, by its
+            distance correlation.
+        classes: of the task.
         profile: how long to train, where there is no ``recipe``.
         seed: decides initial weights and the order of rows.
         device: see :func:`medpriv.runtime.pick_device`.
-        recipe: without it that of the target model.
+        recipe: without it :func:`adapter_recipe`.
 
     Raises:
-        ValueError: the weight is negative, or there is not one row of facts for each member.
-        TypeError: the target is no report classifier.
+        ValueError: the weight is negative, embeddings, labels and facts do not belong together, or
+            no fact varies.
     """
     check_weight(weight, "the privacy term")
-    if not isinstance(target, ReportClassifier):
-        raise TypeError(
-            f"an adapter stands behind the encoder of a ReportClassifier, got "
-            f"{type(target).__name__}; train other models at a split, with train_no_peek"
-        )
-    members = cohort.members
-    if secret is not None and (secret.ndim != 2 or len(secret) != len(members)):
+    wrong = secret is not None and (secret.ndim != 2 or len(secret) != len(embeddings))
+    if embeddings.ndim != 2 or len(labels) != len(embeddings) or wrong:
         raise ValueError(
-            f"expected facts (members, F) of {len(members)} members, got {tuple(secret.shape)}"
+            f"expected embeddings (n, d), labels (n,) and facts (n, F), got "
+            f"{tuple(embeddings.shape)}, {tuple(labels.shape)} and "
+            f"{None if secret is None else tuple(secret.shape)}"
         )
-    recipe = recipe or target_recipe(cohort, profile)
-    where = pick_device(device)
-    rows = predict(to_device(target.encoder, where), members.x)
-    wide, classes = rows.shape[1], len(cohort.classes)
+    recipe = recipe or adapter_recipe(profile)
+    where, wide = pick_device(device), embeddings.shape[1]
     with seeded(seed, "adapter"):
         adapter, head = EmbeddingAdapter(wide), _dense(wide, classes)
         opponent = Opponent(_dense(wide, 1 if secret is None else secret.shape[1]))
@@ -125,19 +120,26 @@ def train_adapter(
     def train() -> None:
         options = {"recipe": recipe, "seed": seed, "device": where}
         if secret is None:
-            fit_no_peek(halves, rows, members.y, weight, **options)
+            fit_no_peek(halves, embeddings, labels, weight, **options)
             return
         facts = secret.float()
         common = facts.mean(0).clamp(1e-3, 1 - 1e-3).expand_as(facts)
         fit_against(
-            halves, opponent, rows, members.y, facts, weight,
+            halves, opponent, embeddings, labels, facts, weight,
             error=F.binary_cross_entropy_with_logits,
             alone=float(F.binary_cross_entropy(common, facts)), **options,
         )  # fmt: skip
 
-    remembered(net, ("adapter", weight, secret, recipe, seed, rows, members.y), train, device)
+    remembered(net, ("adapter", weight, secret, recipe, seed, embeddings, labels), train, device)
     to_device(net, where).eval()
     return Adapted(adapter, head)
+
+
+def adapter_recipe(profile: str) -> Recipe:
+    """The recipe of :func:`train_adapter`."""
+    epochs = {"smoke": 5, "quick": 60, "full": 100}[check_profile(profile)]
+    # Small dense layers gain nothing from bfloat16.
+    return Recipe(epochs, batch_size=128, weight_decay=1e-3, exact=True)
 
 
 def _dense(wide: int, outputs: int) -> nn.Module:

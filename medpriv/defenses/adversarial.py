@@ -1,8 +1,8 @@
 """Adversarial training: features from which one opponent, trained along, can tell little.
 
-A min-max game at the split (Edwards & Storkey 2016; for collaborative inference e.g. Li et al.
-2020). The opponent h learns to tell a secret s, such as the image, from the features z = f1(x); the
-model learns its task, and to make the opponent fail::
+A min-max game at the split (Edwards & Storkey 2016, ICLR, arXiv 1511.05897). The opponent h learns
+to tell a secret s, such as the image, from the features z = f1(x); the model learns its task, and
+to make the opponent fail::
 
     h     = argmin over h of the error of h(z) about s
     f1,f2 = argmin over f of CE(f2(z), y) - weight * min(error / error without z, 1)
@@ -92,7 +92,8 @@ def train_adversarially(
             the model's.
         device: see :func:`medpriv.runtime.pick_device`.
         recipe: without it that of the target model.
-        model: any classifier that can be split there; untrained, or trained before. It is copied.
+        model: any classifier that can be split there; untrained, or trained before, for
+            which :func:`further_recipe` is enough. It is copied.
         turns: steps of the opponent for each of the model.
 
     Returns:

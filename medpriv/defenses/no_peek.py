@@ -50,7 +50,7 @@ def train_no_peek(
         recipe: without it that of the target model. Batches of a few dozen rows and more make a
             better estimate of the correlation.
         model: any classifier that can be split there, in the place of the cohort's own; untrained,
-            or trained before, which saves epochs. It is copied.
+            or trained before, for which :func:`further_recipe` is enough. It is copied.
 
     Returns:
         The model in evaluation mode; from the cache where the same training was done before.

@@ -15,7 +15,15 @@ from torch import Tensor, nn
 from medpriv.data.cohort import Cohort
 from medpriv.models.reports import ReportClassifier
 from medpriv.models.targets import build_target
-from medpriv.runtime import cached, content_hash, has_fast_bf16, pick_device, source_hash
+from medpriv.runtime import (
+    cached,
+    check_profile,
+    content_hash,
+    has_fast_bf16,
+    pick_device,
+    source_hash,
+)
+from medpriv.training import Recipe
 
 
 class Halves(nn.Module):
@@ -46,6 +54,18 @@ def check_weight(weight: float, what: str) -> None:
     """Pass if a weight is 0 or more, else raise ``ValueError``."""
     if not weight >= 0:
         raise ValueError(f"the weight of {what} is 0 or more, got {weight}")
+
+
+def further_recipe(profile: str, rows: int) -> Recipe:
+    """How to train on a model that is trained already; the number of steps is the profile's alone.
+
+    Args:
+        profile: sets the number of steps.
+        rows: how many are trained on.
+    """
+    steps = {"smoke": 3, "quick": 80, "full": 1_000}[check_profile(profile)]
+    batch_size = max(1, min(64, rows))
+    return Recipe(max(1, round(steps * batch_size / max(rows, 1))), batch_size, weight_decay=1e-2)
 
 
 def start_from(cohort: Cohort, model: nn.Module | None, seed: int) -> nn.Module:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from medpriv.attacks import fit_fact_reader
-from medpriv.data import load_images, load_reports
+from medpriv.data import load_reports, report_facts
 from medpriv.data.cohort import Cohort
 from medpriv.defenses import EmbeddingAdapter, Opponent, learn_noise, train_adapter
 from medpriv.defenses.adversarial import fit_against
@@ -43,19 +43,6 @@ def target(cohort: Cohort) -> ReportClassifier:
 @pytest.fixture(scope="module")
 def embedded(cohort: Cohort, target: ReportClassifier) -> Tensor:
     return deploy(target, expose="embedding")(cohort.members.x)
-
-
-def test_the_view_gives_unit_rows_of_the_same_width_that_the_head_can_use(
-    cohort: Cohort, target: ReportClassifier
-) -> None:
-    adapted = train_adapter(cohort, target, 0.0, recipe=RECIPE)
-    view = deploy(target, expose="embedding", defenses=[adapted.defense()])
-    rows = view(cohort.test.x)
-    assert rows.shape == (len(cohort.test), target.encoder.width)
-    torch.testing.assert_close(rows.norm(dim=1), torch.ones(len(rows)))
-    plain = deploy(target, expose="embedding")(cohort.test.x)
-    assert not torch.allclose(rows, plain, atol=0.1)
-    assert utility(adapted.head, replace(cohort.test, x=rows)).auc.value > 0.6
 
 
 # --- Known answers: of sixteen numbers the first is the label's, the second a fact's --------------
@@ -111,17 +98,34 @@ def test_a_fact_is_harder_to_read_behind_an_opponent() -> None:
 # --- On a cohort ----------------------------------------------------------------------------------
 
 
-def test_it_is_reproducible_and_remembered(
-    cohort: Cohort, target: ReportClassifier, monkeypatch: pytest.MonkeyPatch
+def test_the_view_gives_unit_rows_of_the_same_width_that_the_head_can_use(
+    cohort: Cohort, target: ReportClassifier, embedded: Tensor
 ) -> None:
-    brief = replace(RECIPE, epochs=2)
-    first = train_adapter(cohort, target, 1.0, seed=5, recipe=brief)
-    monkeypatch.setattr("medpriv.defenses.adapters.fit_no_peek", None)
-    again = train_adapter(cohort, target, 1.0, seed=5, recipe=brief)
+    adapted = train_adapter(embedded, cohort.members.y, 0.0, recipe=RECIPE)
+    view = deploy(target, expose="embedding", defenses=[adapted.defense()])
+    rows = view(cohort.test.x)
+    assert rows.shape == (len(cohort.test), target.encoder.width)
+    torch.testing.assert_close(rows.norm(dim=1), torch.ones(len(rows)))
+    plain = deploy(target, expose="embedding")(cohort.test.x)
+    assert not torch.allclose(rows, plain, atol=0.1)
+    assert utility(adapted.head, replace(cohort.test, x=rows)).auc.value > 0.6
+
+
+@pytest.mark.parametrize("facts", [False, True])
+def test_it_is_reproducible_and_remembered(
+    cohort: Cohort, embedded: Tensor, facts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = torch.tensor(report_facts(cohort, cohort.members).to_numpy()) if facts else None
+    options = {"secret": secret, "profile": "smoke", "device": "cpu"}
+    y = cohort.members.y
+    first = train_adapter(embedded, y, 1.0, seed=5, **options)
+    for name in ("fit_no_peek", "fit_against"):
+        monkeypatch.setattr(f"medpriv.defenses.adapters.{name}", None)
+    again = train_adapter(embedded, y, 1.0, seed=5, **options)
     pairs = zip(first.adapter.parameters(), again.adapter.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
     with pytest.raises(TypeError):
-        train_adapter(cohort, target, 1.0, seed=6, recipe=brief)
+        train_adapter(embedded, y, 1.0, seed=6, **options)
 
 
 def test_noise_can_be_learned_for_an_embedding(
@@ -132,17 +136,19 @@ def test_noise_can_be_learned_for_an_embedding(
     assert view(cohort.test.x[:4]).shape == (4, target.encoder.width)
 
 
-def test_bad_input(cohort: Cohort, target: ReportClassifier, embedded: Tensor) -> None:
+def test_bad_input(embedded: Tensor, cohort: Cohort) -> None:
+    y = cohort.members.y
     with pytest.raises(ValueError, match="0 or more"):
-        train_adapter(cohort, target, -1.0)
-    with pytest.raises(ValueError, match="of 80 members"):
-        train_adapter(cohort, target, 1.0, secret=torch.zeros(3, 2))
-    images = load_images("phantom", profile="smoke", size=32)
-    with pytest.raises(TypeError, match="ReportClassifier"):
-        train_adapter(images, build_target(images), 1.0)
-    adapted = train_adapter(cohort, target, 0.0, recipe=replace(RECIPE, epochs=1))
+        train_adapter(embedded, y, -1.0)
+    for rows, labels, facts in (
+        (embedded, y, torch.zeros(3, 2)),
+        (embedded, y[:5], None),
+        (embedded[0], y, None),
+    ):
+        with pytest.raises(ValueError, match="expected embeddings"):
+            train_adapter(rows, labels, 1.0, secret=facts)
+    adapted = train_adapter(embedded, y, 0.0, profile="smoke")
     served = adapted.defense().apply
     for bad in (torch.zeros(2, 3), torch.zeros(2, 384).long()):
         with pytest.raises(ValueError, match="expose='embedding'"):
             served(lambda _, bad=bad: bad)(None)
-    assert predict(adapted.adapter, embedded[:2]).shape == (2, 384)

@@ -17,6 +17,7 @@ from medpriv.course.exercises import (
     patient_data,
     report_attributes,
     report_reconstruction,
+    representation_defenses,
     stronger_inversion,
     target_models,
     threat_models,
@@ -36,6 +37,7 @@ _TESTS: dict[str, Callable[[Any], None]] = {
     **report_reconstruction.TESTS,
     **label_perturbation.TESTS,
     **model_perturbation.TESTS,
+    **representation_defenses.TESTS,
 }
 
 
