@@ -64,13 +64,17 @@ def share_of_work() -> list[dict[str, object]]:
 
 
 def on_two_workers() -> list[dict[str, object]]:
-    """Eight cells on a Dask cluster of one worker and of two, of one torch thread each."""
+    """Twelve cells on a Dask cluster of one worker and of two, of one torch thread each."""
     from distributed import Client, LocalCluster
 
-    attacks, defenses = _some("images", ["inverse network, conv4"], ["nothing", "rounding"])
-    seconds = {}
+    attacks, defenses = _some(
+        "records",
+        ["MAP, one answer", "same scores", "membership, loss threshold"],
+        ["parameter noise, per query"],
+    )
+    how, seconds = {"dataset": "warfarin", "profile": "smoke"}, {}
     with tempfile.TemporaryDirectory() as shared, _cache(shared):
-        _compared(attacks, defenses[:1], (0, 1), shared)  # trains the targets
+        _compared(attacks[:1], [evaluation.NOTHING], (0, 1), shared, **how)  # trains the targets
         for workers in (1, 2):
             with (
                 LocalCluster(
@@ -82,7 +86,7 @@ def on_two_workers() -> list[dict[str, object]]:
             ):
                 client.run(_import_all)
                 seconds[workers], table = timed(
-                    lambda folder=folder: _compared(attacks, defenses, (0, 1), folder)
+                    lambda folder=folder: _compared(attacks, defenses, (0, 1), folder, **how)
                 )
     said = f"one worker, {len(table)} cells"
     return [{"what": "two Dask workers", "ours": seconds[2], "peer": seconds[1], "is": said}]
