@@ -1,4 +1,4 @@
-"""A repository with one tiny chapter, for the tests of how chapters are run and built."""
+"""A repository with one tiny chapter, and a tiny encoder of reports."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from transformers import BertConfig, BertModel, BertTokenizerFast
+
 from medpriv.course.catalog import ChapterSpec
+from medpriv.data.synthetic_reports import make_reports
+from medpriv.data.text import normalise_text
+from medpriv.runtime import seeded
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEC = ChapterSpec("99-tiny", "Tiny", ("images",), {"phantom": (0, 1), "mias": (0,)})
@@ -85,3 +90,16 @@ def make_tiny(root: Path) -> Tiny:
     tiny = Tiny(root)
     tiny.write()
     return tiny
+
+
+def make_encoder(folder: Path) -> Path:
+    """A transformer of two layers and 32 dimensions that nobody has trained, as a folder."""
+    words = {word for text in make_reports(200)["text"] for word in normalise_text(text).split()}
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *".,:;()-", *sorted(words)]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
+    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = BertConfig(vocab_size=len(vocabulary), intermediate_size=64, **sizes)
+    with seeded(0, "encoder"):
+        BertModel(config).save_pretrained(folder)
+    return folder

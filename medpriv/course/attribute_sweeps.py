@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from medpriv import attacks, data, deployment, metrics, training
+from medpriv.evaluation.reports import FACT_PENALTY
 from medpriv.models import build_target
 
 ATTRIBUTES = {
@@ -17,7 +18,6 @@ ATTRIBUTES = {
 }
 RECORDS = (50, 500, 5_000)
 REPORTS = (100, 300, 900)
-FACT_PENALTY = 100.0  # what four folds of 600 made-up reports chose
 STEP = 0.01  # what one digit is worth in a score that is printed with two
 
 

@@ -10,15 +10,10 @@ from torch import Tensor
 from medpriv import attacks, data, deployment, training
 from medpriv.course.attribute_sweeps import mcc_of
 from medpriv.defenses import randomised_response, response_matrix
+from medpriv.evaluation.reports import TERMS
 
 FLIPS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4)
 ATTRIBUTES = {"warfarin": ("vkorc1",), "cardio": ("gender", "cholesterol")}
-TERMS = {
-    "synthetic": ("HIV", "depression", "substance use", "diabetes", "hypertension", "COPD",
-                  "heart failure", "cancer"),
-    "openi": ("cardiomegaly", "effusion", "atelectasis", "pneumothorax", "edema", "pneumonia",
-              "granuloma", "scoliosis"),
-}  # fmt: skip
 TERM_FLIPS = (0.0, 0.2, 0.4)
 TIMES = 33
 KEY = b"kept by the service"

@@ -6,6 +6,7 @@ from typing import Any
 
 from medpriv import attacks, data, deployment, metrics
 from medpriv.defenses import projected, rounded
+from medpriv.evaluation.reports import FACT_PENALTY
 from medpriv.models import build_target
 
 WORDS = 40  # to which Open-i's reports are cut
@@ -101,7 +102,7 @@ def views_cell(dataset: str, seed: int, view: str) -> dict[str, Any]:
         row[name] = recall.value
         row[f"{name}_f1"] = metrics.token_f1(truth[:number], guess).mean()
     abnormal = part.y.bool()[:, None]
-    probe = attacks.fit_fact_reader(served(own), abnormal, penalty=100.0)
+    probe = attacks.fit_fact_reader(served(own), abnormal, penalty=FACT_PENALTY)
     read = probe.probabilities(there).numpy()[:, 0]
     row["use"] = metrics.auc(victims.y.bool().numpy(), read, victims.patient).value
     return row

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import torch
 from torch import Tensor
 
 from medpriv import attacks, metrics
 from medpriv.data.cohort import Cohort, Part
 from medpriv.data.resampling import Estimate
 from medpriv.deployment import View
+from medpriv.evaluation.answers import asked_twice, labels_of, tolerance
 from medpriv.evaluation.cases import Case
 
 #: What is guessed, where an attack is not told: an attribute of each known data set. Of another
@@ -32,7 +32,7 @@ def outcome(fitted_on: View, used_on: View, case: Case, *, attribute: str = "") 
         attribute: what is guessed; without it that of :data:`ATTRIBUTES`.
     """
     wanted, own, victims = _parts(case, attribute)
-    errors = attacks.confusion(own.y, _labels(fitted_on(own.x)), len(case.cohort.classes))
+    errors = attacks.confusion(own.y, labels_of(fitted_on(own.x)), len(case.cohort.classes))
     grid = attacks.ask_candidates(used_on, victims.x, wanted)
     return _mcc(attacks.map_posterior(grid, victims.y, errors, _prior(case, attribute)), case,
                 attribute)  # fmt: skip
@@ -46,8 +46,8 @@ def answer(fitted_on: View, used_on: View, case: Case, *, attribute: str = "") -
     """
     wanted, own, victims = _parts(case, attribute)
     classes = len(case.cohort.classes)
-    twice = attacks.confusion(_labels(fitted_on(own.x)), _labels(fitted_on(own.x)), classes)
-    letter = _labels(used_on.intercept(victims.x))
+    twice = asked_twice(fitted_on, own.x, classes)
+    letter = labels_of(used_on.intercept(victims.x))
     grid = attacks.ask_candidates(used_on, victims.x, wanted)
     return _mcc(attacks.map_posterior(grid, letter, twice, _prior(case, attribute)), case,
                 attribute)  # fmt: skip
@@ -59,12 +59,10 @@ def agreement(fitted_on: View, used_on: View, case: Case, *, attribute: str = ""
     How far two answers to one question lie apart is learned on ``fitted_on``.
     """
     wanted, own, victims = _parts(case, attribute)
-    some = own.x[:_PAIRS]
-    apart = (fitted_on(some) - fitted_on(some)).abs().amax(1)
-    tolerance = max(1e-4, float(apart.quantile(0.95)))
+    apart = tolerance(fitted_on, own.x[:_PAIRS])
     seen = used_on.intercept(victims.x)
     grid = attacks.ask_candidates(used_on, victims.x, wanted)
-    found = attacks.agreement_posterior(grid, seen, _prior(case, attribute), tolerance=tolerance)
+    found = attacks.agreement_posterior(grid, seen, _prior(case, attribute), tolerance=apart)
     return _mcc(found, case, attribute)
 
 
@@ -135,7 +133,3 @@ def _mcc(posterior: Tensor, case: Case, attribute: str) -> Estimate:
     wanted, _, victims = _parts(case, attribute)
     truth, guess = wanted.truth(victims.x).numpy(), posterior.argmax(1).numpy()
     return metrics.attribute_scores(truth, guess, victims.patient, len(wanted)).mcc
-
-
-def _labels(answers: Tensor) -> Tensor:
-    return answers if answers.dtype == torch.int64 else answers.argmax(1)

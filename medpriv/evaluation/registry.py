@@ -184,6 +184,27 @@ def with_dp_sgd(case: Case, epsilon: float) -> nn.Module:
     ).model
 
 
+def with_no_peek(case: Case, weight: float) -> nn.Module:
+    """The CNN trained on, so that its features at one layer depend less on the image."""
+    return defenses.train_no_peek(case.cohort, _LISTENED, weight, **_trained_on(case))
+
+
+def with_opponent(case: Case, weight: float) -> nn.Module:
+    """The CNN trained on, against a decoder that listens at one layer."""
+    found = defenses.train_adversarially(case.cohort, _LISTENED, weight, **_trained_on(case))
+    return found.model
+
+
+def _trained_on(case: Case) -> dict[str, Any]:
+    return {
+        "model": plain_target(case),
+        "recipe": defenses.further_recipe(case.profile, len(case.cohort.members)),
+        "seed": case.seed,
+        "device": case.device,
+    }
+
+
+_LISTENED = "conv4"  # where these two are trained to say less
 _SHARED = ("features", "back", "weights", "embedding")
 _COMPUTED = ("label", "scores", "features", "back", "weights")
 _BY_TENSOR = ("images", "records")
@@ -216,4 +237,7 @@ _DEFENSES: tuple[Defended, ...] = (
     *_strengths("private labels", (0.1, 0.3), "p", train=with_private_labels),
     *_strengths("smoothed labels", (-0.2, 0.2), "share", train=with_smoothed_labels),
     *_strengths("DP-SGD", (8, 1), "epsilon", train=with_dp_sgd),
+    *_strengths("NoPeek, conv4", (1, 10), "weight", modalities=("images",), train=with_no_peek),
+    *_strengths("opponent, conv4", (1, 10), "weight", modalities=("images",),
+                train=with_opponent),
 )  # fmt: skip

@@ -12,6 +12,7 @@ from medpriv import attacks, data, metrics
 from medpriv.data.cohort import Cohort, Part
 from medpriv.data.resampling import Estimate
 from medpriv.deployment import View
+from medpriv.evaluation.answers import asked_twice, labels_of, tolerance
 from medpriv.evaluation.cases import Case
 from medpriv.models.reports import ReportEncoder
 
@@ -24,7 +25,7 @@ TERMS = {
               "granuloma", "scoliosis"),
 }  # fmt: skip
 OWN, VICTIMS = 600, 150  # patients whose reports are used, at most
-_FACT_PENALTY = 100.0  # as in chapter 05
+FACT_PENALTY = 100.0  # of a probe; what four folds of 600 made-up reports chose
 _WORDS = 60  # of a report that are read and written
 _TEXTS = {"smoke": 80, "quick": 1_000, "full": 20_000}  # sent to fit a decoder
 _CANDIDATES = 50  # own reports among which the usual one is looked for
@@ -34,7 +35,7 @@ def facts(fitted_on: View, used_on: View, case: Case) -> Estimate:
     """AUC of the facts that a linear probe reads from embeddings, the mean over facts."""
     own, victims = _parts(case)
     reader = attacks.fit_fact_reader(
-        fitted_on(own.x), torch.tensor(_facts(case.cohort, own)), penalty=_FACT_PENALTY
+        fitted_on(own.x), torch.tensor(_facts(case.cohort, own)), penalty=FACT_PENALTY
     )
     return _auc(case, victims, reader.probabilities(used_on.intercept(victims.x)))
 
@@ -84,10 +85,9 @@ def masked_term(fitted_on: View, used_on: View, case: Case) -> Estimate:
     """
     own, _ = _parts(case)
     terms, hidden, about, prior = _gaps(case)
-    classes = len(case.cohort.classes)
-    twice = attacks.confusion(_labels(fitted_on(own.x)), _labels(fitted_on(own.x)), classes)
+    twice = asked_twice(fitted_on, own.x, len(case.cohort.classes))
     grid = attacks.ask_terms(used_on, hidden.texts, terms)
-    letter = _labels(used_on.intercept(about.x))
+    letter = labels_of(used_on.intercept(about.x))
     return _term_mcc(case, attacks.map_posterior(grid, letter, twice, prior))
 
 
@@ -95,11 +95,10 @@ def masked_term_by_scores(fitted_on: View, used_on: View, case: Case) -> Estimat
     """MCC of the term with which the whole report is scored as it was."""
     own, _ = _parts(case)
     terms, hidden, about, prior = _gaps(case)
-    apart = (fitted_on(own.x) - fitted_on(own.x)).abs().amax(1)
-    tolerance = max(1e-4, float(apart.quantile(0.95)))
+    apart = tolerance(fitted_on, own.x)
     grid = attacks.ask_terms(used_on, hidden.texts, terms)
     seen = used_on.intercept(about.x)
-    return _term_mcc(case, attacks.agreement_posterior(grid, seen, prior, tolerance=tolerance))
+    return _term_mcc(case, attacks.agreement_posterior(grid, seen, prior, tolerance=apart))
 
 
 def words_around(case: Case) -> Estimate:
@@ -170,10 +169,6 @@ def _tokens_right(case: Case, victims: Part, read: list[list[str]]) -> Estimate:
         for text, found in zip(victims.x, read, strict=True)
     ]
     return metrics.mean_estimate(np.array(share), victims.patient)
-
-
-def _labels(answers: Tensor) -> Tensor:
-    return answers if answers.dtype == torch.int64 else answers.argmax(1)
 
 
 class _Tokens:

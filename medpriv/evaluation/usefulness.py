@@ -11,11 +11,11 @@ from medpriv.data.cohort import Part
 from medpriv.deployment import View
 from medpriv.evaluation.cases import Case
 from medpriv.evaluation.defended import Defended
+from medpriv.evaluation.reports import FACT_PENALTY
 from medpriv.runtime import to_device
 from medpriv.training import Utility, predict, utility_of
 
 _PROBED = 600  # members whose answers a client learns to read, at most
-_PENALTY = 100.0  # of that probe, as in chapter 08
 
 
 def usefulness(
@@ -53,7 +53,7 @@ def usefulness(
 def _probed(view: View, case: Case) -> Tensor:
     known, test = case.cohort.members.take(slice(_PROBED)), case.cohort.test
     truth = F.one_hot(known.y, len(case.cohort.classes)).bool()
-    reader = attacks.fit_fact_reader(_rows(view, known), truth, penalty=_PENALTY)
+    reader = attacks.fit_fact_reader(_rows(view, known), truth, penalty=FACT_PENALTY)
     return reader.probabilities(_rows(view, test))
 
 

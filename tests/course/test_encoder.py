@@ -8,36 +8,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from medpriv.course.catalog import ChapterError, check_parameters
 from medpriv.course.run import run_chapter
-from medpriv.data.synthetic_reports import make_reports
-from medpriv.data.text import normalise_text
 from medpriv.models import ReportEncoder
-from medpriv.runtime import seeded
+from tiny import make_encoder
 
 CHAPTER = "08-report-reconstruction"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A transformer of two layers and 32 dimensions that nobody has trained."""
-    here = tmp_path_factory.mktemp("encoder")
-    words = {word for text in make_reports(200)["text"] for word in normalise_text(text).split()}
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *".,:;()-", *sorted(words)]
-    (here / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
-    BertTokenizerFast(str(here / "vocab.txt")).save_pretrained(here)
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-    )
-    with seeded(0, "encoder"):
-        BertModel(config).save_pretrained(here)
-    return here
+    return make_encoder(tmp_path_factory.mktemp("encoder"))
 
 
 def test_it_embeds_without_a_network(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from medpriv.data import load_images, load_records
+from medpriv.data import load_records
 from medpriv.data.cohort import Cohort
 from medpriv.defenses import train_adversarially
 from medpriv.defenses.adversarial import Opponent, fit_against
@@ -21,14 +21,12 @@ from medpriv.training import Recipe, train_target
 BRIEF = Recipe(epochs=2, batch_size=32, weight_decay=1e-2)
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MEDPRIV_CACHE", str(tmp_path))
+pytestmark = pytest.mark.usefixtures("fresh_cache")
 
 
-@pytest.fixture(scope="module")
-def cohort() -> Cohort:
-    return load_images("phantom", profile="smoke", size=32)
+@pytest.fixture
+def cohort(small_images: Cohort) -> Cohort:
+    return small_images
 
 
 def test_without_weight_it_is_the_ordinary_training(cohort: Cohort) -> None:

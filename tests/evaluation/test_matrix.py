@@ -11,12 +11,9 @@ from functools import cache
 
 import pytest
 from torch import nn
-from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from medpriv.data import Cohort, load_images, load_records, load_reports
 from medpriv.data.resampling import Estimate
-from medpriv.data.synthetic_reports import make_reports
-from medpriv.data.text import normalise_text
 from medpriv.deployment import ThreatModelError, View
 from medpriv.evaluation import (
     NOTHING,
@@ -27,7 +24,7 @@ from medpriv.evaluation import (
     known_defenses,
     trained,
 )
-from medpriv.runtime import seeded
+from tiny import make_encoder
 
 MODALITIES = ("images", "records", "reports")
 EXPOSES = {
@@ -55,17 +52,7 @@ PAIRS = [
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A transformer of two layers and 32 dimensions that nobody has trained."""
-    here = tmp_path_factory.mktemp("encoder")
-    words = {word for text in make_reports(200)["text"] for word in normalise_text(text).split()}
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *".,:;()-", *sorted(words)]
-    (here / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
-    BertTokenizerFast(str(here / "vocab.txt")).save_pretrained(here)
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = BertConfig(vocab_size=len(vocabulary), intermediate_size=64, **sizes)
-    with seeded(0, "encoder"):
-        BertModel(config).save_pretrained(here)
-    return str(here)
+    return str(make_encoder(tmp_path_factory.mktemp("encoder")))
 
 
 @cache
