@@ -23,6 +23,7 @@ from medpriv.course import (
     attribute_sweeps,
     label_sweeps,
     likeness,
+    matrix_sweeps,
     noise_sweeps,
     report_sweeps,
     representation_sweeps,
@@ -431,4 +432,5 @@ def main() -> None:
             representation_sweeps.reports_cell,
             representation_sweeps.reports_settings(),
         )
+        run_grid("12-matrix", matrix_sweeps.matrix_cell, matrix_sweeps.matrix_settings())
     record_costs()

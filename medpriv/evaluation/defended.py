@@ -38,6 +38,8 @@ class Defended:
         around: ``around(case, strength, model)`` → the defenses with which it is deployed.
         random: whether the same question gets another answer each time, so that asking often
             helps the attacker.
+        split: the one layer whose features can be had, where the defense is made for that layer;
+            attacks at other layers, or at none, do not meet such a system.
     """
 
     name: str
@@ -48,9 +50,12 @@ class Defended:
     train: Train | None = None
     around: Around | None = None
     random: bool = False
+    split: str | None = None
 
     def exposure(self, attack: Attack) -> str | None:
         """What such a system exposes that is enough for the attack; ``None`` if nothing is."""
+        if self.split not in (None, attack.split):
+            return None
         enough = (attack.needs, *_ALSO.get(attack.needs, ()))
         return next((expose for expose in enough if expose in self.exposes), None)
 

@@ -14,7 +14,7 @@ from medpriv.deployment import Defense
 from medpriv.evaluation import images, membership, records, reports
 from medpriv.evaluation.cases import Attack, Case, Run
 from medpriv.evaluation.defended import MODALITIES, NOTHING, Defended
-from medpriv.evaluation.targets import plain_target, untrained
+from medpriv.evaluation.targets import learned_noise, plain_target, untrained
 from medpriv.runtime import choose
 
 _KEY = b"kept by the service"
@@ -146,6 +146,11 @@ def projected(case: Case, dimensions: float, model: nn.Module) -> list[Defense]:
     return [defenses.projected(int(dimensions), seed=case.seed)]
 
 
+def learned(case: Case, tensors: float, model: nn.Module) -> list[Defense]:
+    """One of so many learned noises, drawn for each row; each as large as the numbers it covers."""
+    return [learned_noise(case, int(tensors), model, _LISTENED).defense(seed=case.seed)]
+
+
 # --- Parameters -----------------------------------------------------------------------------------
 
 
@@ -204,7 +209,7 @@ def _trained_on(case: Case) -> dict[str, Any]:
     }
 
 
-_LISTENED = "conv4"  # where these two are trained to say less
+_LISTENED = "conv4"  # where features are trained to say less, or noise is learned
 _SHARED = ("features", "back", "weights", "embedding")
 _COMPUTED = ("label", "scores", "features", "back", "weights")
 _BY_TENSOR = ("images", "records")
@@ -232,6 +237,10 @@ _DEFENSES: tuple[Defended, ...] = (
                 exposes=_SHARED, around=dropped, random=True),
     *_strengths("rounding", (8, 4, 2), "bits", modalities=("images", "reports"),
                 exposes=_SHARED, around=rounded),
+    *_strengths("learned noise, conv4", (1, 16), "tensors", modalities=("images",),
+                exposes=_SHARED[:-1], around=learned, random=True, split=_LISTENED),
+    *_strengths("learned noise", (1, 16), "tensors", modalities=("reports",),
+                exposes=("embedding",), around=learned, random=True),
     *_strengths("projection", (64, 16), "dimensions", modalities=("reports",),
                 exposes=("embedding",), around=projected),
     *_strengths("private labels", (0.1, 0.3), "p", train=with_private_labels),

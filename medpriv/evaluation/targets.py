@@ -12,10 +12,13 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
+from medpriv.defenses import LearnedNoise, learn_noise
+from medpriv.deployment import deploy
 from medpriv.evaluation.cases import Case
 from medpriv.evaluation.defended import Defended
 from medpriv.evaluation.identity import identity
 from medpriv.models.reports import PACKAGED, ReportClassifier, ReportEncoder
+from medpriv.models.split import back
 from medpriv.models.targets import build_target
 from medpriv.runtime import cached, content_hash, has_fast_bf16, pick_device, source_hash, to_device
 from medpriv.training import Loss, train_target
@@ -83,6 +86,48 @@ def trained(case: Case, defended: Defended) -> nn.Module:
 
     model = cached("defended", key, make, save, load, suffix=".safetensors")
     return _remembering(to_device(model, where).eval(), case)
+
+
+def learned_noise(case: Case, tensors: int, model: nn.Module, split: str) -> LearnedNoise:
+    """Noise that the rest of a trained model has learned to bear; from the cache where it is there.
+
+    Each noise is as large as what it covers, in root mean square.
+
+    Args:
+        case: of whose members the model is, and the seed.
+        tensors: how many noises there are to draw from.
+        model: as :func:`trained` gives it.
+        split: the layer, for a model of images or records; a report's embedding has no other.
+    """
+    members, where = case.cohort.members, pick_device(case.device)
+    reports = isinstance(model, ReportClassifier)
+    key = content_hash(
+        dict(_trained_part(model).state_dict()),
+        (tensors, split, case.cohort.content_hash(), case.seed, case.profile, case.encoder),
+        (where.type, has_fast_bf16(where), torch.__version__),
+        source_hash("models", "training", "runtime", "defenses", "evaluation"),
+    )
+
+    def make() -> LearnedNoise:
+        view = (
+            deploy(model, expose="embedding")
+            if reports
+            else deploy(model, expose="features", split=split)
+        )
+        return learn_noise(
+            model.head if reports else back(model, split), view(members.x), members.y,
+            tensors=tensors, profile=case.profile, seed=case.seed, device=case.device,
+        )  # fmt: skip
+
+    def save(noise: LearnedNoise, path: Path) -> None:
+        kept = {"tensors": noise.tensors.contiguous(), "unit": torch.tensor(noise.unit)}
+        path.write_bytes(to_safetensors(kept))
+
+    def load(path: Path) -> LearnedNoise:
+        kept = load_file(path)
+        return LearnedNoise(kept["tensors"], float(kept["unit"]))
+
+    return cached("learned-noise", key, make, save, load, suffix=".safetensors")
 
 
 def _trained_part(model: nn.Module) -> nn.Module:
