@@ -79,7 +79,8 @@ def target_of(defended: Defended, modality: str, encoder: str) -> nn.Module:
 def view_of(attack: Attack, defended: Defended, expose: str, encoder: str) -> tuple[View, Case]:
     case = case_of(attack.modality, encoder)
     recipe = defended if defended.train else NOTHING
-    split = attack.split or (None if expose == "weights" else SPLITS[attack.modality])
+    whole = None if expose == "weights" else SPLITS[attack.modality]
+    split = attack.split or defended.split or whole
     if expose == "weights" and attack.modality == "reports":
         split = None  # the front of a report classifier cannot be had
     return defended.deploy(target_of(recipe, attack.modality, encoder), case, expose, split), case
