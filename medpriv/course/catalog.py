@@ -150,6 +150,17 @@ CHAPTERS: dict[str, ChapterSpec] = {
         modalities=("images",),
         promised={"phantom": (0, 3), "mias": (0, 1)},
     ),
+    "12-comparison": ChapterSpec(
+        name="12-comparison",
+        title="Which defense, against whom, at what price",
+        modalities=_ALL,
+        promised={
+            "embedded": _FIVE,
+            "mias": (0, 1, 2),
+            "cardio": (0, 1, 2),
+            "openi": (0, 1, 2),
+        },
+    ),
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from medpriv.course.exercises import (
     attribute_inference,
+    comparison,
     label_perturbation,
     model_inversion,
     model_perturbation,
@@ -38,6 +39,7 @@ _TESTS: dict[str, Callable[[Any], None]] = {
     **label_perturbation.TESTS,
     **model_perturbation.TESTS,
     **representation_defenses.TESTS,
+    **comparison.TESTS,
 }
 
 
