@@ -72,7 +72,7 @@ def on_two_workers() -> list[dict[str, object]]:
         ["MAP, one answer", "same scores", "membership, loss threshold"],
         ["parameter noise, per query"],
     )
-    how, seconds = {"dataset": "warfarin", "profile": "smoke"}, {}
+    how, seconds = {"dataset": "warfarin", "profile": "quick"}, {}
     with tempfile.TemporaryDirectory() as shared, _cache(shared):
         _compared(attacks[:1], [evaluation.NOTHING], (0, 1), shared, **how)  # trains the targets
         for workers in (1, 2):

@@ -82,5 +82,6 @@ def _slow(attack: Attack, defended: Defended) -> bool:
 
 
 def _last(modality: str) -> list[Defended]:
-    """Each defense in its last strength."""
-    return list({one.name: one for one in known_defenses(modality)}.values())
+    """Each defense in its last strength, of either sign."""
+    by = {(one.name, one.strength < 0): one for one in known_defenses(modality)}
+    return list(by.values())

@@ -2,6 +2,7 @@
 
 from medpriv.evaluation.cases import Attack, Case
 from medpriv.evaluation.defended import NOTHING, Defended
+from medpriv.evaluation.front import on_front
 from medpriv.evaluation.grid import compare, pairs
 from medpriv.evaluation.registry import known_attacks, known_defenses
 from medpriv.evaluation.targets import plain_target, trained
@@ -15,6 +16,7 @@ __all__ = [
     "compare",
     "known_attacks",
     "known_defenses",
+    "on_front",
     "pairs",
     "plain_target",
     "trained",

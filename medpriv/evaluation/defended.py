@@ -76,7 +76,15 @@ class Defended:
             expose: as for :func:`medpriv.deployment.deploy`.
             split: the layer, used where ``expose`` takes one.
             first: what is put around the model before this defense.
+
+        Raises:
+            ValueError: the defense is made for another layer.
         """
+        if self.split not in (None, split):
+            raise ValueError(
+                f"the defense {self.name!r} is made for the features of {self.split}, and the "
+                f"model is cut at {split}; cut it there"
+            )
         cut = split if expose in ("features", "back", "weights") else None
         around = self.around(case, self.strength, model) if self.around else ()
         return deploy(model, expose=expose, split=cut, defenses=[*first, *around])

@@ -136,7 +136,8 @@ def compare(
         - ``interval``: the adaptive figure's 95 % interval over patients, a ``pandas.Interval``;
         - ``utility``, ``accuracy``: AUC and accuracy of what an honest client gets of the same
           system, on the test part;
-        - ``seconds``: what the cell took, training of its target not included;
+        - ``seconds``: what the cell took, without what an earlier cell of the process left to it,
+          such as the target and the naive attacker's inverse network;
         - ``error``: why a cell failed, else empty.
 
     Raises:

@@ -26,18 +26,23 @@ def inverse_network(fitted_on: View, used_on: View, case: Case) -> Estimate:
 
 
 _fitted: OrderedDict[str, attacks.InverseNetwork] = OrderedDict()
-_MOST = 9  # of three attackers at three splits
+_MOST = 3  # splits at which the undefended system's inverse is kept
 
 
 def _inverse(view: View, case: Case) -> attacks.InverseNetwork:
-    """An inverse, fitted once for equal answers: each defense meets the same naive attacker."""
+    """Fitted anew, but on a system without a defense: there each defense meets the same one."""
     own = case.cohort.auxiliary.x
-    where = str(pick_device(case.device))
-    key = content_hash(own, view(own), (case.profile, case.seed, where))
-    if key not in _fitted:
-        _fitted[key] = attacks.fit_inverse_network(
+
+    def fit() -> attacks.InverseNetwork:
+        return attacks.fit_inverse_network(
             view, own, profile=case.profile, seed=case.seed, device=case.device
         )
+
+    if view.defenses or view.query_budget is not None:
+        return fit()
+    key = content_hash(own, view(own), (case.profile, case.seed, str(pick_device(case.device))))
+    if key not in _fitted:
+        _fitted[key] = fit()
         while len(_fitted) > _MOST:
             _fitted.popitem(last=False)
     _fitted.move_to_end(key)

@@ -91,7 +91,7 @@ def trained(case: Case, defended: Defended) -> nn.Module:
 def learned_noise(case: Case, tensors: int, model: nn.Module, split: str) -> LearnedNoise:
     """Noise that the rest of a trained model has learned to bear; from the cache where it is there.
 
-    Each noise is as large as what it covers, in root mean square.
+    Each noise is pushed to be as large as what it covers, in root mean square.
 
     Args:
         case: of whose members the model is, and the seed.
@@ -105,7 +105,7 @@ def learned_noise(case: Case, tensors: int, model: nn.Module, split: str) -> Lea
         dict(_trained_part(model).state_dict()),
         (tensors, split, case.cohort.content_hash(), case.seed, case.profile, case.encoder),
         (where.type, has_fast_bf16(where), torch.__version__),
-        source_hash("models", "training", "runtime", "defenses", "evaluation"),
+        source_hash("models", "training", "runtime", "deployment", "defenses", "evaluation"),
     )
 
     def make() -> LearnedNoise:

@@ -200,13 +200,14 @@ def test_every_cell_of_chapter_12_is_recorded_and_possible() -> None:
     plain = table[table.defense == "nothing"]
     assert (plain.naive == plain.adaptive).all()
     assert plain.averaged.isna().all()
-    random = [
-        one.name
+    random = {
+        (one.name, one.strength)
         for modality in ("images", "records", "reports")
         for one in known_defenses(modality)
         if one.random
-    ]
-    assert (table.averaged.notna() == table.defense.isin(random)).all()
+    }
+    drawn = [pair in random for pair in zip(table.defense, table.strength, strict=True)]
+    assert (table.averaged.notna() == drawn).all()
 
 
 def test_costs_are_recorded_for_every_chapter() -> None:

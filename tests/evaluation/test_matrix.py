@@ -6,10 +6,12 @@ It runs where the view exposes enough, and is refused everywhere else.
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from dataclasses import replace
 from functools import cache
 
 import pytest
+import torch
 from torch import nn
 
 from medpriv.data import Cohort, load_images, load_records, load_reports
@@ -20,10 +22,12 @@ from medpriv.evaluation import (
     Attack,
     Case,
     Defended,
+    images,
     known_attacks,
     known_defenses,
     trained,
 )
+from medpriv.evaluation.targets import learned_noise
 from tiny import make_encoder
 
 MODALITIES = ("images", "records", "reports")
@@ -182,3 +186,66 @@ def test_a_strength_of_nothing_is_no_defense(
         expose = none.exposure(attack)
         found, plain = (view_of(attack, one, expose, encoder)[0] for one in (none, NOTHING))
         assert str(attack(found, found, case)) == str(attack(plain, plain, case))
+
+
+# --- What is kept between cells -------------------------------------------------------------------
+
+
+@pytest.fixture
+def fits(monkeypatch: pytest.MonkeyPatch) -> list[View]:
+    """The views through which inverse networks are fitted, from nothing kept."""
+    seen: list[View] = []
+    fit = images.attacks.fit_inverse_network
+
+    def counted(view: View, *args: object, **options: object) -> object:
+        seen.append(view)
+        return fit(view, *args, **options)
+
+    monkeypatch.setattr(images.attacks, "fit_inverse_network", counted)
+    monkeypatch.setattr(images, "_fitted", OrderedDict())
+    return seen
+
+
+def test_each_defense_meets_the_same_naive_inverse(fits: list[View], encoder: str) -> None:
+    attack = next(a for a in known_attacks("images") if a.name == "inverse network, conv4")
+    plain = [view_of(attack, NOTHING, "features", encoder)[0] for _ in range(2)]
+    served, case = view_of(attack, one_of("rounding"), "features", encoder)
+    first, again = (str(attack(view, served, case)) for view in plain)
+    assert first == again
+    assert len(fits) == 1
+    through = [view_of(attack, one_of("rounding"), "features", encoder)[0] for _ in range(2)]
+    assert str(attack(through[0], served, case)) == str(attack(through[1], served, case))
+    assert len(fits) == 3  # through a defense it is fitted anew: equal answers prove little there
+
+
+def test_what_is_kept_is_of_this_model(fits: list[View], encoder: str) -> None:
+    attack = next(a for a in known_attacks("images") if a.name == "inverse network, conv4")
+    case = case_of("images", encoder)
+    for defended in (NOTHING, one_of("smoothed labels")):
+        view = NOTHING.deploy(target_of(defended, "images", encoder), case, "features", "conv4")
+        attack(view, view, case)
+    assert len(fits) == 2
+
+
+def one_of(name: str) -> Defended:
+    return next(one for one in known_defenses("images") if one.name == name)
+
+
+@pytest.mark.parametrize("tensors", [1, 16])
+def test_learned_noise_comes_back_from_the_cache(
+    tensors: int, encoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = case_of("images", encoder)
+    model = target_of(NOTHING, "images", encoder)
+    first = learned_noise(case, tensors, model, "conv4")
+    monkeypatch.delattr("medpriv.evaluation.targets.learn_noise")
+    again = learned_noise(case, tensors, model, "conv4")
+    assert torch.equal(again.tensors, first.tensors)
+    assert again.unit == pytest.approx(first.unit)
+    assert len(again.tensors) == tensors
+
+
+def test_a_defense_of_one_layer_is_refused_at_another(encoder: str) -> None:
+    case, model = case_of("images", encoder), target_of(NOTHING, "images", encoder)
+    with pytest.raises(ValueError, match="made for the features of conv4.* cut at conv5"):
+        one_of("learned noise, conv4").deploy(model, case, "features", "conv5")

@@ -28,6 +28,8 @@ def left(answer: Any) -> None:
         undefended = baseline + draws.uniform(0.3, 0.6, n)
         shares = draws.uniform(0.1, 0.9, (n, 3))
         shares[0] = (-0.4, -0.1, -0.2)  # all below the baseline
+        baseline[4], undefended[4] = -0.5, -0.1  # such as an MCC can be
+        shares[4] = (0.3, 0.7, np.nan)
         shares[1] = (0.2, 1.1, 0.3)  # by chance a little above no defense
         shares[2:4, 2] = np.nan  # answers that are always the same cannot be averaged
         shares[3, 0] = np.nan  # and some cannot be read by who knows of no defense
@@ -40,6 +42,10 @@ def left(answer: Any) -> None:
         right = best.clip(0, 1)
         assert not np.isnan(found).any(), (
             "some shares are NaN: an attacker who is not there has NaN, and `max` passes it on"
+        )
+        zeroed = (np.nan_to_num(scores).max(1) - baseline) / (undefended - baseline)
+        assert not np.allclose(found, zeroed.clip(0, 1)), (
+            "an attacker who is not there is no attacker with a score of 0; leave him out"
         )
         assert not np.allclose(found, best), "keep the share between 0 and 1"
         assert not np.allclose(found, np.nanmean(shares, axis=1).clip(0, 1)), (
@@ -88,19 +94,18 @@ def front(answer: Any) -> None:
 
 def choose(answer: Any) -> None:
     """``answer(leak, utility, limit)`` → which defense to choose, and the leak to report."""
-    for n, seed in ((8, 5), (12, 6)):
-        draws = rng(seed, "exercise")
-        true = draws.uniform(0.2, 0.6, n)
-        leak = true + 0.15 * draws.standard_normal((6, n))
-        utility = np.sort(draws.uniform(0.6, 0.9, n)) + 0.01 * draws.standard_normal((6, n))
-        limit = float(np.median(leak[::2].mean(0)))
+    for n, seed in CHOICES:
+        leak, utility, limit = choices(n, seed)
         found = call(answer, leak.copy(), utility.copy(), limit)
-        pair = len(found) if isinstance(found, tuple) else 0
+        pair = len(found) if isinstance(found, (tuple, list)) else 0
         assert pair == 2, "return two things: the number of the defense, and the leak to report"
         which, reported = int(number(found[0])), number(found[1])
         right = _chosen(leak[::2], utility[::2], limit)
         assert which == right or which != int(leak[::2].mean(0).argmin()), (
             "that leaks least; of all that keep the limit, take the most useful one"
+        )
+        assert which == right or which != int(utility[::2].mean(0).argmax()), (
+            "that is the most useful of all; it has to keep the limit"
         )
         assert which == right or which != _chosen(leak, utility, limit), (
             "you choose with all seeds; choose with the even ones, `leak[::2]`"
@@ -112,6 +117,21 @@ def choose(answer: Any) -> None:
         assert np.isclose(reported, leak[1::2, which].mean()), (
             f"you report {reported:.3f}, right is {leak[1::2, which].mean():.3f}"
         )
+
+
+# Defenses and a seed, such that each of the mistakes that are told apart chooses another defense.
+CHOICES = ((12, 32), (12, 1564))
+
+
+def choices(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Leak and utility of ``n`` defenses with six seeds, and a limit that one of them meets."""
+    draws = rng(seed, "exercise")
+    leak = draws.uniform(0.2, 0.6, n) + 0.15 * draws.standard_normal((6, n))
+    utility = draws.uniform(0.6, 0.9, n) + 0.08 * draws.standard_normal((6, n))
+    # Multiples of 3/256: the mean of three that lies on the limit lies on it exactly.
+    leak = 3 * np.round(leak * 256 / 3) / 256
+    allowed = np.sort(leak[::2].mean(0))[: n // 2]
+    return leak, utility, float(allowed[-1])
 
 
 def _chosen(leak: np.ndarray, utility: np.ndarray, limit: float) -> int:

@@ -49,10 +49,19 @@ def strictly(leak, utility):
     )
 
 
-def chosen(leak, utility, limit, by=slice(0, None, 2), told=slice(1, None, 2)):
-    allowed = leak[by].mean(0) <= limit
-    which = np.where(allowed, utility[by].mean(0), -1).argmax()
+EVEN, ODD, EVERY = slice(0, None, 2), slice(1, None, 2), slice(None)
+
+
+def chosen(leak, utility, limit, by=EVEN, worth=None, told=ODD, strict=False):
+    mean = leak[by].mean(0)
+    allowed = mean < limit if strict else mean <= limit
+    which = np.where(allowed, utility[worth or by].mean(0), -1).argmax()
     return int(which), leak[told, which].mean()
+
+
+def last_allowed(leak, utility, limit):
+    which = np.flatnonzero(leak[EVEN].mean(0) <= limit)[-1]
+    return which, leak[ODD, which].mean()
 
 
 RIGHT = [
@@ -61,11 +70,12 @@ RIGHT = [
     ("12-front", on_front),
     ("12-front", lambda x, y: on_front(x, y).tolist()),
     ("12-choose", chosen),
-    ("12-choose", lambda x, y, m: (np.int64(chosen(x, y, m)[0]), chosen(x, y, m)[1])),
+    ("12-choose", lambda x, y, m: [np.int64(chosen(x, y, m)[0]), chosen(x, y, m)[1]]),
 ]
 
 WRONG = [
     ("12-left", with_nan, "some shares are NaN"),
+    ("12-left", lambda s, b, u: share(np.nan_to_num(s), b, u), "no attacker with a score of 0"),
     ("12-left", unclipped, "between 0 and 1"),
     ("12-left", mean_attacker, "takes the best way"),
     ("12-left", lambda s, b, u: share(s[:, 1:2], b, u), "the adaptive attacker alone"),
@@ -79,10 +89,16 @@ WRONG = [
     ("12-front", lambda x, y: np.ones(len(x)), "beaten by another; you say it is not"),
     ("12-front", lambda x, y: on_front(x, y)[:1], "true or false for each"),
     ("12-choose", lambda x, y, m: chosen(x, y, m)[0], "return two things"),
-    ("12-choose", lambda x, y, m: chosen(x, y, m, by=slice(None)), "choose with the even ones"),
+    ("12-choose", lambda x, y, m: chosen(x, y, m, by=EVERY), "choose with the even ones"),
+    ("12-choose", lambda x, y, m: chosen(x, y, 9), "it has to keep the limit"),
+    ("12-choose", lambda x, y, m: chosen(x, y, m, worth=EVERY), "you choose defense"),
+    ("12-choose", lambda x, y, m: chosen(x, y, m, worth=ODD), "you choose defense"),
+    ("12-choose", lambda x, y, m: chosen(x, y[:1], m), "you choose defense"),
+    ("12-choose", lambda x, y, m: chosen(x, y, m, strict=True), "you choose defense"),
+    ("12-choose", last_allowed, "you choose defense"),
     ("12-choose", lambda x, y, m: (x[::2].mean(0).argmin(), 0.1), "that leaks least"),
     ("12-choose", lambda x, y, m: (-1, 0.1), "you choose defense -1"),
-    ("12-choose", lambda x, y, m: chosen(x, y, m, told=slice(0, None, 2)), "report the others'"),
+    ("12-choose", lambda x, y, m: chosen(x, y, m, told=EVEN), "report the others'"),
     ("12-choose", lambda x, y, m: (chosen(x, y, m)[0], 0.0), "you report 0.000"),
 ]
 
