@@ -32,9 +32,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tests start from an empty cache and leave the reader's alone."""
+    """Tests start from an empty cache and leave the reader's alone.
+
+    All processes of a run share it: a target is trained once for those that attack it.
+    """
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent  # a process has a folder of its own in that of the run
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MEDPRIV_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("MEDPRIV_CACHE", str(place / "cache"))
         yield
 
 
