@@ -86,7 +86,8 @@ FAINT = """() => {
   const contrast = e => { const [a, b] =
       [getComputedStyle(e).color, ground(e)].map(light).sort((x, y) => y - x);
     return (a + 0.05) / (b + 0.05); };
-  const texts = ':is(.medpriv-explorer, .medpriv-film) :is(label, output, button, figcaption)';
+  const texts = ':is(.medpriv-explorer, .medpriv-defenses, .medpriv-film) '
+    + ':is(label, output, button, figcaption, p)';
   return [...document.querySelectorAll(texts)].filter(e => contrast(e) < 4.5)
     .map(e => e.textContent.trim() + ' (' + contrast(e).toFixed(1) + ')');
 }"""
@@ -170,11 +171,15 @@ def _answer(quiz: Locator, question: dict, where: str) -> None:
 def test_the_explorer_moves_by_keyboard(reader: Reader, chapter: str) -> None:
     page = reader.open(f"chapters/{chapter}")
     code = "\n".join(c.source for c in read_chapter(chapter).cells if c.cell_type == "code")
-    explorers = page.locator(".medpriv-explorer").all()
+    images = page.locator(".medpriv-explorer").all()
+    defenses = page.locator(".medpriv-defenses").all()
     where = f"{chapter} at {reader.setting}"
-    assert len(explorers) == code.count(".static()"), f"{where}: {len(explorers)} explorers"
-    for explorer in explorers:
+    found = len(images) + len(defenses)
+    assert found == code.count(".static()"), f"{where}: {found} explorers"
+    for explorer in images:
         _explore(explorer, where)
+    for explorer in defenses:
+        _explore_defenses(explorer, where)
     assert not reader.errors, f"{where}: {reader.errors}"
 
 
@@ -230,6 +235,38 @@ def _explore(explorer: Locator, where: str) -> None:
         assert len({now[key] for now in seen}) == len(seen), f"{where}: {key} stays with the victim"
     # Two victims may have the same score in two decimals; not all of them.
     assert len({now["score"] for now in seen}) > 1, f"{where}: the score stays with the victim"
+
+
+def _explore_defenses(explorer: Locator, where: str) -> None:
+    page = explorer.page
+    data = json.loads(explorer.locator('script[type="application/json"]').text_content() or "")
+    chosen = [
+        explorer.locator(f'select[name="{name}"]') for name in ("attack", "defense", "victim")
+    ]
+    said = explorer.locator('[data-part="said"]')
+    heard = [said.inner_text()]
+    for choice in chosen:
+        choice.focus()
+        page.keyboard.press("ArrowDown")
+        heard.append(said.inner_text())
+    assert len(set(heard)) == len(heard), f"{where}: a list changes nothing: {heard}"
+    strength = explorer.locator('select[name="strength"]').input_value()
+    attack, defense, victim = (choice.input_value() for choice in chosen)
+    (row,) = [
+        row
+        for row in data["rows"]
+        if (row["attack"], row["defense"], row["strength"]) == (attack, defense, strength)
+    ]
+    at = int(victim) - 1
+    for part, cell in {
+        "naive": row["naive"][at],
+        "adaptive": row["adaptive"][at],
+        "baseline": data["baseline"][at],
+    }.items():
+        image = explorer.locator(f'[data-part="{part}"]')
+        assert image.get_attribute("src") == cell["image"], f"{where}: another picture in {part}"
+        score = explorer.locator(f'[data-part="{part}-score"]')
+        assert score.inner_text() == cell["score"], f"{where}: another score in {part}"
 
 
 def _see(explorer: Locator) -> dict[str, str]:
