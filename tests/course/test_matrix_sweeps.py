@@ -12,9 +12,11 @@ from medpriv.course.matrix_sweeps import DATASETS, SEEDS, matrix_cell, matrix_se
 def test_every_setting_is_there_once_and_every_seed_as_often() -> None:
     settings = matrix_settings()
     assert len({tuple(setting.values()) for setting in settings}) == len(settings)
-    assert len(set(Counter(setting["seed"] for setting in settings).values())) == 1
+    for dataset, modality in DATASETS.items():
+        seeds = Counter(one["seed"] for one in settings if one["dataset"] == dataset)
+        assert set(seeds) == set(SEEDS[modality])
+        assert len(set(seeds.values())) == 1
     assert {setting["dataset"] for setting in settings} == set(DATASETS)
-    assert {setting["seed"] for setting in settings} == set(SEEDS)
 
 
 def test_each_data_set_is_seen_without_a_defense() -> None:
