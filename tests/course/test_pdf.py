@@ -36,6 +36,9 @@ TINY = """
 <details class="sd-dropdown"><summary>Hint</summary><p>Try.</p></details>
 <div class="medpriv-explorer" id="explorer-1"><style>#explorer-1 {}</style>
 <div class="controls"><input id="in"></div><label for="in">L</label></div>
+<div class="medpriv-defenses" id="defenses-1"><style>#defenses-1 {}</style>
+<div class="controls"><label>Attack <select><option>A</option></select></label></div>
+<p>A against B</p></div>
 <div class="medpriv-film" id="film-1"><label>Step <input><output>300</output></label></div>
 <div id="q1" data-shufflequestions="False"><style>.x{}</style></div>
 <button>Click</button><script>alert(1)</script></section></article></body></html>
@@ -73,6 +76,9 @@ def test_pages_are_put_together_for_paper(built: Tiny) -> None:
     assert "This." in quiz_text
     assert "Yes." not in quiz_text  # feedback would be the solution
     assert main.select_one(".medpriv-explorer")["id"] == "explorer-1"
+    chosen = main.select_one(".medpriv-defenses")
+    assert chosen["id"] == "defenses-1"
+    assert chosen.get_text().split() == ["A", "against", "B"]  # a list of one is no choice
     assert main.select_one(".medpriv-film")["id"] == "film-1"
     ids = [element["id"] for element in soup.select("[id]")]
     assert len(ids) == len(set(ids))
