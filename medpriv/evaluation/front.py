@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 
 def on_front(leak: ArrayLike, utility: ArrayLike) -> np.ndarray:
-    """Whether each system lies on the privacy–utility front (the Pareto front of the two).
+    """Whether each system lies on the privacy-utility front (the Pareto front of the two).
 
     One system beats another if it leaks no more and is worth no less, and is better in one of the
     two. Systems that are equal in both do not beat each other.

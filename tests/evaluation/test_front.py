@@ -1,4 +1,4 @@
-"""The privacy–utility front."""
+"""The privacy-utility front."""
 
 from __future__ import annotations
 
