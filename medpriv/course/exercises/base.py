@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import torch
 
 from medpriv.deployment import View
@@ -46,6 +47,25 @@ def number(found: Any) -> float:
     )
     assert bool(value.isfinite()), f"return a finite number, got {float(value)}"
     return float(value)
+
+
+def numbers(found: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
+    """Numbers of this shape, float64, in whatever form the reader's function returns them.
+
+    Args:
+        found: what was returned.
+        shape: what it must have.
+        what: for the hint, such as ``"one number a report"``.
+
+    Raises:
+        AssertionError: they are no numbers, or have another shape.
+    """
+    try:
+        values = torch.as_tensor(found).detach().cpu().double().numpy()
+    except (TypeError, ValueError, RuntimeError):
+        raise AssertionError(f"return {what}, got {type(found).__name__}") from None
+    assert values.shape == shape, f"return {what}, shape {shape}, got {values.shape}"
+    return values
 
 
 @contextmanager

@@ -7,17 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from medpriv.course.exercises.base import call, number
+from medpriv.course.exercises.base import call, number, numbers
+from medpriv.evaluation import on_front
 from medpriv.runtime import rng
-
-
-def _array(found: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
-    try:
-        found = np.asarray(found, dtype=float)
-    except (TypeError, ValueError, RuntimeError):
-        raise AssertionError(f"return {what}, got {type(found).__name__}") from None
-    assert found.shape == shape, f"return {what}, {shape}, got {found.shape}"
-    return found
 
 
 def left(answer: Any) -> None:
@@ -34,7 +26,7 @@ def left(answer: Any) -> None:
         shares[2:4, 2] = np.nan  # answers that are always the same cannot be averaged
         shares[3, 0] = np.nan  # and some cannot be read by who knows of no defense
         scores = baseline[:, None] + shares * (undefended - baseline)[:, None]
-        found = _array(
+        found = numbers(
             call(answer, scores.copy(), baseline.copy(), undefended.copy()), (n,),
             "one share for each defense",
         )  # fmt: skip
@@ -71,12 +63,11 @@ def front(answer: Any) -> None:
         (np.array([0.2, 0.2, 0.5, 0.5, 0.9, 0.9]), np.array([0.6, 0.7, 0.7, 0.8, 0.9, 0.9])),
     ]
     for leak, utility in examples:
-        found = _array(
+        found = numbers(
             call(answer, leak.copy(), utility.copy()), leak.shape, "true or false for each defense"
         ).astype(bool)
         no_worse = (leak[:, None] <= leak) & (utility[:, None] >= utility)
-        better = (leak[:, None] < leak) | (utility[:, None] > utility)
-        right = ~(no_worse & better).any(0)
+        right = on_front(leak, utility)
         assert not np.array_equal(found, ~right), "that marks those that are beaten; turn it round"
         assert not np.array_equal(found, ~no_worse.any(0)), (
             "each defense is as good as itself: ask for better in one of the two, too"

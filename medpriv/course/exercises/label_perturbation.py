@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from medpriv.course.exercises.base import call, number
+from medpriv.course.exercises.base import call, number, numbers
 from medpriv.defenses import epsilon_of, response_matrix
 from medpriv.runtime import rng, torch_rng
 
@@ -59,8 +59,7 @@ def survey(answer: Any) -> None:
         answers = rng(k, "exercise").integers(k, size=500) ** 2 % k
         seen = np.bincount(answers, minlength=k) / len(answers)
         right = (seen - p / (k - 1)) / (1 - p - p / (k - 1))
-        found = np.asarray(call(answer, answers, p, k), dtype=float)
-        assert found.shape == (k,), f"return {k} shares, got shape {found.shape}"
+        found = numbers(call(answer, answers, p, k), (k,), f"{k} shares")
         assert not np.allclose(found, seen), (
             "these are the shares among the answers; undo what the coin did to them"
         )

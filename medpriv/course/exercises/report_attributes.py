@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from medpriv.course.exercises.base import call
+from medpriv.course.exercises.base import call, numbers
 from medpriv.runtime import torch_rng
 
 
@@ -17,7 +17,7 @@ def set_f1(answer: Any) -> None:
     truth = np.array([[1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 0], [0, 0, 0, 0]], dtype=bool)
     guess = np.array([[1, 0, 1, 1], [0, 1, 0, 0], [1, 1, 1, 0], [0, 0, 0, 0]], dtype=bool)
     right = np.array([0.4, 0.0, 1.0, 1.0])
-    found = _numbers(call(answer, truth, guess), (4,), "one number a report")
+    found = numbers(call(answer, truth, guess), (4,), "one number a report")
     assert not np.isnan(found[3]), "the last report has no word and none is guessed: 0 / 0; say 1"
     assert abs(found[0] - 1 / 3) > 1e-6, "that is the precision; F1 looks at recall as well"
     assert abs(found[0] - 0.5) > 1e-6, "that is the recall; F1 looks at precision as well"
@@ -39,7 +39,7 @@ def lift(answer: Any) -> None:
     share = x.mean(0)
     together = x.T @ x / len(x)
     right = (together / share[:, None] / share[None, :]).numpy()
-    found = _numbers(call(answer, facts), (3, 3), "a number for each two facts")
+    found = numbers(call(answer, facts), (3, 3), "a number for each two facts")
     given = (together / share[:, None]).numpy()
     assert not np.allclose(found, given), (
         "that is P(column | row); divide by how common the column is anyway"
@@ -73,12 +73,6 @@ def one_bit(answer: Any) -> None:
     assert bool((torch.as_tensor(call(answer, torch.zeros(1, 4))) != 0).all()), (
         "a zero has no sign and comes back as zero; count it as positive"
     )
-
-
-def _numbers(found: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
-    values = np.asarray(torch.as_tensor(found), dtype=float)
-    assert values.shape == shape, f"return {what}, shape {shape}, got {values.shape}"
-    return values
 
 
 TESTS: dict[str, Callable[[Any], None]] = {

@@ -6,20 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from medpriv.course.exercises.base import call, number
+from medpriv.course.exercises.base import call, number, numbers
 from medpriv.models.losses import distance_correlation
 from medpriv.runtime import torch_rng
-
-
-def _vector(found: Any, length: int, what: str) -> Tensor:
-    try:
-        found = torch.as_tensor(found).detach().double()
-    except (TypeError, ValueError, RuntimeError):
-        raise AssertionError(f"return {what}, got {type(found).__name__}") from None
-    assert found.shape == (length,), f"return {what}, ({length},), got {tuple(found.shape)}"
-    return found
 
 
 def zeros(answer: Any) -> None:
@@ -30,7 +20,9 @@ def zeros(answer: Any) -> None:
         kept = torch.rand(n, d, generator=draw) >= share
         kept[:, 0] = True
         seen = truth * kept / (1 - share)
-        found = _vector(call(answer, seen.clone(), features.clone(), share), n, "one error a row")
+        found = torch.from_numpy(
+            numbers(call(answer, seen.clone(), features.clone(), share), (n,), "one error a row")
+        )
         away = (features - truth).double().square()
         right = (away * kept).sum(1) / kept.sum(1)
         enlarged = ((features - seen).double().square() * kept).sum(1) / kept.sum(1)
@@ -63,7 +55,7 @@ def count(answer: Any) -> None:
         pair = len(found) if isinstance(found, tuple) else 0
         assert pair == 2, "return two things: the number of different answers, and their mean"
         many = number(found[0])
-        middle = _vector(found[1], d, "their mean")
+        middle = torch.from_numpy(numbers(found[1], (d,), "their mean"))
         assert many != q or q == k, (
             "you count answers that differ in the last place; allow for 0.001"
         )
