@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from medpriv.evaluation import Attack, Defended, compare, known_attacks, known_defenses
+from medpriv.evaluation import (
+    Attack,
+    Defended,
+    compare,
+    known_attacks,
+    known_defenses,
+    named_attack,
+    named_defense,
+)
 
 #: Which data stand for each modality.
 DATASETS = {"phantom": "images", "warfarin": "records", "synthetic": "reports"}
@@ -39,10 +47,7 @@ def matrix_cell(
         RuntimeError: the cell failed.
     """
     modality = DATASETS[dataset]
-    chosen = next(one for one in known_attacks(modality) if one.name == attack)
-    against = next(
-        one for one in known_defenses(modality) if (one.name, one.strength) == (defense, strength)
-    )
+    chosen, against = named_attack(modality, attack), named_defense(modality, defense, strength)
     row = compare([chosen], [against], [seed], dataset=dataset, profile=profile).iloc[0]
     if row["error"]:
         raise RuntimeError(f"{attack} against {defense} {strength:g}, seed {seed}: {row['error']}")

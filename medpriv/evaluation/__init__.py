@@ -4,7 +4,12 @@ from medpriv.evaluation.cases import Attack, Case
 from medpriv.evaluation.defended import NOTHING, Defended
 from medpriv.evaluation.front import on_front
 from medpriv.evaluation.grid import compare, pairs
-from medpriv.evaluation.registry import known_attacks, known_defenses
+from medpriv.evaluation.registry import (
+    known_attacks,
+    known_defenses,
+    named_attack,
+    named_defense,
+)
 from medpriv.evaluation.targets import plain_target, trained
 from medpriv.evaluation.usefulness import usefulness
 
@@ -16,6 +21,8 @@ __all__ = [
     "compare",
     "known_attacks",
     "known_defenses",
+    "named_attack",
+    "named_defense",
     "on_front",
     "pairs",
     "plain_target",

@@ -7,7 +7,6 @@ import json
 import math
 import os
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from medpriv.deployment import Answer, QueryDefense, View, ViewDefense
 from medpriv.evaluation.cases import Attack, Case
 from medpriv.evaluation.defended import MODALITIES, NOTHING, Defended
 from medpriv.evaluation.identity import check_sendable, identity
+from medpriv.evaluation.recent import Recent
 from medpriv.evaluation.targets import trained
 from medpriv.evaluation.usefulness import usefulness
 from medpriv.models.reports import PACKAGED
@@ -399,22 +399,17 @@ def _alone() -> Iterator[None]:
 # --- What a process keeps between cells -----------------------------------------------------------
 
 
-_MOST = {"case": 2, "target": 4, "utility": 16, "baseline": 16}
-_made: dict[str, OrderedDict[str, Any]] = {kind: OrderedDict() for kind in _MOST}
+_made: dict[str, Recent[Any]] = {
+    "case": Recent(2), "target": Recent(4), "utility": Recent(16), "baseline": Recent(16),
+}  # fmt: skip
 
 
 def _once(key: tuple[Any, ...], make: Callable[[], T]) -> T:
-    """What was made for an equal key a short while ago; few of each kind, so that memory is flat.
+    """What was made for an equal key a short while ago.
 
     By content: an attack that came from another process is a new object each time.
     """
-    known, name = _made[key[0]], content_hash(identity(key))
-    if name not in known:
-        known[name] = make()
-        while len(known) > _MOST[key[0]]:
-            known.popitem(last=False)
-    known.move_to_end(name)
-    return known[name]
+    return _made[key[0]].get(content_hash(identity(key)), make)
 
 
 def _case(data: _Data) -> Case:

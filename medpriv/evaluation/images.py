@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 from torch import Tensor
 
 from medpriv import attacks, metrics
@@ -11,6 +9,7 @@ from medpriv.data.cohort import Part
 from medpriv.data.resampling import Estimate
 from medpriv.deployment import View
 from medpriv.evaluation.cases import Case
+from medpriv.evaluation.recent import Recent
 from medpriv.runtime import content_hash, pick_device
 from medpriv.training import predict
 
@@ -25,8 +24,7 @@ def inverse_network(fitted_on: View, used_on: View, case: Case) -> Estimate:
     return _ssim(victims, _inverse(fitted_on, case).guess(used_on.intercept(victims.x)))
 
 
-_fitted: OrderedDict[str, attacks.InverseNetwork] = OrderedDict()
-_MOST = 3  # splits at which the undefended system's inverse is kept
+_fitted: Recent[attacks.InverseNetwork] = Recent(3)  # one for each split layer
 
 
 def _inverse(view: View, case: Case) -> attacks.InverseNetwork:
@@ -41,12 +39,7 @@ def _inverse(view: View, case: Case) -> attacks.InverseNetwork:
     if view.defenses or view.query_budget is not None:
         return fit()
     key = content_hash(own, view(own), (case.profile, case.seed, str(pick_device(case.device))))
-    if key not in _fitted:
-        _fitted[key] = fit()
-        while len(_fitted) > _MOST:
-            _fitted.popitem(last=False)
-    _fitted.move_to_end(key)
-    return _fitted[key]
+    return _fitted.get(key, fit)
 
 
 def search(fitted_on: View, used_on: View, case: Case) -> Estimate:

@@ -92,6 +92,37 @@ def known_defenses(modality: str) -> tuple[Defended, ...]:
     return tuple(one for one in _DEFENSES if modality in one.modalities)
 
 
+def named_attack(modality: str, name: str) -> Attack:
+    """One of :func:`known_attacks`.
+
+    Raises:
+        ValueError: another modality, or no such attack; the message lists those there are.
+    """
+    known = {attack.name: attack for attack in known_attacks(modality)}
+    return known[choose(name, known, f"attack on {modality}")]
+
+
+def named_defense(modality: str, name: str, strength: float = 0.0) -> Defended:
+    """One of :func:`known_defenses`, in a strength of your own if you like.
+
+    Args:
+        modality: of the data.
+        name: of the defense.
+        strength: in its unit; those of :func:`known_defenses` are examples.
+
+    Raises:
+        ValueError: another modality, or no such defense; the message lists those there are.
+    """
+    known: dict[str, list[Defended]] = {}
+    for one in known_defenses(modality):
+        known.setdefault(one.name, []).append(one)
+    those = known[choose(name, known, f"defense of {modality}")]
+    # As it is registered, since a strength may bring more than a number with it.
+    return next(
+        (one for one in those if one.strength == strength), replace(those[-1], strength=strength)
+    )
+
+
 def _strengths(name: str, strengths: Sequence[float], unit: str, **options: Any) -> list[Defended]:
     return [Defended(name, strength, unit, **options) for strength in strengths]
 

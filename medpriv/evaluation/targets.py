@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -17,13 +16,12 @@ from medpriv.deployment import deploy
 from medpriv.evaluation.cases import Case
 from medpriv.evaluation.defended import Defended
 from medpriv.evaluation.identity import identity
+from medpriv.evaluation.recent import Recent
 from medpriv.models.reports import PACKAGED, ReportClassifier, ReportEncoder
 from medpriv.models.split import back
 from medpriv.models.targets import build_target
 from medpriv.runtime import cached, content_hash, has_fast_bf16, pick_device, source_hash, to_device
 from medpriv.training import Loss, train_target
-
-_REQUESTS = 64  # whose embeddings are remembered, of 512 texts at most: 50 MB in all
 
 
 def plain_target(case: Case, *, loss: Loss | None = None) -> nn.Module:
@@ -156,7 +154,7 @@ class Remembering(ReportEncoder):
     embedded as depends, in its last digits, on what it is padded with.
     """
 
-    _answers: ClassVar[OrderedDict[tuple[object, ...], Tensor]] = OrderedDict()  # of all encoders
+    _answers: ClassVar[Recent[Tensor]] = Recent(64)  # of all encoders, 512 texts each: 50 MB
     _last: ClassVar[list[nn.Module]] = []  # shared by all targets on top of it: 90 MB
 
     def __init__(self, encoder: ReportEncoder) -> None:
@@ -173,13 +171,13 @@ class Remembering(ReportEncoder):
         # shows in its sum, which costs milliseconds where a hash of all of them costs more.
         weights = tuple(float(weight.sum()) for weight in self.transformer.parameters())
         key = (weights, self.max_tokens, batch_size, tuple(texts))
-        if key not in self._answers:
+        embed = super().forward
+
+        def make() -> Tensor:
             with torch.no_grad():
-                self._answers[key] = super().forward(texts, batch_size=batch_size)
-            while len(self._answers) > _REQUESTS:
-                self._answers.popitem(last=False)
-        self._answers.move_to_end(key)
-        return self._answers[key].clone()
+                return embed(texts, batch_size=batch_size)
+
+        return self._answers.get(key, make).clone()
 
 
 def _equal(one: nn.Module, other: nn.Module) -> bool:

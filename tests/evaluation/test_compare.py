@@ -33,7 +33,8 @@ from medpriv.evaluation import (
     compare,
     grid,
     known_attacks,
-    known_defenses,
+    named_attack,
+    named_defense,
     pairs,
     trained,
 )
@@ -44,16 +45,7 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def record_attack(name: str) -> Attack:
-    return next(one for one in known_attacks("records") if one.name == name)
-
-
-def defense(name: str, strength: float, modality: str = "records") -> Defended:
-    found = next(one for one in known_defenses(modality) if one.name == name)
-    return replace(found, strength=strength)
-
-
-COIN = defense("randomised response, fresh", 0.3)
+COIN = named_defense("records", "randomised response, fresh", 0.3)
 
 
 def table(folder: Path, attacks: Any, defenses: Any = (NOTHING,), seeds: Any = (0, 1, 2),
@@ -73,7 +65,7 @@ def assert_same(first: pd.DataFrame, second: pd.DataFrame) -> None:
 
 
 def test_there_is_one_row_a_cell_in_the_order_of_the_arguments(tmp_path: Path) -> None:
-    attacks = [record_attack("MAP, one answer"), record_attack("same scores")]
+    attacks = [named_attack("records", "MAP, one answer"), named_attack("records", "same scores")]
     found = table(tmp_path, attacks, [COIN, NOTHING], (1, 0))
     assert found.columns.tolist() == COLUMNS
     assert found[["attack", "defense", "seed"]].to_numpy().tolist() == [
@@ -110,16 +102,16 @@ def test_the_averaging_attacker_does_what_the_binomial_says(tmp_path: Path) -> N
 @pytest.mark.slow
 def test_one_who_cannot_read_the_defended_answers_is_not_a_number(tmp_path: Path) -> None:
     folder = tmp_path
-    attack = next(one for one in known_attacks("reports") if one.name == "nearest report")
-    narrow = defense("projection", 16, "reports")
+    attack = named_attack("reports", "nearest report")
+    narrow = named_defense("reports", "projection", 16)
     row = table(folder, [attack], [narrow], (0,), dataset="synthetic").iloc[0]
     assert math.isnan(row["naive"])
     assert row["adaptive"] > 0
 
 
 def test_pairs_say_who_meets_whom() -> None:
-    attacks = [record_attack("MAP, outcome"), record_attack("hidden units")]
-    found = pairs(attacks, [NOTHING, COIN, defense("fewer digits", 1)])
+    attacks = [named_attack("records", "MAP, outcome"), named_attack("records", "hidden units")]
+    found = pairs(attacks, [NOTHING, COIN, named_defense("records", "fewer digits", 1)])
     assert found.loc["MAP, outcome"].tolist() == ["label", "label", "scores"]
     assert found.loc["hidden units"].tolist() == ["weights", "", ""]
 
@@ -220,7 +212,8 @@ def test_a_target_is_trained_once_for_all_who_attack_it(tmp_path: Path) -> None:
 
 def some() -> tuple[list[Attack], list[Defended]]:
     names = ("MAP, one answer", "same scores", "membership, loss threshold")
-    return [record_attack(name) for name in names], [NOTHING, COIN, defense("temperature", 2)]
+    attacks = [named_attack("records", name) for name in names]
+    return attacks, [NOTHING, COIN, named_defense("records", "temperature", 2)]
 
 
 def test_it_is_the_same_in_one_process_and_in_two(tmp_path: Path) -> None:
@@ -264,7 +257,7 @@ def test_another_modality_is_a_type_error(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="inverse network, conv2' is on images, and warfarin holds"):
         table(tmp_path, [on_images])
     with pytest.raises(TypeError, match="projection' is of models of reports, and warfarin holds"):
-        table(tmp_path, [counting(tmp_path)], [defense("projection", 16, "reports")])
+        table(tmp_path, [counting(tmp_path)], [named_defense("reports", "projection", 16)])
 
 
 def test_a_lambda_is_refused_before_anything_is_computed(tmp_path: Path) -> None:
@@ -285,12 +278,15 @@ def test_a_lambda_is_refused_before_anything_is_computed(tmp_path: Path) -> None
         ({"times": 1}, "asks 2 or more times"),
         ({"profile": "huge"}, "unknown profile"),
         ({"dataset": "no such"}, "unknown record data set"),
-        ({"defenses": [COIN], "attacks": [record_attack("hidden units")]}, "can meet any of these"),
+        (
+            {"defenses": [COIN], "attacks": [named_attack("records", "hidden units")]},
+            "can meet any of these",
+        ),
     ],
 )
 def test_bad_arguments(change: dict[str, Any], said: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=said):
-        table(tmp_path, **{"attacks": [record_attack("MAP, outcome")], **change})
+        table(tmp_path, **{"attacks": [named_attack("records", "MAP, outcome")], **change})
 
 
 def test_a_recipe_must_keep_the_layers(tmp_path: Path) -> None:

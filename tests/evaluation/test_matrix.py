@@ -6,7 +6,6 @@ It runs where the view exposes enough, and is refused everywhere else.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from dataclasses import replace
 from functools import cache
 
@@ -25,8 +24,11 @@ from medpriv.evaluation import (
     images,
     known_attacks,
     known_defenses,
+    named_attack,
+    named_defense,
     trained,
 )
+from medpriv.evaluation.recent import Recent
 from medpriv.evaluation.targets import learned_noise
 from tiny import make_encoder
 
@@ -202,33 +204,33 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[View]:
         return fit(view, *args, **options)
 
     monkeypatch.setattr(images.attacks, "fit_inverse_network", counted)
-    monkeypatch.setattr(images, "_fitted", OrderedDict())
+    monkeypatch.setattr(images, "_fitted", Recent(3))
     return seen
 
 
 def test_each_defense_meets_the_same_naive_inverse(fits: list[View], encoder: str) -> None:
-    attack = next(a for a in known_attacks("images") if a.name == "inverse network, conv4")
+    attack = named_attack("images", "inverse network, conv4")
     plain = [view_of(attack, NOTHING, "features", encoder)[0] for _ in range(2)]
-    served, case = view_of(attack, one_of("rounding"), "features", encoder)
+    rounding = named_defense("images", "rounding", 4)
+    served, case = view_of(attack, rounding, "features", encoder)
     first, again = (str(attack(view, served, case)) for view in plain)
     assert first == again
     assert len(fits) == 1
-    through = [view_of(attack, one_of("rounding"), "features", encoder)[0] for _ in range(2)]
+    through = [
+        view_of(attack, named_defense("images", "rounding", 4), "features", encoder)[0]
+        for _ in range(2)
+    ]
     assert str(attack(through[0], served, case)) == str(attack(through[1], served, case))
     assert len(fits) == 3  # through a defense it is fitted anew: equal answers prove little there
 
 
 def test_what_is_kept_is_of_this_model(fits: list[View], encoder: str) -> None:
-    attack = next(a for a in known_attacks("images") if a.name == "inverse network, conv4")
+    attack = named_attack("images", "inverse network, conv4")
     case = case_of("images", encoder)
-    for defended in (NOTHING, one_of("smoothed labels")):
+    for defended in (NOTHING, named_defense("images", "smoothed labels", 0.2)):
         view = NOTHING.deploy(target_of(defended, "images", encoder), case, "features", "conv4")
         attack(view, view, case)
     assert len(fits) == 2
-
-
-def one_of(name: str) -> Defended:
-    return next(one for one in known_defenses("images") if one.name == name)
 
 
 @pytest.mark.parametrize("tensors", [1, 16])
@@ -248,4 +250,21 @@ def test_learned_noise_comes_back_from_the_cache(
 def test_a_defense_of_one_layer_is_refused_at_another(encoder: str) -> None:
     case, model = case_of("images", encoder), target_of(NOTHING, "images", encoder)
     with pytest.raises(ValueError, match="made for the features of conv4.* cut at conv5"):
-        one_of("learned noise, conv4").deploy(model, case, "features", "conv5")
+        named_defense("images", "learned noise, conv4", 16).deploy(model, case, "features", "conv5")
+
+
+# --- By name --------------------------------------------------------------------------------------
+
+
+def test_attacks_and_defenses_are_found_by_name() -> None:
+    for modality in MODALITIES:
+        for attack in known_attacks(modality):
+            assert named_attack(modality, attack.name) == attack
+        for defended in known_defenses(modality):
+            assert named_defense(modality, defended.name, defended.strength) is defended
+    own = named_defense("images", "noise", 0.7)
+    assert own == replace(named_defense("images", "noise", 0.3), strength=0.7)
+    with pytest.raises(ValueError, match="unknown attack on reports 'tokens'.*tokens, layer2"):
+        named_attack("reports", "tokens")
+    with pytest.raises(ValueError, match="unknown defense of records 'noise'.*nothing, randomised"):
+        named_defense("records", "noise", 1)
