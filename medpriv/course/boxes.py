@@ -1,6 +1,7 @@
 """What the figures with controls share: their look, and pictures and scores as text.
 
-Such a figure is one piece of HTML that works in the published page: no kernel, no network.
+Such a figure is one piece of HTML that works in the published page: no kernel, no network. Its
+outer element has the class ``medpriv-box``, by which the book's style sheet and the PDF know it.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from medpriv.course.boxes import cells, pngs, style
 from medpriv.runtime import content_hash
 
 _PAGE = """
-<div class="medpriv-defenses" id="{id}">
+<div class="medpriv-box medpriv-defenses" id="{id}">
 <style>
 {style}
 </style>

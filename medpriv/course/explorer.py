@@ -18,7 +18,7 @@ from medpriv.course.figures import strip
 from medpriv.runtime import content_hash
 
 _PAGE = """
-<div class="medpriv-explorer" id="{id}">
+<div class="medpriv-box medpriv-explorer" id="{id}">
 <style>
 {style}
 </style>

@@ -19,7 +19,7 @@ from medpriv.course.boxes import cells, pngs, style
 from medpriv.runtime import content_hash
 
 _PAGE = """
-<div class="medpriv-film" id="{id}">
+<div class="medpriv-box medpriv-film" id="{id}">
 <style>
 {style}
 #{id} .controls {{ column-gap: 1rem }}

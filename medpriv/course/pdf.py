@@ -40,8 +40,8 @@ NO_BROWSER = (
 )
 # What only a screen can use.
 INTERACTIVE = (
-    "script, a.headerlink, button, .medpriv-explorer input, .medpriv-film input, "
-    ".medpriv-defenses .controls, .toggle-button, "
+    "script, a.headerlink, button, .medpriv-box input, .medpriv-box label:has(select), "
+    ".toggle-button, "
     ".sd-summary-state-marker, .d-print-none"
 )
 QUIZ = re.compile(r"""course\.quiz\(\s*["'](?P<chapter>[^"']+)["'](?:,\s*["'](?P<part>\w+)["'])?""")
@@ -313,7 +313,7 @@ def _named(page: str, anchor: str) -> str:
 def _name_apart(article: Tag, page: str) -> None:
     """Ids that no other page has; explorers and films have style sheets that go by theirs."""
     seen = set()
-    for element in article.select("[id]:not(.medpriv-explorer, .medpriv-defenses, .medpriv-film)"):
+    for element in article.select("[id]:not(.medpriv-box)"):
         name = _named(page, str(element["id"]))
         if name in seen:
             del element["id"]

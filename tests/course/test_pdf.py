@@ -34,12 +34,13 @@ TINY = """
 <div class="math notranslate nohighlight">\\[\\sum_i x_i\\]</div>
 <img src="../_images/a.png" alt="A"><img src="data:image/png;base64,AAAA" alt="B">
 <details class="sd-dropdown"><summary>Hint</summary><p>Try.</p></details>
-<div class="medpriv-explorer" id="explorer-1"><style>#explorer-1 {}</style>
+<div class="medpriv-box medpriv-explorer" id="explorer-1"><style>#explorer-1 {}</style>
 <div class="controls"><input id="in"></div><label for="in">L</label></div>
-<div class="medpriv-defenses" id="defenses-1"><style>#defenses-1 {}</style>
+<div class="medpriv-box medpriv-defenses" id="defenses-1"><style>#defenses-1 {}</style>
 <div class="controls"><label>Attack <select><option>A</option></select></label></div>
 <p>A against B</p></div>
-<div class="medpriv-film" id="film-1"><label>Step <input><output>300</output></label></div>
+<div class="medpriv-box medpriv-film" id="film-1">
+<label>Step <input><output>300</output></label></div>
 <div id="q1" data-shufflequestions="False"><style>.x{}</style></div>
 <button>Click</button><script>alert(1)</script></section></article></body></html>
 """

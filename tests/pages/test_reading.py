@@ -29,7 +29,7 @@ RAW = re.compile(
 
 # Text a person reads, folded text too: each piece on a line.
 PROSE = """() => {
-  const inside = 'pre, code, script, style, noscript, mjx-container, .medpriv-explorer script';
+  const inside = 'pre, code, script, style, noscript, mjx-container';
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   const pieces = [];
   while (walk.nextNode())
@@ -86,8 +86,7 @@ FAINT = """() => {
   const contrast = e => { const [a, b] =
       [getComputedStyle(e).color, ground(e)].map(light).sort((x, y) => y - x);
     return (a + 0.05) / (b + 0.05); };
-  const texts = ':is(.medpriv-explorer, .medpriv-defenses, .medpriv-film) '
-    + ':is(label, output, button, figcaption, p)';
+  const texts = '.medpriv-box :is(label, output, button, figcaption, p)';
   return [...document.querySelectorAll(texts)].filter(e => contrast(e) < 4.5)
     .map(e => e.textContent.trim() + ' (' + contrast(e).toFixed(1) + ')');
 }"""
