@@ -148,7 +148,7 @@ CHAPTERS: dict[str, ChapterSpec] = {
         name="11-representation-defenses",
         title="Features that are meant to say less",
         modalities=("images",),
-        promised={"phantom": (0, 3), "mias": (0, 1)},
+        promised={"phantom": _FIVE, "mias": (0, 1, 2)},
     ),
     "12-comparison": ChapterSpec(
         name="12-comparison",
