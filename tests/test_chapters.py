@@ -57,9 +57,7 @@ def test_chapters_catalog_and_table_of_contents_agree() -> None:
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_header_title_and_parameters(name: str) -> None:
     notebook = read_chapter(name)  # raises without a full header
-    assert "ipynb" in notebook.metadata["jupytext"].get(
-        "formats", ""
-    )  # or `make lab` pairs nothing
+    assert "ipynb" in notebook.metadata["jupytext"].get("formats", "")  # or `make edit` refuses it
     assert notebook.cells[0].source.splitlines()[0] == f"# {CHAPTERS[name].title}"
     embedded = CHAPTERS[name].default_dataset
     assert defaults(name).items() >= {

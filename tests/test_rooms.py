@@ -13,7 +13,7 @@ import pytest
 
 from tiny import ROOT
 
-# DESIGN, "The package, as rooms", from the ground up.
+# The order of the README's map and of chapters/api.md, from the ground up.
 ROOMS = (
     "runtime",
     "data",

@@ -89,6 +89,10 @@ def _parser() -> argparse.ArgumentParser:
     pair.set_defaults(command=_pair)
 
     grids = commands.add_parser("grids", help="make the recorded sweeps again")
+    grids.add_argument(
+        "--renew-keys", action="store_true",
+        help="compute nothing: give what is recorded the keys of the present code",
+    )  # fmt: skip
     grids.set_defaults(command=_grids)
     return parser
 
@@ -161,8 +165,11 @@ def _pair(_: argparse.Namespace) -> int:
     return 0
 
 
-def _grids(_: argparse.Namespace) -> int:
-    from medpriv.course.grids import main as make_grids  # its sweeps import every attack
+def _grids(options: argparse.Namespace) -> int:
+    from medpriv.course import grids  # its sweeps import every attack
 
-    make_grids()
+    if options.renew_keys:
+        grids.renew_keys()
+    else:
+        grids.main()
     return 0

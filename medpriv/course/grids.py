@@ -39,6 +39,8 @@ from medpriv.runtime import (
     torch_rng,
 )
 
+Cell = Callable[..., dict[str, Any]]
+
 SPLITS = ("conv2", "conv4", "conv6")
 SEEDS = {"phantom": (0, 1, 2, 3, 4), "mias": (0, 1, 2), "pneumoniamnist": (0, 1, 2)}
 _COURSE = Path(__file__).parent
@@ -326,19 +328,17 @@ def people_settings() -> list[dict[str, Any]]:
     ]
 
 
-def run_grid(
-    name: str, cell: Callable[..., dict[str, Any]], settings: Iterable[dict[str, Any]]
-) -> pd.DataFrame:
+def run_grid(name: str, cell: Cell, settings: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """Compute the cells of a table that are not recorded yet, and record each when it is done.
 
-    A cell is keyed by a hash of its settings and of the code it ran on: an interrupted grid goes
-    on where it was, and a changed setting or package is computed again. Cells run through joblib,
-    so ``joblib.parallel_config`` decides where.
+    A cell is keyed by a hash of its settings and of the source of all rooms but this one: an
+    interrupted grid goes on where it was, and after a change in another room, or of a setting,
+    cells are computed again. Cells run through joblib, so ``joblib.parallel_config`` decides where.
     """
     path = chapters_dir() / "recorded" / f"{name}.csv"
     old = pd.read_csv(path) if path.exists() else pd.DataFrame({"key": []})
-    code = source_hash(*_SOURCES)
-    keyed = {content_hash(setting, code)[:16]: setting for setting in settings}
+    settings = list(settings)
+    keyed = dict(zip(_keys(settings), settings, strict=True))
     rows = {row["key"]: row for row in old.to_dict("records") if row["key"] in keyed}
     missing = {key: setting for key, setting in keyed.items() if key not in rows}
     jobs = (delayed(_keyed_cell)(key, cell, setting) for key, setting in missing.items())
@@ -351,9 +351,7 @@ def run_grid(
     return pd.read_csv(path)
 
 
-def _keyed_cell(
-    key: str, cell: Callable[..., dict[str, Any]], setting: dict[str, Any]
-) -> dict[str, Any]:
+def _keyed_cell(key: str, cell: Cell, setting: dict[str, Any]) -> dict[str, Any]:
     row = {**setting, **cell(**setting), "key": key}
     give_back_memory()
     return row
@@ -397,40 +395,68 @@ def record_costs() -> None:
         pd.DataFrame(rows).to_csv(part, index=False)
 
 
+TABLES: dict[str, tuple[Cell, Callable[[], list[dict[str, Any]]]]] = {
+    "02-texture": (likeness.texture_cell, likeness.texture_settings),
+    "02-reports": (likeness.report_cell, likeness.report_settings),
+    "04-auxiliary": (attribute_sweeps.attribute_cell, attribute_sweeps.attribute_settings),
+    "05-auxiliary": (attribute_sweeps.fact_cell, attribute_sweeps.fact_settings),
+    "06-seeds": (inversion_cell, inversion_settings),
+    "06-auxiliary": (auxiliary_cell, auxiliary_settings),
+    "06-longer": (longer_cell, longer_settings),
+    "07-attacks": (stronger_cell, stronger_settings),
+    "07-people": (people_cell, people_settings),
+    "08-twins": (report_sweeps.twins_cell, report_sweeps.twins_settings),
+    "08-views": (report_sweeps.views_cell, report_sweeps.views_settings),
+    "09-flips": (label_sweeps.flips_cell, label_sweeps.flips_settings),
+    "09-terms": (label_sweeps.terms_cell, label_sweeps.terms_settings),
+    "10-noise": (noise_sweeps.noise_cell, noise_sweeps.noise_settings),
+    "10-members": (noise_sweeps.members_cell, noise_sweeps.members_settings),
+    "10-answers": (noise_sweeps.answers_cell, noise_sweeps.answers_settings),
+    "10-images": (noise_sweeps.private_images_cell, noise_sweeps.private_images_settings),
+    "11-images": (representation_sweeps.images_cell, representation_sweeps.images_settings),
+    "11-reports": (representation_sweeps.reports_cell, representation_sweeps.reports_settings),
+    "12-matrix": (matrix_sweeps.matrix_cell, matrix_sweeps.matrix_settings),
+}
+
+
 def main() -> None:
     """Make every recorded table again; real data come from ``MEDPRIV_DATA`` or their source.
 
     A process of one thread on each core: two threads of one cell gain little beside others.
     """
     with parallel_config(backend="loky", n_jobs=-1, inner_max_num_threads=1):
-        run_grid("02-texture", likeness.texture_cell, likeness.texture_settings())
-        run_grid("02-reports", likeness.report_cell, likeness.report_settings())
-        run_grid(
-            "04-auxiliary", attribute_sweeps.attribute_cell, attribute_sweeps.attribute_settings()
-        )
-        run_grid("05-auxiliary", attribute_sweeps.fact_cell, attribute_sweeps.fact_settings())
-        run_grid("06-seeds", inversion_cell, inversion_settings())
-        run_grid("06-auxiliary", auxiliary_cell, auxiliary_settings())
-        run_grid("06-longer", longer_cell, longer_settings())
-        run_grid("07-attacks", stronger_cell, stronger_settings())
-        run_grid("07-people", people_cell, people_settings())
-        run_grid("08-twins", report_sweeps.twins_cell, report_sweeps.twins_settings())
-        run_grid("08-views", report_sweeps.views_cell, report_sweeps.views_settings())
-        run_grid("09-flips", label_sweeps.flips_cell, label_sweeps.flips_settings())
-        run_grid("09-terms", label_sweeps.terms_cell, label_sweeps.terms_settings())
-        run_grid("10-noise", noise_sweeps.noise_cell, noise_sweeps.noise_settings())
-        run_grid("10-members", noise_sweeps.members_cell, noise_sweeps.members_settings())
-        run_grid("10-answers", noise_sweeps.answers_cell, noise_sweeps.answers_settings())
-        run_grid(
-            "10-images", noise_sweeps.private_images_cell, noise_sweeps.private_images_settings()
-        )
-        run_grid(
-            "11-images", representation_sweeps.images_cell, representation_sweeps.images_settings()
-        )
-        run_grid(
-            "11-reports",
-            representation_sweeps.reports_cell,
-            representation_sweeps.reports_settings(),
-        )
-        run_grid("12-matrix", matrix_sweeps.matrix_cell, matrix_sweeps.matrix_settings())
+        for name, (cell, settings) in TABLES.items():
+            run_grid(name, cell, settings())
     record_costs()
+
+
+def renew_keys() -> None:
+    """Give all recorded cells the keys of the present code, and compute nothing.
+
+    For an edit that cannot move a figure, once the tests have recomputed their samples.
+
+    Raises:
+        ValueError: a table was never made, or its cells are not those of its settings.
+    """
+    for name, (_, settings) in TABLES.items():
+        _renew(name, settings())
+
+
+def _renew(name: str, settings: list[dict[str, Any]]) -> None:
+    words = {key: str for key, value in settings[0].items() if isinstance(value, str)}
+    recorded(name)  # raises where there is none
+    path = chapters_dir() / "recorded" / f"{name}.csv"
+    table = pd.read_csv(path, dtype=words)
+    if table[list(settings[0])].to_dict("records") != settings:
+        raise ValueError(
+            f"the cells of {path} are not the {len(settings)} of its settings; `make grids` "
+            "computes what is missing"
+        )
+    table["key"] = _keys(settings)
+    with atomic_path(path) as part:
+        table.to_csv(part, index=False, float_format="%.6g")
+
+
+def _keys(settings: Iterable[dict[str, Any]]) -> list[str]:
+    code = source_hash(*_SOURCES)
+    return [content_hash(setting, code)[:16] for setting in settings]

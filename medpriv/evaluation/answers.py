@@ -19,8 +19,13 @@ def labels_of(answers: Tensor) -> Tensor:
 
 
 def asked_twice(view: View, rows: Tensor | Sequence[str], classes: int) -> Tensor:
-    """``(K, K)``: how a second answer to the same question goes with the first."""
-    return attacks.confusion(labels_of(view(rows)), labels_of(view(rows)), classes)
+    """``(K, K)``: how likely each first answer (row) is, given a second one to the same question.
+
+    What a posterior needs: how likely what was said about the patient is with each candidate, whose
+    own answer is the second.
+    """
+    first, second = labels_of(view(rows)), labels_of(view(rows))
+    return attacks.confusion(first, second, classes, normalise="prediction")
 
 
 def tolerance(view: View, rows: Tensor | Sequence[str]) -> float:

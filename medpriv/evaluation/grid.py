@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
+import torch
 from joblib import Parallel, delayed, parallel_config
 from torch import Tensor, nn
 
@@ -96,10 +97,10 @@ def compare(
     """Run every attack against every defense that it can meet, and put the figures into one table.
 
     Each cell is a file of its own, written when it is finished, and named by a hash of all that
-    decides it: attack, defense, strength, seed, data, profile, device, and the package's source.
-    So an interrupted comparison goes on where it was, a finished cell is not computed again, and a
-    changed one is. A cell that fails becomes a row with its ``error``; the others go on, and the
-    next call tries it again.
+    decides it: attack, defense, strength, seed, data, profile, device, encoder, ``times``, the
+    version of PyTorch and the package's source. So an interrupted comparison goes on where it was,
+    a finished cell is not computed again, and a changed one is. A cell that fails becomes a row
+    with its ``error``; the others go on, and the next call tries it again.
 
     Cells run through joblib, so ``joblib.parallel_config`` decides where: one process without it,
     ``parallel_config("loky", n_jobs=-1, inner_max_num_threads=1)`` for all cores,
@@ -143,8 +144,8 @@ def compare(
     Raises:
         TypeError: an attack or defense is of another modality than the data, or cannot be sent to
             another process.
-        ValueError: an argument is out of range, two attacks or defenses have one name, or no
-            attack can meet any of the defenses.
+        ValueError: an argument is out of range, two attacks, defenses or seeds are the same, or
+            no attack can meet any of the defenses.
         DataError: the data cannot be had.
     """
     modality = _checked(attacks, defenses, seeds, dataset, times)
@@ -238,6 +239,7 @@ def _surroundings(data: _Data, times: int) -> str:
     return content_hash(
         (cohort.card.name, cohort.content_hash(), [column.name for column in cohort.columns]),
         (data.seed, data.profile, data.device, bf16, data.encoder, times),
+        torch.__version__,
         source_hash(*_SOURCES),
     )
 

@@ -472,6 +472,27 @@ def test_changed_code_is_computed_again(folder: Path, monkeypatch: pytest.Monkey
     assert cell.seeds == [0, 1, 2]
 
 
+def test_every_table_can_be_made_again() -> None:
+    folder = Path(grids.__file__).parents[2] / "chapters" / "recorded"
+    assert {path.stem for path in folder.glob("*.csv")} == {*grids.TABLES, "costs"}
+
+
+def test_keys_are_renewed_and_nothing_else(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grids, "TABLES", {"toy": (Cell(), lambda: SETTINGS)})
+    before = grids.run_grid("toy", Cell(), SETTINGS)
+    monkeypatch.setattr(grids, "source_hash", lambda *rooms: "another")
+    grids.renew_keys()
+    after = recorded("toy")
+    assert (after["key"] != before["key"]).all()
+    pd.testing.assert_frame_equal(after.drop(columns="key"), before.drop(columns="key"))
+    never = Cell()
+    grids.run_grid("toy", never, SETTINGS)
+    assert never.seeds == []
+    monkeypatch.setattr(grids, "TABLES", {"toy": (Cell(), lambda: SETTINGS[:2])})
+    with pytest.raises(ValueError, match="not the 2 of its settings"):
+        grids.renew_keys()
+
+
 def test_a_table_that_was_never_made(folder: Path) -> None:
     with pytest.raises(ValueError, match="no recorded table 'toy' at .*run `make grids`"):
         recorded("toy")

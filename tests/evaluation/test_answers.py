@@ -26,17 +26,18 @@ def test_two_coins_fall_between_two_answers() -> None:
     x = x.repeat(20_000 // len(x) + 1, 1)
     coin = deploy(model, expose="label", defenses=[randomised_response(0.3, 3, seed=1)])
     said = deploy(model, expose="label")(x)
-    # First answers are as often each class as the coin makes them; of each, the second follows
-    # from which class the model's own may have been.
+    # Both answers come from one label of the model's own; of each second answer, the first follows
+    # from which label that may have been.
     shares = torch.bincount(said, minlength=3).double() / len(said)
     once = response_matrix(0.3, 3).double()
     both = once.T @ torch.diag(shares) @ once
-    exact = both / both.sum(1, keepdim=True)
+    exact = both / both.sum(0, keepdim=True)
     # Of 20,000 rows each class is answered to some 3,000 at least: five standard errors are 0.05.
     torch.testing.assert_close(asked_twice(coin, x, 3).double(), exact, atol=0.05, rtol=0)
     plain = asked_twice(deploy(model, expose="label"), x, 3)
     seen = shares > 0
-    torch.testing.assert_close(plain.double()[seen], torch.eye(3).double()[seen], atol=0.01, rtol=0)
+    exact = torch.eye(3).double()[:, seen]
+    torch.testing.assert_close(plain.double()[:, seen], exact, atol=0.01, rtol=0)
 
 
 def test_scores_that_repeat_leave_rounding_only_and_noise_is_measured() -> None:
