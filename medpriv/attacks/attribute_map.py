@@ -5,8 +5,8 @@ answer to the victim's record with candidate v in it, and return how likely each
 
 - MAP, black box (Fredrikson et al. 2014, figure 2; 2015): prior(v) C[y, f(x_v)], where C says how
   often the model answers one class when another is true. With y the patient's true label, C is
-  the model's confusion matrix. With y the API's own answer about the patient, C is how a second
-  answer goes with a first, which is the identity unless answers are random.
+  the model's confusion matrix. With y the API's own answer about the patient, C is how likely a
+  first answer is, given a second one: the identity unless answers are random.
 - The same for a number: prior(v) N(y; f(x_v), sigma^2).
 - Confidence (Jayaraman & Evans 2022, section 4): f(x_v)[y].
 - Agreement: where the API's scores about the patient are seen, prior(v) for the candidates that
@@ -42,7 +42,7 @@ def confusion(
     """Error model of a classifier, estimated on records that the attacker may have.
 
     Args:
-        truth: ``(m,)`` int64, what is true; or first answers, for how second ones go with them.
+        truth: ``(m,)`` int64, what is true; or first answers, when ``answers`` are second ones.
         answers: ``(m,)`` int64, what the model says.
         classes: K.
         normalise: ``truth``, P(answer | truth), rows sum to 1; ``prediction``, P(truth | answer),
