@@ -54,10 +54,14 @@ def recorded(name: str) -> pd.DataFrame:
     Raises:
         ValueError: it was never made; ``make grids`` makes it.
     """
-    path = chapters_dir() / "recorded" / f"{name}.csv"
+    path = _place(name)
     if not path.exists():
         raise ValueError(f"no recorded table {name!r} at {path}; run `make grids` to make it")
     return pd.read_csv(path)
+
+
+def _place(name: str) -> Path:
+    return chapters_dir() / "recorded" / f"{name}.csv"
 
 
 def inversion_cell(dataset: str, seed: int, split: str, profile: str = "quick") -> dict[str, Any]:
@@ -335,7 +339,7 @@ def run_grid(name: str, cell: Cell, settings: Iterable[dict[str, Any]]) -> pd.Da
     interrupted grid goes on where it was, and after a change in another room, or of a setting,
     cells are computed again. Cells run through joblib, so ``joblib.parallel_config`` decides where.
     """
-    path = chapters_dir() / "recorded" / f"{name}.csv"
+    path = _place(name)
     old = pd.read_csv(path) if path.exists() else pd.DataFrame({"key": []})
     settings = list(settings)
     keyed = dict(zip(_keys(settings), settings, strict=True))
@@ -391,7 +395,7 @@ def record_costs() -> None:
                 "machine": machine(),
             }
         )
-    with atomic_path(chapters_dir() / "recorded" / "costs.csv") as part:
+    with atomic_path(_place("costs")) as part:
         pd.DataFrame(rows).to_csv(part, index=False)
 
 
@@ -436,25 +440,26 @@ def renew_keys() -> None:
     For an edit that cannot move a figure, once the tests have recomputed their samples.
 
     Raises:
-        ValueError: a table was never made, or its cells are not those of its settings.
+        ValueError: a table was never made, or its cells are not those of its settings. Then no
+            table is written.
     """
-    for name, (_, settings) in TABLES.items():
-        _renew(name, settings())
+    renewed = {name: _renewed(name, settings()) for name, (_, settings) in TABLES.items()}
+    for name, table in renewed.items():
+        with atomic_path(_place(name)) as part:
+            table.to_csv(part, index=False, float_format="%.6g")
 
 
-def _renew(name: str, settings: list[dict[str, Any]]) -> None:
-    words = {key: str for key, value in settings[0].items() if isinstance(value, str)}
-    recorded(name)  # raises where there is none
-    path = chapters_dir() / "recorded" / f"{name}.csv"
-    table = pd.read_csv(path, dtype=words)
+def _renewed(name: str, settings: list[dict[str, Any]]) -> pd.DataFrame:
+    table = recorded(name)
+    # What looks like a number may be a word: the attack "2015".
+    words = [key for key, value in settings[0].items() if isinstance(value, str)]
+    table[words] = table[words].astype(str)
     if table[list(settings[0])].to_dict("records") != settings:
         raise ValueError(
-            f"the cells of {path} are not the {len(settings)} of its settings; `make grids` "
-            "computes what is missing"
+            f"the cells of {_place(name)} are not the {len(settings)} of its settings; "
+            "`make grids` computes what is missing"
         )
-    table["key"] = _keys(settings)
-    with atomic_path(path) as part:
-        table.to_csv(part, index=False, float_format="%.6g")
+    return table.assign(key=_keys(settings))
 
 
 def _keys(settings: Iterable[dict[str, Any]]) -> list[str]:

@@ -25,6 +25,7 @@ from medpriv.course import (
 )
 from medpriv.course.catalog import CHAPTERS
 from medpriv.evaluation import known_defenses
+from tiny import ROOT
 
 
 def row(dataset: str, seed: int, split: str) -> pd.Series:
@@ -473,7 +474,7 @@ def test_changed_code_is_computed_again(folder: Path, monkeypatch: pytest.Monkey
 
 
 def test_every_table_can_be_made_again() -> None:
-    folder = Path(grids.__file__).parents[2] / "chapters" / "recorded"
+    folder = ROOT / "chapters" / "recorded"
     assert {path.stem for path in folder.glob("*.csv")} == {*grids.TABLES, "costs"}
 
 
@@ -488,9 +489,20 @@ def test_keys_are_renewed_and_nothing_else(folder: Path, monkeypatch: pytest.Mon
     never = Cell()
     grids.run_grid("toy", never, SETTINGS)
     assert never.seeds == []
-    monkeypatch.setattr(grids, "TABLES", {"toy": (Cell(), lambda: SETTINGS[:2])})
+
+
+def test_where_one_table_is_incomplete_no_key_is_renewed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("toy", "other"):
+        grids.run_grid(name, Cell(), SETTINGS)
+    tables = {"toy": (Cell(), lambda: SETTINGS), "other": (Cell(), lambda: SETTINGS[:2])}
+    monkeypatch.setattr(grids, "TABLES", tables)
+    monkeypatch.setattr(grids, "source_hash", lambda *rooms: "another")
+    before = recorded("toy")
     with pytest.raises(ValueError, match="not the 2 of its settings"):
         grids.renew_keys()
+    assert recorded("toy").equals(before)
 
 
 def test_a_table_that_was_never_made(folder: Path) -> None:
