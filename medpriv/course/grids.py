@@ -451,9 +451,6 @@ def renew_keys() -> None:
 
 def _renewed(name: str, settings: list[dict[str, Any]]) -> pd.DataFrame:
     table = recorded(name)
-    # What looks like a number may be a word: the attack "2015".
-    words = [key for key, value in settings[0].items() if isinstance(value, str)]
-    table[words] = table[words].astype(str)
     if table[list(settings[0])].to_dict("records") != settings:
         raise ValueError(
             f"the cells of {_place(name)} are not the {len(settings)} of its settings; "

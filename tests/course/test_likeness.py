@@ -41,15 +41,9 @@ def test_closing_lines() -> None:
 # --- What is recorded -----------------------------------------------------------------------------
 
 
-def test_every_cell_is_recorded_once() -> None:
-    for name, settings in (
-        ("02-texture", likeness.texture_settings()),
-        ("02-reports", likeness.report_settings()),
-    ):
-        table = recorded(name)
-        assert table[list(settings[0])].to_dict("records") == settings
-        assert table.notna().all(axis=None)
-        assert table["key"].is_unique
+@pytest.mark.parametrize("name", ["02-texture", "02-reports"])
+def test_every_cell_is_full(name: str) -> None:
+    assert recorded(name).notna().all(axis=None)
 
 
 def test_what_is_recorded_is_possible() -> None:
