@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 import torch
+from filelock import FileLock
 from torch import Tensor
 from tqdm import tqdm
 
@@ -406,22 +407,50 @@ def cached(
 ) -> T:
     """Load ``kind/key`` from the cache, or make it, save it atomically and return it.
 
-    A file that ``load`` cannot read is made again. A cache that cannot be written costs only
-    the saving: the value is returned and a warning says why it was not kept.
+    Whoever asks for it while another process makes it waits for that one. A file that ``load``
+    cannot read is made again. A cache that cannot be written costs only the saving: the value is
+    returned and a warning says why it was not kept.
     """
     path = cache_dir() / kind / f"{key}{suffix}"
+    damaged = False
     if path.exists():
         try:
             return load(path)
         except Exception as error:  # whatever a damaged file makes its reader raise
             _warn(f"{path.name} in {path.parent} is damaged ({error}); making it again")
-    value = make()
-    try:
-        with atomic_path(path) as part:
-            save(value, part)
-    except CacheError as error:
-        _warn(f"not kept for the next run: {error.strerror}")
+            damaged = True
+    with _alone(path):
+        if path.exists() and not damaged:  # by now another process has made it
+            return load(path)
+        value = make()
+        try:
+            with atomic_path(path) as part:
+                save(value, part)
+        except CacheError as error:
+            _warn(f"not kept for the next run: {error.strerror}")
     return value
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Run a block while no other process runs it for this path, as far as that can be had.
+
+    The lock of a process that was killed is free again. Nobody waits longer than five minutes, for
+    one that was suspended: the file is then made twice, which only costs time.
+    """
+    lock = FileLock(path.parent / f".{path.name}.lock", timeout=300)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except (OSError, NotImplementedError):  # a timeout is an OSError; not every disk has locks
+        yield
+        return
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # who waits for it already holds the file
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 def _warn(message: str) -> None:

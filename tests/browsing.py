@@ -77,6 +77,10 @@ SETTINGS = [
     for width, height in ((1280, 900), (390, 844))  # a laptop, a phone
     for theme in ("light", "dark")
 ]
+# For what takes long: each window once and each colour scheme once.
+in_two_settings = pytest.mark.parametrize(
+    "reader", [SETTINGS[0], SETTINGS[-1]], indirect=True, ids=str
+)
 
 
 @dataclass

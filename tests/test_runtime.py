@@ -6,11 +6,15 @@ import errno
 import multiprocessing
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +24,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from filelock import FileLock, Timeout
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
@@ -565,6 +570,10 @@ def remember(make: Callable[[], str], key: str = "key") -> str:
     return cached("kind", key, make, save, load, suffix=".txt")
 
 
+def files_in(folder: Path) -> list[str]:
+    return [file.name for file in folder.rglob("*") if file.is_file()]
+
+
 def test_a_value_is_made_once(cache: Path) -> None:
     made: list[str] = []
     assert [remember(lambda: made.append("x") or "value") for _ in range(3)] == ["value"] * 3
@@ -589,7 +598,7 @@ def test_making_may_fail_and_leaves_nothing(cache: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         remember(make)
-    assert not cache.exists()
+    assert files_in(cache) == []
 
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS])
@@ -603,7 +612,50 @@ def test_an_unwritable_cache_still_gives_the_value(
     message = f"not kept for the next run.*{os.strerror(error)}.*MEDPRIV_CACHE"
     with pytest.warns(RuntimeWarning, match=message):
         assert remember(lambda: "value") == "value"
-    assert not [file for file in cache.rglob("*") if file.is_file()]
+    assert files_in(cache) == []
+
+
+def test_who_asks_while_another_makes_it_waits_for_that_one(cache: Path) -> None:
+    made: list[int] = []
+    both = threading.Barrier(2)
+
+    def make(number: int) -> str:
+        made.append(number)
+        time.sleep(0.3)  # the other one asks meanwhile
+        return "value"
+
+    def ask(number: int) -> str:
+        both.wait()
+        return remember(lambda: make(number))
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(ask, range(2))) == ["value"] * 2
+    assert len(made) == 1
+    assert files_in(cache) == ["key.txt"]
+
+
+@pytest.mark.parametrize("error", [Timeout("a lock"), NotImplementedError("no locks here")])
+def test_without_a_lock_it_is_made_all_the_same(
+    error: Exception, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    assert remember(lambda: "value") == "value"
+    assert files_in(cache) == ["key.txt"]
+
+
+def test_the_lock_of_a_killed_process_is_free_again(cache: Path) -> None:
+    script = (
+        "import os, signal; from medpriv.runtime import cached; "
+        "cached('kind', 'key', lambda: os.kill(os.getpid(), signal.SIGKILL), print, print, "
+        "suffix='.txt')"
+    )
+    environment = os.environ | {"MEDPRIV_CACHE": str(cache)}
+    killed = subprocess.run([sys.executable, "-c", script], env=environment, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert remember(lambda: "value") == "value"
 
 
 def test_a_whole_cache_warns_of_nothing(cache: Path) -> None:

@@ -2,8 +2,7 @@
 
 Jupyter Book's own execution is off. Its cache looks at the cells only, so a change in the package
 would go unseen; and a chapter would be executed in another way than on the command line and in
-the tests. Here every chapter is executed by :func:`medpriv.course.run.run_chapter`, and an
-executed chapter is kept for as long as nothing that it is made from has changed.
+the tests. Here :mod:`medpriv.course.executed` brings every executed chapter up to date.
 """
 
 from __future__ import annotations
@@ -18,13 +17,10 @@ from pathlib import Path
 
 import yaml
 
-from medpriv.course.catalog import CHAPTERS, chapter_file, chapters_dir
+from medpriv.course.catalog import CHAPTERS, chapters_dir
+from medpriv.course.executed import PACKAGE, execute_all, files
 from medpriv.course.pages import fill
-from medpriv.course.record import versions
-from medpriv.course.run import run_chapter
-from medpriv.runtime import atomic_path, content_hash, source_hash
-
-PACKAGE = Path(__file__).resolve().parents[1]
+from medpriv.runtime import atomic_path
 
 
 class BookError(RuntimeError):
@@ -45,8 +41,8 @@ def build_book() -> Path:
     root = chapters_dir().resolve().parent
     build = root / "_build"
     try:
+        execute_all(root)
         for name in CHAPTERS:
-            execute(name, root)
             _publish_results(name, build)
         stage(root)
         _sphinx(build)
@@ -57,55 +53,6 @@ def build_book() -> Path:
         discard_pages(build)
         raise
     return build / "html" / "index.html"
-
-
-# --- Executing ------------------------------------------------------------------------------------
-
-
-def chapter_key(name: str, root: Path) -> str:
-    """A hash of all that an executed chapter is made from.
-
-    Its text, the package (embedded data are in its source), the requirements, the versions
-    installed, and the tables and files beside the chapters.
-    """
-    beside = _files(root / "chapters" / "recorded", root / "chapters" / "data")
-    package_data = [
-        file
-        for file in _files(PACKAGE)
-        if file.suffix not in (".py", ".pyc")  # source_hash has the modules
-    ]
-    return content_hash(
-        chapter_file(name),
-        source_hash(),
-        [(file.relative_to(PACKAGE).as_posix(), file) for file in package_data],
-        [(file.name, file) for file in sorted(root.glob("requirements*.txt"))],
-        versions(),
-        [(file.relative_to(root).as_posix(), file) for file in beside],
-    )
-
-
-def execute(name: str, root: Path) -> bool:
-    """Execute a chapter in `quick` on embedded data with seed 0, unless nothing has changed.
-
-    Leaves ``_build/executed/NAME/`` as :func:`run_chapter` leaves a folder.
-
-    Returns:
-        Whether it was executed.
-    """
-    out = root / "_build" / "executed" / name
-    key, key_file = chapter_key(name, root), out / "key.txt"
-    files = (out / f"{name}.ipynb", out / "results.json")
-    if all(file.exists() for file in (*files, key_file)) and key_file.read_text() == key:
-        print(f"{name}: up to date", flush=True)
-        return False
-    key_file.unlink(missing_ok=True)
-    print(f"{name}: executing", flush=True)
-    given = {"profile": "quick", "dataset": CHAPTERS[name].default_dataset, "seed": "0"}
-    results = run_chapter(name, given, out).results
-    print(f"{name}: {results['seconds']:.0f} s, peak {results['peak_mb']:.0f} MB", flush=True)
-    with atomic_path(key_file) as part:  # last: it vouches for the others
-        part.write_text(key)
-    return True
 
 
 def _publish_results(name: str, build: Path) -> None:
@@ -129,7 +76,7 @@ def stage(root: Path) -> None:
         if not target.exists() or target.read_bytes() != content:
             with atomic_path(target) as part:
                 part.write_bytes(content)
-    stale = [file for file in _files(source) if file.relative_to(source).as_posix() not in wanted]
+    stale = [file for file in files(source) if file.relative_to(source).as_posix() not in wanted]
     for file in stale:
         file.unlink()
     if stale:
@@ -148,7 +95,7 @@ def _sources(root: Path) -> dict[str, Path]:
     chapters = root / "chapters"
     pages = [file for file in sorted(chapters.glob("*.md")) if file.stem not in CHAPTERS]
     tops = [root / name for name in ("_config.yml", "_toc.yml", "references.bib")]
-    beside = _files(chapters / "images", root / "_static")
+    beside = files(chapters / "images", root / "_static")
     sources = {file.relative_to(root).as_posix(): file for file in (*tops, *pages, *beside)}
     for name in CHAPTERS:
         executed = root / "_build" / "executed" / name / f"{name}.ipynb"
@@ -230,7 +177,3 @@ def discard_pages(build: Path) -> None:
     """Remove the html, and Sphinx's memory of the pages that it has read."""
     for folder in (build / "html", build / ".doctrees"):
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _files(*folders: Path) -> list[Path]:
-    return [file for folder in folders for file in sorted(folder.rglob("*")) if file.is_file()]

@@ -25,7 +25,9 @@ EMBEDDED: dict[Modality, str] = {
     "records": "warfarin",
     "reports": "synthetic",
 }
-ALL_EMBEDDED = "embedded"  # in a chapter with several kinds of data: each kind's own
+REAL: dict[Modality, str] = {"images": "mias", "records": "cardio", "reports": "openi"}
+# In a chapter with several kinds of data, one of each kind:
+ALL_EMBEDDED, ALL_REAL = "embedded", "real"
 OWN_FILES = (".npz", ".csv")
 
 
@@ -57,16 +59,19 @@ class ChapterSpec:
     def known_datasets(self) -> tuple[str, ...]:
         """The names that the chapter's parameter ``dataset`` takes, embedded first."""
         named = [name for modality in self.modalities for name in known_datasets(modality)]
-        return tuple(named) if len(self.modalities) == 1 else (ALL_EMBEDDED, *named)
+        return tuple(named) if len(self.modalities) == 1 else (ALL_EMBEDDED, ALL_REAL, *named)
 
     def datasets(self, dataset: str) -> dict[Modality, str]:
         """What to load for each modality: ``dataset`` where it belongs, else the embedded data.
 
+        ``real`` stands for real data of every kind: `mias`, `cardio` and `openi`.
+
         Args:
             dataset: a value of the chapter's parameter, already checked.
         """
-        if dataset == ALL_EMBEDDED:
-            return {modality: EMBEDDED[modality] for modality in self.modalities}
+        together = {ALL_EMBEDDED: EMBEDDED, ALL_REAL: REAL}.get(dataset)
+        if together is not None:
+            return {modality: together[modality] for modality in self.modalities}
         named = [one for one in self.modalities if dataset in known_datasets(one)]
         # A chapter of one modality takes any file as its own kind; the loader judges it.
         place = (named or self.modalities)[0]
@@ -89,7 +94,7 @@ CHAPTERS: dict[str, ChapterSpec] = {
         name="02-patient-data",
         title="Patients, made up and real",
         modalities=_ALL,
-        promised={"embedded": _FIVE, "openi": (0, 1, 2), "mias": (0, 1, 2)},
+        promised={"embedded": _FIVE, "openi": (0, 1, 2), "mias": (0, 1, 2), "real": (0,)},
     ),
     "03-target-models": ChapterSpec(
         name="03-target-models",
@@ -100,6 +105,7 @@ CHAPTERS: dict[str, ChapterSpec] = {
             "mias": (0, 1, 2),
             "cardio": (0, 1, 2),
             "openi": (0, 1, 2),
+            "real": (0,),
         },
     ),
     "04-attribute-inference": ChapterSpec(
@@ -142,7 +148,12 @@ CHAPTERS: dict[str, ChapterSpec] = {
         name="10-model-perturbation",
         title="Noise in the model",
         modalities=("images", "records"),
-        promised={"embedded": _FIVE, "mias": (0, 1, 2), "cardio": (0, 1, 2)},
+        promised={
+            "embedded": _FIVE,
+            "mias": (0, 1, 2),
+            "cardio": (0, 1, 2),
+            "real": (0,),
+        },
     ),
     "11-representation-defenses": ChapterSpec(
         name="11-representation-defenses",
@@ -159,6 +170,7 @@ CHAPTERS: dict[str, ChapterSpec] = {
             "mias": (0, 1, 2),
             "cardio": (0, 1, 2),
             "openi": (0, 1, 2),
+            "real": (0,),
         },
     ),
 }

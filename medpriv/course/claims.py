@@ -15,8 +15,8 @@ import pandas as pd
 import requests
 
 import medpriv.data
-from medpriv.course.book import chapter_key
-from medpriv.course.catalog import ChapterError, ChapterSpec, chapters_dir, spec
+from medpriv.course.catalog import EMBEDDED, ChapterError, ChapterSpec, chapters_dir, spec
+from medpriv.course.executed import chapter_key
 from medpriv.course.record import write_results
 from medpriv.course.run import RunError, run_chapter
 from medpriv.runtime import atomic_path, content_hash
@@ -114,19 +114,20 @@ def _one(name: str, dataset: str, seed: int, key: str, folder: Path) -> list[dic
     return rows
 
 
-def _data(chapter: ChapterSpec, dataset: str) -> tuple[str | None, str | None]:
-    """The checksum of a data set's file (embedded data have none), or why it cannot be had."""
-    if dataset == chapter.default_dataset:
-        return None, None
-    modality = next(kind for kind, name in chapter.datasets(dataset).items() if name == dataset)
-    load = getattr(medpriv.data, f"load_{modality}")
-    try:
-        return load(dataset).card.sha256, None
-    except medpriv.data.DataError as error:
-        # Only an absent file is a reason to skip; a malformed one is an error.
-        if not isinstance(error.__cause__, requests.RequestException):
-            raise ChapterError(str(error)) from error
-        return None, str(error)
+def _data(chapter: ChapterSpec, dataset: str) -> tuple[list[str] | None, str | None]:
+    """The checksums of the files of real data (embedded data have none), or why one is missing."""
+    sums = []
+    for modality, name in chapter.datasets(dataset).items():
+        if name == EMBEDDED[modality]:
+            continue
+        try:
+            sums.append(getattr(medpriv.data, f"load_{modality}")(name).card.sha256)
+        except medpriv.data.DataError as error:
+            # Only an absent file is a reason to skip; a malformed one is an error.
+            if not isinstance(error.__cause__, requests.RequestException):
+                raise ChapterError(str(error)) from error
+            return None, str(error)
+    return sums or None, None
 
 
 def _save(rows: list[dict[str, Any]], path: Path) -> None:

@@ -22,9 +22,10 @@ import yaml
 from nbformat import NotebookNode, v4
 
 from medpriv.course import plain
-from medpriv.course.book import PACKAGE, chapter_key, execute, toc_pages
+from medpriv.course.book import toc_pages
 from medpriv.course.catalog import CHAPTERS, ChapterError, chapters_dir, read_chapter
 from medpriv.course.citations import Bibliography
+from medpriv.course.executed import PACKAGE, chapter_key, execute_all
 from medpriv.runtime import atomic_path, content_hash
 
 BRANCH = "notebooks"  # where CI puts what is exported; the buttons of _config.yml lead there
@@ -320,8 +321,8 @@ def export_notebooks() -> Path:
     root = chapters_dir().resolve().parent
     numbers = number_pages(root)
     notebooks = {}
+    execute_all(root)
     for name in CHAPTERS:
-        execute(name, root)
         notebooks[name] = plain_notebook(name, root, numbers, measured(name, root))
     out = root / "_build" / BRANCH
     shutil.rmtree(out, ignore_errors=True)  # no chapter of an earlier export may stay behind

@@ -67,6 +67,7 @@ def test_a_linear_front_is_undone(device: str) -> None:
     inverse = fit_inverse_network(
         view,
         auxiliary,
+        queries=240,
         device=device,
         recipe=Recipe(epochs=20, batch_size=16, learning_rate=1e-4, exact=True),
     )
@@ -113,7 +114,9 @@ def test_it_inverts_dense_features_too() -> None:
         smooth(200),
         smooth(40, seed=1),
     )
-    inverse = fit_inverse_network(view, auxiliary, recipe=Recipe(epochs=4), device="cpu")
+    inverse = fit_inverse_network(
+        view, auxiliary, queries=800, recipe=Recipe(epochs=4, batch_size=16), device="cpu"
+    )
     mean = auxiliary.mean(0, keepdim=True).expand_as(victims)
     assert mse(victims, inverse.guess(view(victims))).mean() < 0.7 * mse(victims, mean).mean()
 
@@ -122,7 +125,9 @@ def test_colour_images() -> None:
     with seeded(0, "test"):
         model = ImageCNN(size=SIZE, channels=3)
     view = deploy(model, expose="features", split="conv2")
-    inverse = fit_inverse_network(view, smooth(20, channels=3), recipe=BRIEF, device="cpu")
+    inverse = fit_inverse_network(
+        view, smooth(20, channels=3), queries=20, recipe=BRIEF, device="cpu"
+    )
     assert inverse.guess(view(smooth(5, channels=3))).shape == (5, 3, SIZE, SIZE)
 
 
@@ -151,8 +156,10 @@ def test_fitted_through_a_fixed_change_of_the_model_it_undoes_it() -> None:
     recipe = Recipe(epochs=3, batch_size=16, learning_rate=1e-4, exact=True)
     clean, noisy = linear_view(), linear_view(defenses=[ModelDefense("fixed noise", disturb)])
     auxiliary, victims = smooth(60), smooth(20, seed=1)
-    naive = fit_inverse_network(clean, auxiliary, recipe=recipe, device="cpu")
-    adaptive = fit_inverse_network(noisy, auxiliary, recipe=recipe, device="cpu")
+    naive, adaptive = (
+        fit_inverse_network(view, auxiliary, queries=240, recipe=recipe, device="cpu")
+        for view in (clean, noisy)
+    )
     seen = noisy.intercept(victims)
     assert mse(victims, adaptive.guess(seen)).mean() < 0.01**2
     assert mse(victims, naive.guess(seen)).mean() > 0.1**2
@@ -216,7 +223,7 @@ def test_images_of_another_shape(images: Tensor) -> None:
 @pytest.fixture(scope="module")
 def fitted() -> tuple[View, InverseNetwork]:
     view = deploy(cnn(), expose="features", split="conv4")
-    return view, fit_inverse_network(view, smooth(40), recipe=Recipe(epochs=3), device="cpu")
+    return view, fit_inverse_network(view, smooth(40), queries=80, recipe=BRIEF, device="cpu")
 
 
 def test_guesses_lie_between_0_and_1(fitted: tuple[View, InverseNetwork]) -> None:
@@ -244,7 +251,9 @@ def test_no_victims_no_guesses(fitted: tuple[View, InverseNetwork]) -> None:
 def test_the_same_seed_gives_the_same_inverse_and_another_does_not(device: str) -> None:
     def guess(seed: int) -> tuple[Tensor, tuple[float, ...]]:
         view = deploy(cnn(), expose="features", split="conv4")
-        inverse = fit_inverse_network(view, smooth(20), seed=seed, recipe=BRIEF, device=device)
+        inverse = fit_inverse_network(
+            view, smooth(20), queries=60, seed=seed, recipe=BRIEF, device=device
+        )
         return inverse.guess(view(smooth(5, seed=1))), inverse.history
 
     (first, history), (again, same), (other, _) = guess(3), guess(3), guess(4)
@@ -307,7 +316,7 @@ def test_copies_help_where_images_are_few() -> None:
     victims = smooth(40, seed=1)
     errors = {}
     for queries in (8, 400):
-        recipe = Recipe(epochs=4000 // queries, batch_size=8)
+        recipe = Recipe(epochs=2400 // queries, batch_size=8)
         inverse = fit_inverse_network(view, smooth(8), queries=queries, recipe=recipe, device="cpu")
         errors[queries] = mse(victims, inverse.guess(view.intercept(victims))).mean()
     assert errors[400] < 0.8 * errors[8]
@@ -315,8 +324,7 @@ def test_copies_help_where_images_are_few() -> None:
 
 def test_the_history_falls() -> None:
     view = deploy(cnn(), expose="features", split="conv6")
-    inverse = fit_inverse_network(
-        view, smooth(64), recipe=Recipe(epochs=8, batch_size=16, learning_rate=2e-3), device="cpu"
-    )
+    recipe = Recipe(epochs=8, batch_size=16, learning_rate=2e-3)
+    inverse = fit_inverse_network(view, smooth(64), queries=64, recipe=recipe, device="cpu")
     assert len(inverse.history) == 8
     assert inverse.history[-1] < inverse.history[0]

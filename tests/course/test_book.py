@@ -6,30 +6,12 @@ import json
 import re
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from medpriv.course import book, cli
-from medpriv.course.book import BookError, build_book, chapter_key, execute, stage, toc_pages
-from medpriv.course.run import Run
+from medpriv.course.book import BookError, build_book, stage, toc_pages
+from medpriv.course.executed import execute
 from tiny import Tiny, code
-
-
-@pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
-    """Stands in for executing: writes what a run leaves, and records the parameters."""
-    calls: list[dict[str, str]] = []
-
-    def run(name: str, given: dict[str, str], out: Path) -> Run:
-        calls.append(given)
-        out.mkdir(parents=True, exist_ok=True)
-        results = {"seconds": 1.0, "peak_mb": 2.0, "run": len(calls)}
-        nbformat.write(nbformat.v4.new_notebook(), out / f"{name}.ipynb")
-        (out / "results.json").write_text(json.dumps(results))
-        return Run(out / f"{name}.ipynb", results)
-
-    monkeypatch.setattr(book, "run_chapter", run)
-    return calls
 
 
 @pytest.fixture
@@ -48,9 +30,6 @@ def sphinx(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return calls
 
 
-# --- What is executed -----------------------------------------------------------------------------
-
-
 def test_a_second_build_executes_nothing(
     tiny: Tiny,
     runs: list[dict[str, str]],
@@ -65,64 +44,6 @@ def test_a_second_build_executes_nothing(
     build_book()
     assert len(runs) == 1
     assert "99-tiny: up to date" in capsys.readouterr().out
-
-
-def test_whatever_a_chapter_is_made_from_executes_it_again(
-    tiny: Tiny, runs: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def executed() -> bool:
-        return execute(tiny.name, tiny.root)
-
-    assert executed()
-    assert not executed()
-    tiny.write(code("print('changed')"))
-    assert executed()
-    for name in ("requirements.txt", "requirements-run.txt"):
-        (tiny.root / name).write_text("numpy>=2\n")
-        assert executed()
-    recorded = tiny.root / "chapters" / "recorded" / "sweep.csv"
-    recorded.parent.mkdir()
-    recorded.write_text("a\n1\n")
-    assert executed()
-    recorded.write_text("a\n2\n")
-    assert executed()
-    monkeypatch.setattr(book, "source_hash", lambda: "another source")
-    assert executed()
-    monkeypatch.setattr(book, "versions", lambda: {"python": "3.99"})
-    assert executed()
-    assert not executed()
-
-
-def test_another_page_or_picture_executes_nothing(tiny: Tiny) -> None:
-    before = chapter_key(tiny.name, tiny.root)
-    (tiny.root / "chapters" / "welcome.md").write_text("# Changed\n")
-    (tiny.root / "chapters" / "images").mkdir()
-    (tiny.root / "chapters" / "images" / "a.svg").write_text("<svg/>")
-    assert chapter_key(tiny.name, tiny.root) == before
-
-
-def test_files_of_the_package_that_are_no_modules_count(
-    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    package = tmp_path / "package"
-    (package / "course").mkdir(parents=True)
-    monkeypatch.setattr(book, "PACKAGE", package)
-    before = chapter_key(tiny.name, tiny.root)
-    (package / "course" / "quiz.json").write_text("[]")
-    assert chapter_key(tiny.name, tiny.root) != before
-
-
-def test_an_execution_that_failed_does_not_count(
-    tiny: Tiny, runs: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    execute(tiny.name, tiny.root)
-    working = book.run_chapter
-    tiny.write(code("1 / 0"))
-    monkeypatch.setattr(book, "run_chapter", lambda *_: (_ for _ in ()).throw(OSError("full")))
-    with pytest.raises(OSError, match="full"):
-        execute(tiny.name, tiny.root)
-    monkeypatch.setattr(book, "run_chapter", working)
-    assert execute(tiny.name, tiny.root)
 
 
 # --- What is staged -------------------------------------------------------------------------------

@@ -17,6 +17,8 @@ def test_one_kind_of_data() -> None:
     assert ONE.default_dataset == "warfarin"
     assert ONE.known_datasets() == ("warfarin", "heart", "cardio")
     assert ONE.datasets("cardio") == {"records": "cardio"}
+    with pytest.raises(ValueError, match="expected one of: warfarin, heart, cardio"):
+        check_value(ONE, "dataset", "real")  # where there is one kind, its name says more
     assert ONE.datasets("/mine/table.csv") == {"records": "/mine/table.csv"}
 
 
@@ -25,9 +27,10 @@ def test_several_kinds_of_data() -> None:
     assert ALL.datasets("embedded") == EMBEDDED
     assert ALL.datasets("mias") == EMBEDDED | {"images": "mias"}
     assert ALL.datasets("openi") == EMBEDDED | {"reports": "openi"}
-    assert {"embedded", "mias", "cardio", "openi"} <= set(ALL.known_datasets())
+    assert ALL.datasets("real") == {"images": "mias", "records": "cardio", "reports": "openi"}
+    assert {"embedded", "real", "mias", "cardio", "openi"} <= set(ALL.known_datasets())
     assert check_value(ALL, "dataset", "embedded") == "embedded"
-    with pytest.raises(ValueError, match="expected one of: embedded, phantom"):
+    with pytest.raises(ValueError, match="expected one of: embedded, real, phantom"):
         check_value(ALL, "dataset", "nowhere")
 
 

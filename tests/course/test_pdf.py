@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
+from filelock import FileLock
 from pypdf import PdfReader
 
 from browsing import CHROMIUM, HTML, NEEDS_BROWSER
@@ -153,15 +154,24 @@ def test_without_a_browser_nothing_is_built(
 
 
 @pytest.fixture(scope="module")
-def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PdfReader]:
-    """The built book, printed into a folder of the test's own."""
-    root = tmp_path_factory.mktemp("book")
-    (root / "_build").mkdir()
+def printed(tmp_path_factory: pytest.TempPathFactory) -> PdfReader:
+    """The built book, printed into a folder of the tests' own, once for all their processes."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    root = shared / "printed"
+    with FileLock(shared / "printed.lock"):
+        done = list(root.glob("_build/pdf/*.pdf"))
+        return PdfReader(done[0] if done else _print_in(root))
+
+
+def _print_in(root: Path) -> Path:
+    (root / "_build").mkdir(parents=True)
     (root / "_build" / "html").symlink_to(HTML)
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(ROOT / name, root)
     with _browser() as browser:
-        yield PdfReader(print_book(root, browser))
+        return print_book(root, browser)
 
 
 @pytest.mark.slow

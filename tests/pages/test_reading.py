@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
-from browsing import BY_SPHINX, HTML, NEEDS_BROWSER, PAGES, Reader
+from browsing import BY_SPHINX, HTML, NEEDS_BROWSER, PAGES, Reader, in_two_settings
 from medpriv.course.catalog import CHAPTERS, read_chapter
 from medpriv.course.quiz import FOLDER
 
@@ -127,6 +127,7 @@ def chapter(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+@in_two_settings
 def test_each_answer_of_a_quiz_gets_its_feedback(reader: Reader, chapter: str) -> None:
     page = reader.open(f"chapters/{chapter}")
     parts = json.loads((FOLDER / f"{chapter}.json").read_text(encoding="utf-8")).values()
@@ -167,6 +168,7 @@ def _answer(quiz: Locator, question: dict, where: str) -> None:
     assert len(set(heard)) == len(heard), f"{where}: the same feedback twice: {heard}"
 
 
+@in_two_settings
 def test_the_explorer_moves_by_keyboard(reader: Reader, chapter: str) -> None:
     page = reader.open(f"chapters/{chapter}")
     code = "\n".join(c.source for c in read_chapter(chapter).cells if c.cell_type == "code")
@@ -182,6 +184,7 @@ def test_the_explorer_moves_by_keyboard(reader: Reader, chapter: str) -> None:
     assert not reader.errors, f"{where}: {reader.errors}"
 
 
+@in_two_settings
 def test_a_film_plays_and_moves_by_keyboard(reader: Reader, chapter: str) -> None:
     page = reader.open(f"chapters/{chapter}")
     code = "\n".join(c.source for c in read_chapter(chapter).cells if c.cell_type == "code")
@@ -305,6 +308,7 @@ def _focused(element: Locator) -> bool:
     return element.evaluate("e => e === document.activeElement")
 
 
+@in_two_settings
 def test_solutions_and_hints_are_folded_until_asked_for(reader: Reader, chapter: str) -> None:
     page = reader.open(f"chapters/{chapter}")
     where = f"{chapter} at {reader.setting}"

@@ -1,0 +1,29 @@
+"""Shared by the tests of the course: a stand-in for executing a chapter."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from medpriv.course import executed
+from medpriv.course.run import Run
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
+    """Stands in for executing: writes what a run leaves, and records the parameters."""
+    calls: list[dict[str, str]] = []
+
+    def run_here(name: str, given: dict[str, str], out: Path) -> Run:
+        calls.append(given)
+        out.mkdir(parents=True, exist_ok=True)
+        results = {"seconds": 1.0, "peak_mb": 2.0, "run": len(calls)}
+        nbformat.write(nbformat.v4.new_notebook(), out / f"{name}.ipynb")
+        (out / "results.json").write_text(json.dumps(results))
+        return Run(out / f"{name}.ipynb", results)
+
+    monkeypatch.setattr(executed, "run_chapter", run_here)
+    return calls
