@@ -10,7 +10,7 @@ import pytest
 import requests
 
 import medpriv.data
-from medpriv.course import book, claims, cli
+from medpriv.course import claims, cli, executed
 from medpriv.course.claims import check_claims
 from medpriv.course.run import Run, RunError
 from medpriv.data import DataError
@@ -82,7 +82,7 @@ def test_all_that_is_promised_is_run_once(
     assert check_claims(["99-tiny"])
     assert runs.calls[3:] == [("mias", "0")]
 
-    monkeypatch.setattr(book, "source_hash", lambda: "another source")
+    monkeypatch.setattr(executed, "source_hash", lambda: "another source")
     assert check_claims(["99-tiny"])
     assert runs.calls[4:] == PROMISED
 

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from browsing import NEEDS_BROWSER, PAGES, Reader, in_two_settings
+from browsing import NEEDS_BROWSER, PAGES, SETTINGS, Reader, in_two_settings
 from medpriv.course.catalog import CHAPTERS
 
 pytestmark = NEEDS_BROWSER
@@ -33,7 +33,7 @@ FOCUSED = """() => {
 }"""
 
 
-@in_two_settings
+@pytest.mark.parametrize("reader", SETTINGS[:1], indirect=True, ids=str)
 def test_next_leads_through_the_book_and_previous_back(reader: Reader) -> None:
     page = reader.open(PAGES[0])
     for name in PAGES[1:]:
