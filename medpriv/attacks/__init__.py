@@ -1,5 +1,6 @@
 """Attacks: each takes a view and auxiliary data, and guesses."""
 
+from medpriv.attacks.answer_patterns import fit_patterns, pattern_posterior
 from medpriv.attacks.attribute_cases import confidence_cases, label_only, right_candidates
 from medpriv.attacks.attribute_map import (
     agreement_posterior,
@@ -111,6 +112,7 @@ __all__ = [
     "fit_inverse_network",
     "fit_language_model",
     "fit_neurons",
+    "fit_patterns",
     "fit_report_decoder",
     "fit_shadow_front",
     "fit_term_imputer",
@@ -134,6 +136,7 @@ __all__ = [
     "moved_copies",
     "nearest_report",
     "neighbours",
+    "pattern_posterior",
     "prevalence",
     "recover",
     "recover_through",

@@ -26,8 +26,9 @@ def flips_cell(dataset: str, attribute: str, seed: int, flips: float) -> dict[st
     true outcome, with shares of values and an error model from before the defense; ``common`` of
     the most common value. MCCs: ``imputation``; from the true outcome ``outcome`` (error model
     from before) and ``outcome_adaptive`` (measured through the defense); from one answer about the
-    patient ``naive``, ``adaptive``, ``averaged`` over 33 answers, ``remembered`` with one key for
-    everybody, and ``own`` with coins of each client's own.
+    patient ``naive``, ``adaptive`` (each answer by itself), ``together`` (all answers weighed
+    together), ``averaged`` over 33 answers, ``remembered`` with one key for everybody, and ``own``
+    with coins of each client's own.
 
     Args:
         dataset: whose patients.
@@ -67,6 +68,7 @@ def flips_cell(dataset: str, attribute: str, seed: int, flips: float) -> dict[st
         return attacks.ask_candidates(view, victims.x, wanted)
 
     paper = attacks.map_posterior(grid, victims.y, before, share).argmax(1).numpy()
+    patterns = attacks.fit_patterns(attacks.ask_candidates(served(), own.x, wanted), once)
     return {
         "test": float((fresh(cohort.test.x) == cohort.test.y).double().mean()),
         "paper": float((paper == truth).mean()),
@@ -76,6 +78,7 @@ def flips_cell(dataset: str, attribute: str, seed: int, flips: float) -> dict[st
         "outcome_adaptive": mcc(attacks.map_posterior(grid, victims.y, through, prior)),
         "naive": mcc(attacks.map_posterior(grid, letter, same, prior)),
         "adaptive": mcc(attacks.map_posterior(grid, letter, twice, prior)),
+        "together": mcc(attacks.pattern_posterior(grid, letter, once, patterns, prior)),
         "averaged": mcc(attacks.map_posterior(asked(often), letter, once, prior)),
         "remembered": mcc(attacks.map_posterior(asked(clinic), remembered, same, prior)),
         "own": mcc(attacks.map_posterior(asked(other), remembered, twice, prior)),

@@ -129,6 +129,15 @@ def test_every_cell_of_chapter_09_is_possible(name: str) -> None:
     assert (plain.naive == plain.remembered).all()
 
 
+def test_who_weighs_all_answers_of_09_flips_together_is_not_misled() -> None:
+    table = recorded("09-flips")
+    plain = table[table.flips == 0]
+    assert plain.together.to_list() == pytest.approx(plain.naive.to_list())
+    # An MCC of 2,000 victims has a standard error of about 0.02.
+    assert (table.imputation - table.together).max() < 0.02
+    assert (table.imputation - table.adaptive).max() > 0.04
+
+
 @pytest.mark.parametrize("name", ["10-noise", "10-members", "10-answers", "10-images"])
 def test_every_cell_of_chapter_10_is_possible(name: str) -> None:
     table = recorded(name)
