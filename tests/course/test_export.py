@@ -18,8 +18,8 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from medpriv.course import cli, export
-from medpriv.course.executed import execute
 from medpriv.course.catalog import CHAPTERS, ChapterError, read_chapter
+from medpriv.course.executed import execute
 from medpriv.course.export import (
     BRANCH,
     Numbers,
