@@ -70,18 +70,18 @@ def pattern_posterior(
     Raises:
         ValueError: as for :func:`fit_patterns`, or shapes differ.
     """
-    through = _through(coin, answers.shape[1])
+    observed, through = _numbers(answers, coin), _through(coin, answers.shape[1])
     if len(patterns) != len(through) or y.shape != answers.shape[:1]:
         raise ValueError(
             f"expected {len(through)} patterns and an answer about each of {len(answers)} victims, "
             f"got {len(patterns)} and {tuple(y.shape)}"
         )
-    weights = patterns.double() * through.T[_numbers(answers, coin)]  # (n, patterns)
+    _check_labels(y, len(coin))
     said = coin.double()[_digits(len(coin), answers.shape[1])]  # (patterns, V, K)
-    likelihood = torch.zeros(answers.shape, dtype=torch.float64)
-    for label in range(len(coin)):
-        likelihood[y == label] = weights[y == label] @ said[..., label]
-    return posterior(likelihood.log(), prior)
+    behind = through.T * patterns.double()  # (answers, patterns)
+    # For each y and each pattern of answers, so that memory does not grow with the victims.
+    likelihood = torch.stack([behind @ said[..., label] for label in range(len(coin))])
+    return posterior(likelihood[y, observed].log(), prior)
 
 
 def _digits(classes: int, candidates: int) -> Tensor:
@@ -118,7 +118,11 @@ def _numbers(answers: Tensor, coin: Tensor) -> Tensor:
         raise ValueError(
             f"expected labels (n, V) int64, got {tuple(answers.shape)} {answers.dtype}"
         )
-    if answers.numel() and (int(answers.min()) < 0 or int(answers.max()) >= classes):
-        raise ValueError(f"a label lies outside 0..{classes - 1}")
+    _check_labels(answers, classes)
     places = classes ** torch.arange(answers.shape[1] - 1, -1, -1)
     return (answers * places).sum(1)
+
+
+def _check_labels(labels: Tensor, classes: int) -> None:
+    if labels.numel() and (int(labels.min()) < 0 or int(labels.max()) >= classes):
+        raise ValueError(f"a label lies outside 0..{classes - 1}")

@@ -18,8 +18,9 @@ from pathlib import Path
 import yaml
 
 from medpriv.course.catalog import CHAPTERS, chapters_dir
-from medpriv.course.executed import PACKAGE, execute_all, files
+from medpriv.course.executed import execute_all, files
 from medpriv.course.pages import fill
+from medpriv.course.run import search_path
 from medpriv.runtime import atomic_path
 
 
@@ -112,17 +113,13 @@ def _sphinx(build: Path) -> None:
         raise BookError(f"jupyter-book is not installed beside {sys.executable}; see requirements")
     # Jupyter Book adds _build/html to the path itself.
     arguments = ["build", str(build / "source"), "--path-output", str(build.parent)]
+    # In which Sphinx finds this package and no other, for the pages on its interface.
+    environment = os.environ | {"PYTHONPATH": search_path()}
     # -n: a reference to nothing is a warning, and with -W an error.
     strict = ["-n", "-W", "--keep-going"]
-    code = subprocess.call([command, *arguments, *strict], cwd=build.parent, env=_environment())
+    code = subprocess.call([command, *arguments, *strict], cwd=build.parent, env=environment)
     if code != 0:
         raise BookError("the book was not built: Sphinx failed or warned, see above")
-
-
-def _environment() -> dict[str, str]:
-    """Ours, in which Sphinx finds this package and no other for the pages on its interface."""
-    search = [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, search))}
 
 
 def _mend_reference_lists(build: Path) -> None:

@@ -24,7 +24,7 @@ import psutil
 
 from medpriv.course.catalog import CHAPTERS, chapter_file
 from medpriv.course.record import versions
-from medpriv.course.run import RunError, run_chapter
+from medpriv.course.run import RunError, run_chapter, search_path
 from medpriv.runtime import atomic_path, content_hash, source_hash
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -141,8 +141,7 @@ def _processes(threads: int) -> Iterator[Run]:
     """Give a way to execute a chapter in a process; an interruption of the block ends them."""
     running: set[subprocess.Popen[str]] = set()
     stopped = threading.Event()
-    search = os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]))
-    environment = {"OMP_NUM_THREADS": str(threads)} | os.environ | {"PYTHONPATH": search}
+    environment = {"OMP_NUM_THREADS": str(threads)} | os.environ | {"PYTHONPATH": search_path()}
 
     def run(name: str, given: dict[str, str], out: Path) -> dict[str, Any]:
         with subprocess.Popen(

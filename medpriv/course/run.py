@@ -272,12 +272,16 @@ def _kernel_env(results: Path) -> dict[str, str]:
         for key in ("MEDPRIV_DATA", "MEDPRIV_CACHE", "MEDPRIV_CHAPTERS")
         if os.environ.get(key)
     }
-    search = [str(PACKAGE_ROOT), os.environ.get("PYTHONPATH", "")]
     return env | {
         "MEDPRIV_RESULTS": str(results),
         "MEDPRIV_PROGRESS": "0",  # a bar drawn into the notebook is never the same twice
-        "PYTHONPATH": os.pathsep.join(filter(None, search)),
+        "PYTHONPATH": search_path(),
     }
+
+
+def search_path() -> str:
+    """``PYTHONPATH`` for a process that is to find this package, and no other of its name."""
+    return os.pathsep.join(filter(None, [str(PACKAGE_ROOT), os.environ.get("PYTHONPATH", "")]))
 
 
 # --- What the reader sees -------------------------------------------------------------------------

@@ -147,4 +147,7 @@ def test_what_cannot_be_weighed_is_refused() -> None:
         pattern_posterior(answers, y, coin, patterns[:3], prior)
     with pytest.raises(ValueError, match="each of 3 victims"):
         pattern_posterior(answers, y[:2], coin, patterns, prior)
+    for outside in (y - 1, y + 2):
+        with pytest.raises(ValueError, match=r"outside 0\.\.1"):
+            pattern_posterior(answers, outside, coin, patterns, prior)
     assert pattern_posterior(answers[:0], y[:0], coin, patterns, prior).shape == (0, 2)

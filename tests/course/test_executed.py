@@ -19,7 +19,7 @@ from medpriv.course import executed
 from medpriv.course.catalog import CHAPTERS, ChapterSpec
 from medpriv.course.executed import chapter_key, chapters_at_once, execute, execute_all
 from medpriv.course.run import RunError
-from tiny import HEADER, PARAMETERS, REPORT, ROOT, Tiny, code
+from tiny import ROOT, Tiny, code
 
 # --- What is executed -----------------------------------------------------------------------------
 
@@ -93,9 +93,8 @@ KNOWS_BOTH = (
 )
 
 
-def write_other(tiny: Tiny, *cells: str) -> None:
-    text = f"{HEADER}\n# Other\n{PARAMETERS}{''.join(cells)}{REPORT}"
-    (tiny.root / "chapters" / "98-other.md").write_text(text, encoding="utf-8")
+def other(tiny: Tiny) -> Tiny:
+    return Tiny(tiny.root, OTHER.name)
 
 
 @pytest.fixture
@@ -110,7 +109,7 @@ def two(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> Tiny:
         return [interpreter, "-c", f"{KNOWS_BOTH}sys.exit(cli.main(sys.argv[1:]))", *arguments]
 
     monkeypatch.setattr(executed, "command", command)
-    write_other(tiny)
+    other(tiny).write()
     return tiny
 
 
@@ -132,7 +131,7 @@ def test_two_chapters_run_at_the_same_time_and_are_kept(
         )
 
     two.write(meet("a", "b"))
-    write_other(two, meet("b", "a"), code("import os\nprint(os.environ['OMP_NUM_THREADS'])"))
+    other(two).write(meet("b", "a"), code("import os\nprint(os.environ['OMP_NUM_THREADS'])"))
     execute_all(two.root)
     for name in ("98-other", "99-tiny"):
         assert out(two, name) == {f"{name}.ipynb", "results.json", "key.txt"}
@@ -175,7 +174,7 @@ def test_an_interruption_ends_both_and_their_kernels(two: Tiny, tmp_path: Path) 
         return code(f"import os, pathlib, time\n{note}\ntime.sleep(600)")
 
     two.write(sleep(marks[0]))
-    write_other(two, sleep(marks[1]))
+    other(two).write(sleep(marks[1]))
     child = f"{KNOWS_BOTH}sys.exit(cli.main(sys.argv[1:]))"
     script = (
         f"{KNOWS_BOTH}import joblib; from medpriv.course import executed; "

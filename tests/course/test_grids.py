@@ -367,10 +367,20 @@ def test_samples_of_chapter_07_computed_again_agree() -> None:
     assert again["queries"] == then.queries
     place = {"dataset": "phantom", "seed": 0, "split": "conv2"}
     then = recorded("07-attacks").set_index(list(place)).loc[tuple(place.values())]
-    # What the back gives without a query, chapter 07 computes itself, and claims.
     again = grids.from_the_front(**place)
     for column in ("search", "grey", "restarts", "learned", "both"):
         assert again[column] == pytest.approx(then[column], abs=0.03), column
+
+
+@pytest.mark.slow
+def test_a_sample_without_a_query_computed_again_agrees() -> None:
+    place = {"dataset": "phantom", "seed": 0, "split": "conv2"}
+    then = recorded("07-attacks").set_index(list(place)).loc[tuple(place.values())]
+    again = grids.from_the_back(**place)
+    # Rounding may decide which shadow front goes on: eight fronts on this cohort gave 0.68 to 0.84,
+    # and without a look at the traffic six cohorts 0.05 to 0.16. A black image scores 0.38.
+    assert again["traffic"] == pytest.approx(then.traffic, abs=0.15)
+    assert again["labels"] == pytest.approx(then.labels, abs=0.1)
 
 
 def test_the_papers_table_in_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
