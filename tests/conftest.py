@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 from medpriv.course.catalog import CHAPTERS
 from medpriv.runtime import available_devices
 from tiny import SPEC, Tiny, make_tiny
+
+# Importing dcor sets the number of OpenMP threads of the whole process, through numba, to that of
+# the cores: two threads of a test that wait for each other beside another test are ten times slower.
+os.environ.setdefault("NUMBA_NUM_THREADS", str(torch.get_num_threads()))
 
 # No deadline: a test never judges a time. In CI the same examples each time, so that a change is
 # blamed for what it broke; elsewhere new ones.

@@ -548,6 +548,15 @@ def test_a_disk_that_is_full_indeed(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+# --- Threads --------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif("OMP_NUM_THREADS" not in os.environ, reason="make test sets OMP_NUM_THREADS")
+def test_no_test_module_changes_the_number_of_threads() -> None:
+    """All have been imported by now; one that takes all cores makes every other test slower."""
+    assert torch.get_num_threads() == int(os.environ["OMP_NUM_THREADS"])
+
+
 # --- The cache ------------------------------------------------------------------------------------
 
 
