@@ -14,8 +14,8 @@ from medpriv.course.catalog import CHAPTERS
 from medpriv.runtime import available_devices
 from tiny import SPEC, Tiny, make_tiny
 
-# Importing dcor sets the number of OpenMP threads of the whole process, through numba, to that of
-# the cores: two threads of a test that wait for each other beside another test are ten times slower.
+# Importing dcor gives the whole process, through numba, an OpenMP thread for each core. Two threads
+# that wait for each other, beside another test, are ten times slower than one.
 os.environ.setdefault("NUMBA_NUM_THREADS", str(torch.get_num_threads()))
 
 # No deadline: a test never judges a time. In CI the same examples each time, so that a change is
