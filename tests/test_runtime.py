@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import platform
 import random
 import signal
 import subprocess
@@ -695,3 +696,23 @@ def test_giving_memory_back_changes_nothing() -> None:
     rows = torch.arange(1000.0)
     give_back_memory()
     assert rows.sum().item() == 499_500
+
+
+_FRESH_PAGES = """
+import resource, torch
+from medpriv.runtime import keep_memory
+{}
+torch.zeros(2**20).add_(1)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(100):
+    torch.zeros(2**20).add_(1)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="how glibc keeps free memory")
+def test_a_worker_told_to_keep_no_memory_keeps_some_all_the_same() -> None:
+    # Two arrays of 4 MB at a time: 1,024 pages of 4 kB each if every one of them is fresh.
+    told = {"MALLOC_TRIM_THRESHOLD_": "65536"}
+    assert int(elsewhere(_FRESH_PAGES.format(""), **told)) > 50_000
+    assert int(elsewhere(_FRESH_PAGES.format("keep_memory()"), **told)) < 5_000

@@ -88,23 +88,29 @@ class _Fresh(nn.Module):
                 f"noise per query needs rows in a tensor, got {type(x).__name__}; defend the "
                 "embedding of reports instead"
             )
+        if not len(x):
+            return self.model(x)
         weights = dict(self.model.named_parameters())
-        many = max(1, sum(weight.numel() for weight in weights.values()))
-        return torch.cat([self._answer(part, weights) for part in x.split(1 + _NUMBERS // many)])
+        rows = 1 + _NUMBERS // max(1, sum(weight.numel() for weight in weights.values()))
+        rows = min(rows, len(x))
+        # Written over for each part: fresh memory costs as much as the numbers drawn into it.
+        room = {name: torch.empty(rows, *weight.shape) for name, weight in weights.items()}
+        return torch.cat([self._answer(part, weights, room) for part in x.split(rows)])
 
     @torch.no_grad()
-    def _answer(self, x: Tensor, weights: dict[str, Tensor]) -> Tensor:
-        noisy = {
-            name: weight
-            + (self.spreads[name] * torch.randn(len(x), *weight.shape, generator=self.draws)).to(x)
-            for name, weight in weights.items()
-        }
+    def _answer(self, x: Tensor, weights: dict[str, Tensor], room: dict[str, Tensor]) -> Tensor:
+        noisy = {name: self._noise(name, room[name][: len(x)]).to(x) for name in weights}
+        for name, weight in weights.items():
+            noisy[name] += weight
 
         def one(own: dict[str, Tensor], row: Tensor) -> Tensor:
             return functional_call(self.model, own, (row[None],))[0]
 
         # A processor's cache holds the activations of a few models, not of hundreds.
         return vmap(one, chunk_size=_MODELS if x.device.type == "cpu" else None)(noisy, x)
+
+    def _noise(self, name: str, room: Tensor) -> Tensor:
+        return torch.randn(room.shape, generator=self.draws, out=room).mul_(self.spreads[name])
 
 
 def _spread(weight: Tensor, sigma: float, relative: bool) -> float:

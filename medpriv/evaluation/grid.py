@@ -36,6 +36,7 @@ from medpriv.runtime import (
     content_hash,
     give_back_memory,
     has_fast_bf16,
+    keep_memory,
     pick_device,
     progress,
     source_hash,
@@ -387,6 +388,7 @@ def _alone() -> Iterator[None]:
     What runs in a cell, such as a cross-validation, would else be sent to the cluster again, and
     while it waits the worker would begin another cell.
     """
+    keep_memory()
     before = os.environ.get("MEDPRIV_PROGRESS")
     os.environ["MEDPRIV_PROGRESS"] = "0"
     try:

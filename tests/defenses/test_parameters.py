@@ -76,6 +76,26 @@ def test_without_noise_the_answers_are_the_models(expose: str) -> None:
         torch.testing.assert_close(served(x), plain, rtol=1e-4, atol=1e-5)
 
 
+def test_no_rows_are_answered_by_none_and_draw_nothing() -> None:
+    x = torch.rand(3, 1, 16, 16, generator=torch_rng(0, "x"))
+    views = [
+        deploy(cnn(), expose="features", split="conv2", defenses=[fresh_parameters(0.05)])
+        for _ in range(2)
+    ]
+    assert views[0](x[:0]).shape == (0, *views[1](x).shape[1:])
+    views[1] = deploy(cnn(), expose="features", split="conv2", defenses=[fresh_parameters(0.05)])
+    assert torch.equal(views[0](x), views[1](x))
+
+
+def test_many_parts_are_drawn_as_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The parts share their memory; each answer must be of its own part.
+    x = torch.randn(7, 6, generator=torch_rng(0, "x"))
+    monkeypatch.setattr("medpriv.defenses.parameters._NUMBERS", 50)  # 3 rows of 21 numbers
+    whole = fresh_parameters(0.1).apply(linear())
+    parts = fresh_parameters(0.1).apply(linear())
+    assert torch.equal(whole(x), torch.cat([parts(part) for part in x.split(3)]))
+
+
 def test_memory_does_not_grow_with_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("medpriv.defenses.parameters._NUMBERS", 50)
     served = fresh_parameters(0.1).apply(linear())
