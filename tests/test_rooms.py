@@ -190,3 +190,13 @@ def test_the_probe_notices(tmp_path: Path) -> None:
         "socket.getaddrinfo",
     ):
         assert noticed in done.stderr
+
+
+def test_commands_and_a_chapters_first_cell_wait_for_no_library_that_they_do_not_need() -> None:
+    code = "import sys, medpriv.course.cli; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert "medpriv.course.cards" in loaded
+    assert not loaded & {"medpriv.attacks", "opacus", "torchvision", "transformers"}

@@ -6,11 +6,11 @@ from medpriv.course.defense_explorer import DefenseExplorer, Shown
 from medpriv.course.explorer import Explorer
 from medpriv.course.figures import gallery, strip
 from medpriv.course.film import Film
-from medpriv.course.grids import paper_table, recorded
 from medpriv.course.likeness import look_up
 from medpriv.course.quiz import quiz
 from medpriv.course.record import Chapter, ClaimError, start
 from medpriv.course.side_by_side import side_by_side
+from medpriv.course.tables import paper_table, recorded
 
 __all__ = [
     "Chapter",

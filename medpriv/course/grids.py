@@ -28,7 +28,8 @@ from medpriv.course import (
     report_sweeps,
     representation_sweeps,
 )
-from medpriv.course.catalog import CHAPTERS, chapters_dir
+from medpriv.course.catalog import CHAPTERS
+from medpriv.course.tables import place, recorded
 from medpriv.data.phantoms import make_phantoms
 from medpriv.runtime import (
     atomic_path,
@@ -46,22 +47,6 @@ SEEDS = {"phantom": (0, 1, 2, 3, 4), "mias": (0, 1, 2), "pneumoniamnist": (0, 1,
 _COURSE = Path(__file__).parent
 # Every room below this one: a table's cells are computed by them.
 _SOURCES = tuple(sorted({path.stem for path in _COURSE.parent.glob("[a-z]*")} - {_COURSE.name}))
-
-
-def recorded(name: str) -> pd.DataFrame:
-    """A recorded table.
-
-    Raises:
-        ValueError: it was never made; ``make grids`` makes it.
-    """
-    path = _place(name)
-    if not path.exists():
-        raise ValueError(f"no recorded table {name!r} at {path}; run `make grids` to make it")
-    return pd.read_csv(path)
-
-
-def _place(name: str) -> Path:
-    return chapters_dir() / "recorded" / f"{name}.csv"
 
 
 def inversion_cell(dataset: str, seed: int, split: str, profile: str = "quick") -> dict[str, Any]:
@@ -192,33 +177,6 @@ def longer_settings() -> list[dict[str, Any]]:
         for seed in (0, 1, 2)
         for split in SPLITS
     ]
-
-
-def paper_table(
-    dataset: str = "mias", *, seeds: Iterable[int] = (0, 1, 2), steps: int = 4_000
-) -> pd.DataFrame:
-    """The inversion table of Wu et al. 2020, undefended: splits 2, 4, 6 by MSE, PSNR and SSIM.
-
-    Each figure is a mean over victims and seeds; no victim is an auxiliary patient. With 4,000
-    steps it takes some 20 to 40 seconds for each split and seed on one core.
-
-    Args:
-        dataset: whose patients.
-        seeds: the experiment is repeated from the split into patients on.
-        steps: how long each inverse network is trained.
-
-    Returns:
-        A row for each split: ``mse``, ``psnr`` in dB (peak 1), ``ssim``, and the ``lowest`` and
-        ``highest`` SSIM of a seed.
-    """
-    rows = [
-        {"split": split, **longer_cell(dataset, seed, split, steps)}
-        for seed in seeds
-        for split in SPLITS
-    ]
-    by_split = pd.DataFrame(rows).groupby("split")
-    table = by_split[["mse", "psnr", "ssim"]].mean()
-    return table.assign(lowest=by_split["ssim"].min(), highest=by_split["ssim"].max())
 
 
 def stronger_cell(dataset: str, seed: int, split: str) -> dict[str, Any]:
@@ -364,7 +322,7 @@ def run_grid(name: str, cell: Cell, settings: Iterable[dict[str, Any]]) -> pd.Da
     interrupted grid goes on where it was, and after a change in another room, or of a setting,
     cells are computed again. Cells run through joblib, so ``joblib.parallel_config`` decides where.
     """
-    path = _place(name)
+    path = place(name)
     old = pd.read_csv(path) if path.exists() else pd.DataFrame({"key": []})
     settings = list(settings)
     keyed = dict(zip(_keys(settings), settings, strict=True))
@@ -420,7 +378,7 @@ def record_costs() -> None:
                 "machine": machine(),
             }
         )
-    with atomic_path(_place("costs")) as part:
+    with atomic_path(place("costs")) as part:
         pd.DataFrame(rows).to_csv(part, index=False)
 
 
@@ -470,7 +428,7 @@ def renew_keys() -> None:
     """
     renewed = {name: _renewed(name, settings()) for name, (_, settings) in TABLES.items()}
     for name, table in renewed.items():
-        with atomic_path(_place(name)) as part:
+        with atomic_path(place(name)) as part:
             table.to_csv(part, index=False, float_format="%.6g")
 
 
@@ -478,7 +436,7 @@ def _renewed(name: str, settings: list[dict[str, Any]]) -> pd.DataFrame:
     table = recorded(name)
     if table[list(settings[0])].to_dict("records") != settings:
         raise ValueError(
-            f"the cells of {_place(name)} are not the {len(settings)} of its settings; "
+            f"the cells of {place(name)} are not the {len(settings)} of its settings; "
             "`make grids` computes what is missing"
         )
     return table.assign(key=_keys(settings))

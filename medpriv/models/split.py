@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor, fx, nn
-from torchvision.models.feature_extraction import (
-    NodePathTracer,
-    create_feature_extractor,
-    get_graph_node_names,
-)
 
 from medpriv.models.images import ImageCNN
 from medpriv.models.records import RecordMLP
 from medpriv.models.reports import ReportClassifier, TokenFeatures
+
+# torchvision is imported where a graph is traced: a second and more, for what only images need.
+if TYPE_CHECKING:
+    from torchvision.models.feature_extraction import NodePathTracer
 
 
 def split_names(model: nn.Module) -> tuple[str, ...]:
@@ -24,6 +25,8 @@ def split_names(model: nn.Module) -> tuple[str, ...]:
         return tuple(f"layer{number}" for number in range(1, model.encoder.depth + 1))
     if isinstance(model, (ImageCNN, RecordMLP)):
         return tuple(name for name, _ in model.named_children())[:-1]
+    from torchvision.models.feature_extraction import get_graph_node_names
+
     return tuple(get_graph_node_names(model)[1])
 
 
@@ -38,6 +41,8 @@ def front(model: nn.Module, split: str) -> nn.Module:
     Raises:
         ValueError: the model has no layer of this name; the message lists those it has.
     """
+    from torchvision.models.feature_extraction import create_feature_extractor
+
     _check_split(model, split)
     if isinstance(model, ReportClassifier):
         return TokenFeatures(model.encoder, int(split.removeprefix("layer"))).eval()
@@ -56,6 +61,8 @@ def back(model: nn.Module, split: str) -> nn.Module:
             itself or an earlier layer, such as a residual connection around the split; or it is a
             report classifier, whose back half needs to know which tokens are padding.
     """
+    from torchvision.models.feature_extraction import NodePathTracer
+
     _check_split(model, split)
     if isinstance(model, ReportClassifier):
         raise ValueError("the back half of a ReportClassifier cannot be had; expose='features'")

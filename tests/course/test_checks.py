@@ -16,6 +16,8 @@ from medpriv.course import exercises
 from medpriv.course.catalog import CHAPTERS, read_chapter
 from medpriv.course.checks import NOT_SOLVED, check
 
+EXERCISES = [name for chapter in CHAPTERS for name in exercises.known(chapter)]
+
 CALL = re.compile(r'course\.check\("([^"]+)", (\w+)(, insist=True)?\)')
 
 
@@ -64,9 +66,10 @@ def test_the_stub_is_not_solved_and_the_solution_is_right(
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_every_exercise_has_a_stub_and_a_solution(chapter: str) -> None:
+    known = exercises.known(chapter)
     number = chapter.split("-")[0]
-    known = {name for name in exercises._TESTS if name.startswith(f"{number}-")}
     assert known
+    assert all(name.startswith(f"{number}-") for name in known)
     for insist in (False, True):
         used = [exercise for where, exercise, _, i in calls() if where == chapter and i == insist]
         assert sorted(used) == sorted(known)
@@ -143,7 +146,7 @@ def test_right_answers_of_another_form(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().out.split() == ["Right."] * 4
 
 
-@pytest.mark.parametrize("exercise", exercises._TESTS)
+@pytest.mark.parametrize("exercise", EXERCISES)
 @pytest.mark.parametrize("stub", [..., lambda *_: ...], ids=["value", "function"])
 def test_a_stub_is_told_apart_from_a_wrong_answer(
     exercise: str, stub: Any, capsys: pytest.CaptureFixture[str]
@@ -165,3 +168,9 @@ def test_ctrl_c_in_a_readers_code_is_no_wrong_answer() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         check("06-blank", interrupted)
+
+
+def test_an_unknown_exercise_is_refused_with_those_there_are() -> None:
+    for name in ("06-nothing", "99-blank", "blank", ""):
+        with pytest.raises(ValueError, match="unknown exercise.*06-blank.*12-"):
+            exercises.find(name)

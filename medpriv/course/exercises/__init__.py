@@ -1,54 +1,41 @@
-"""The tests behind the check cells, one module a chapter.
+"""The tests behind the check cells, one module a chapter, which bears the chapter's name.
 
 A test takes the reader's answer and passes, raises ``AssertionError`` with a hint that a reader
-can act on, or raises :class:`Unsolved` where a function is still its stub.
+can act on, or raises :class:`Unsolved` where a function is still its stub. A module is imported
+when one of its exercises is checked: together they import every attack.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
-from medpriv.course.exercises import (
-    attribute_inference,
-    comparison,
-    label_perturbation,
-    model_inversion,
-    model_perturbation,
-    patient_data,
-    report_attributes,
-    report_reconstruction,
-    representation_defenses,
-    stronger_inversion,
-    target_models,
-    threat_models,
-)
+from medpriv.course.catalog import CHAPTERS
 from medpriv.course.exercises.base import Unsolved, call
 
-__all__ = ["Unsolved", "call", "find"]
-
-_TESTS: dict[str, Callable[[Any], None]] = {
-    **threat_models.TESTS,
-    **patient_data.TESTS,
-    **target_models.TESTS,
-    **attribute_inference.TESTS,
-    **report_attributes.TESTS,
-    **model_inversion.TESTS,
-    **stronger_inversion.TESTS,
-    **report_reconstruction.TESTS,
-    **label_perturbation.TESTS,
-    **model_perturbation.TESTS,
-    **representation_defenses.TESTS,
-    **comparison.TESTS,
-}
+__all__ = ["Unsolved", "call", "find", "known"]
 
 
 def find(name: str) -> Callable[[Any], None]:
     """The test of an exercise.
 
+    Args:
+        name: such as ``"06-blank"``; it begins with the chapter's number.
+
     Raises:
         ValueError: no such exercise; the message lists those there are.
     """
-    if name not in _TESTS:
-        raise ValueError(f"unknown exercise {name!r}; known: {', '.join(_TESTS)}")
-    return _TESTS[name]
+    for chapter in CHAPTERS:
+        if chapter.split("-")[0] == name.split("-")[0] and name in known(chapter):
+            return known(chapter)[name]
+    raise ValueError(
+        f"unknown exercise {name!r}; known: "
+        + ", ".join(exercise for chapter in CHAPTERS for exercise in known(chapter))
+    )
+
+
+def known(chapter: str) -> dict[str, Callable[[Any], None]]:
+    """The tests of a chapter's exercises, by their names."""
+    module = chapter.partition("-")[2].replace("-", "_")
+    return import_module(f"{__name__}.{module}").TESTS
