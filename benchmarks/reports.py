@@ -18,7 +18,8 @@ from medpriv.runtime import seeded, torch_rng
 from medpriv.training import Recipe
 
 WORDS = 40  # to which Open-i's reports are cut
-LONG = Recipe(epochs=10, batch_size=16, learning_rate=4e-3, weight_decay=1e-2)
+LEARNED = 7_000  # texts sent to learn from; as many, and as long, as five minutes allow
+LONG = Recipe(epochs=9, batch_size=16, learning_rate=4e-3, weight_decay=1e-2)
 
 
 def training_loop() -> list[dict[str, object]]:
@@ -61,7 +62,7 @@ def on_openi() -> list[dict[str, object]]:
     own, victims, who = tuple(t for part in owned for t in part.x), left.x, left.patient
     view = deployment.deploy(build_target(cohort), expose="embedding")
     spent, decoder = timed(
-        lambda: attacks.fit_report_decoder(view, own, queries=4_000, recipe=LONG, device="cpu")
+        lambda: attacks.fit_report_decoder(view, own, queries=LEARNED, recipe=LONG, device="cpu")
     )
     there = view.intercept(victims)
     known = decoder.embeddings[: len(decoder.own)]
@@ -81,7 +82,7 @@ def on_openi() -> list[dict[str, object]]:
     rows = [
         {"what": f"nearest of {len(own)} reports, {len(victims)} victims", "ours": nothing,
          "peer": nothing, "is": said(nearest)},
-        {"what": "decoder, 4,000 queries, training included", "ours": spent, "peer": 300.0,
+        {"what": f"decoder, {LEARNED:,} queries, training included", "ours": spent, "peer": 300.0,
          "is": f"the 5 minutes asked for; {said(guess)}"},
         {"what": "beam search, all victims in one batch", "ours": batch, "peer": alone,
          "is": f"one at a time; {agree:.0%} the same text"},

@@ -250,10 +250,10 @@ def keep_memory() -> None:
     """Let a process that was told to hand back every bit of free memory keep up to 64 MB of it.
 
     A Dask worker is started with ``MALLOC_TRIM_THRESHOLD_=65536``. Every larger array is then
-    fresh memory, which the system clears page by page, and what makes many of them takes a quarter
-    longer on one worker, half as long again on two. The bounds set here are those that glibc comes
-    to by itself in a process that nobody has told anything; in such a process, and elsewhere than
-    on glibc, nothing happens.
+    fresh memory, which the system clears page by page, and a comparison whose noise fills many of
+    them takes a quarter longer. The bounds set here are those that glibc comes to by itself in a
+    process that nobody has told anything; in such a process, and elsewhere than on glibc, nothing
+    happens.
     """
     if sys.platform == "linux" and "MALLOC_TRIM_THRESHOLD_" in os.environ:
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
