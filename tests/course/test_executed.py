@@ -176,7 +176,9 @@ def test_an_interruption_ends_both_and_their_kernels(two: Tiny, tmp_path: Path) 
     two.write(sleep(marks[0]))
     other(two).write(sleep(marks[1]))
     child = f"{KNOWS_BOTH}sys.exit(cli.main(sys.argv[1:]))"
+    # Whoever runs the tests in the background of a script has Ctrl-C ignored, and so have they.
     script = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         f"{KNOWS_BOTH}import joblib; from medpriv.course import executed; "
         "joblib.cpu_count = lambda: 2; plain = executed.command; "
         f"executed.command = lambda *of: [sys.executable, '-c', {child!r}, *plain(*of)[3:]]; "
