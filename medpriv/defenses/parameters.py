@@ -78,10 +78,12 @@ class _Fresh(nn.Module):
         super().__init__()
         self.model = model
         self.draws = torch_rng(seed, "fresh parameters")
+        self.room: tuple[int, torch.device, dict[str, Tensor], dict[str, Tensor]] | None = None
         self.spreads = {
             name: _spread(weight, sigma, relative) for name, weight in model.named_parameters()
         }
 
+    @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
         if not isinstance(x, Tensor):
             raise TypeError(
@@ -93,24 +95,41 @@ class _Fresh(nn.Module):
         weights = dict(self.model.named_parameters())
         rows = 1 + _NUMBERS // max(1, sum(weight.numel() for weight in weights.values()))
         rows = min(rows, len(x))
-        # Written over for each part: fresh memory costs as much as the numbers drawn into it.
-        room = {name: torch.empty(rows, *weight.shape) for name, weight in weights.items()}
-        return torch.cat([self._answer(part, weights, room) for part in x.split(rows)])
+        # Written over each time: fresh memory costs as much as the numbers drawn into it.
+        noise, noisy = self._room(rows, weights, x.device)
+        return torch.cat([self._answer(part, weights, noise, noisy) for part in x.split(rows)])
 
-    @torch.no_grad()
-    def _answer(self, x: Tensor, weights: dict[str, Tensor], room: dict[str, Tensor]) -> Tensor:
-        noisy = {name: self._noise(name, room[name][: len(x)]).to(x) for name in weights}
+    def _room(
+        self, rows: int, weights: dict[str, Tensor], device: torch.device
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Where noise and noisy weights are written, kept from one query to the next."""
+        if self.room is None or self.room[0] < rows or self.room[1] != device:
+            noise = {name: torch.empty(rows, *weight.shape) for name, weight in weights.items()}
+            # Computed rather than empty, for the layout: rounding depends on it.
+            noisy = {name: weight + noise[name].to(weight) for name, weight in weights.items()}
+            self.room = rows, device, noise, noisy
+        return self.room[2:]
+
+    def _answer(
+        self,
+        x: Tensor,
+        weights: dict[str, Tensor],
+        noise: dict[str, Tensor],
+        noisy: dict[str, Tensor],
+    ) -> Tensor:
+        own = {}
         for name, weight in weights.items():
-            noisy[name] += weight
+            drawn = torch.randn(
+                len(x), *weight.shape, generator=self.draws, out=noise[name][: len(x)]
+            )
+            drawn = drawn.mul_(self.spreads[name]).to(x)
+            own[name] = torch.add(weight, drawn, out=noisy[name][: len(x)])
 
-        def one(own: dict[str, Tensor], row: Tensor) -> Tensor:
-            return functional_call(self.model, own, (row[None],))[0]
+        def one(model: dict[str, Tensor], row: Tensor) -> Tensor:
+            return functional_call(self.model, model, (row[None],))[0]
 
         # A processor's cache holds the activations of a few models, not of hundreds.
-        return vmap(one, chunk_size=_MODELS if x.device.type == "cpu" else None)(noisy, x)
-
-    def _noise(self, name: str, room: Tensor) -> Tensor:
-        return torch.randn(room.shape, generator=self.draws, out=room).mul_(self.spreads[name])
+        return vmap(one, chunk_size=_MODELS if x.device.type == "cpu" else None)(own, x)
 
 
 def _spread(weight: Tensor, sigma: float, relative: bool) -> float:
