@@ -14,10 +14,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import torch
 from joblib import parallel_config
-from threadpoolctl import threadpool_limits
-from timing import timed
+from timing import one_thread, timed
 
 from medpriv import evaluation
 from medpriv.evaluation import Attack, Defended, grid
@@ -85,7 +83,7 @@ def on_two_workers() -> list[dict[str, object]]:
                 Client(cluster) as client,
                 parallel_config("dask"),
                 tempfile.TemporaryDirectory() as folder,
-                _one_thread(),
+                one_thread(),  # joblib computes here where the cluster has one worker
             ):
                 client.run(_import_all)
                 seconds[workers], table = timed(
@@ -137,18 +135,6 @@ def _compared(
 
 def _import_all() -> None:
     import medpriv.evaluation  # noqa: F401
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """One thread for this process, too: for a cluster of one worker joblib computes here."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextlib.contextmanager

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import TypeVar
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from medpriv.runtime import autocast, pick_device, to_device
@@ -28,6 +30,18 @@ def timed(work: Callable[[], Result]) -> tuple[float, Result]:
 def fastest(work: Callable[[], object]) -> float:
     """The fastest of a few runs: what the work costs when nothing else is in the way."""
     return min(timed(work)[0] for _ in range(REPEATS))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for what this process computes, by torch and by the libraries beside it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def against_bare(

@@ -712,7 +712,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="how glibc keeps free memory")
 def test_a_worker_told_to_keep_no_memory_keeps_some_all_the_same() -> None:
-    # Two arrays of 4 MB at a time: 1,024 pages of 4 kB each if every one of them is fresh.
+    # A hundred arrays of 4 MB, one after another: 1,024 pages each if every one is fresh.
     told = {"MALLOC_TRIM_THRESHOLD_": "65536"}
     assert int(elsewhere(_FRESH_PAGES.format(""), **told)) > 50_000
     assert int(elsewhere(_FRESH_PAGES.format("keep_memory()"), **told)) < 5_000

@@ -78,12 +78,10 @@ class _Fresh(nn.Module):
         super().__init__()
         self.model = model
         self.draws = torch_rng(seed, "fresh parameters")
-        self.room: tuple[int, torch.device, dict[str, Tensor], dict[str, Tensor]] | None = None
         self.spreads = {
             name: _spread(weight, sigma, relative) for name, weight in model.named_parameters()
         }
 
-    @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
         if not isinstance(x, Tensor):
             raise TypeError(
@@ -93,43 +91,26 @@ class _Fresh(nn.Module):
         if not len(x):
             return self.model(x)
         weights = dict(self.model.named_parameters())
-        rows = 1 + _NUMBERS // max(1, sum(weight.numel() for weight in weights.values()))
-        rows = min(rows, len(x))
-        # Written over each time: fresh memory costs as much as the numbers drawn into it.
-        noise, noisy = self._room(rows, weights, x.device)
-        return torch.cat([self._answer(part, weights, noise, noisy) for part in x.split(rows)])
+        many = max(1, sum(weight.numel() for weight in weights.values()))
+        return torch.cat([self._answer(part, weights) for part in x.split(1 + _NUMBERS // many)])
 
-    def _room(
-        self, rows: int, weights: dict[str, Tensor], device: torch.device
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Where noise and noisy weights are written, kept from one query to the next."""
-        if self.room is None or self.room[0] < rows or self.room[1] != device:
-            noise = {name: torch.empty(rows, *weight.shape) for name, weight in weights.items()}
-            # Computed rather than empty, for the layout: rounding depends on it.
-            noisy = {name: weight + noise[name].to(weight) for name, weight in weights.items()}
-            self.room = rows, device, noise, noisy
-        return self.room[2:]
+    @torch.no_grad()
+    def _answer(self, x: Tensor, weights: dict[str, Tensor]) -> Tensor:
+        noisy = {name: self._noisy(name, weight, x) for name, weight in weights.items()}
 
-    def _answer(
-        self,
-        x: Tensor,
-        weights: dict[str, Tensor],
-        noise: dict[str, Tensor],
-        noisy: dict[str, Tensor],
-    ) -> Tensor:
-        own = {}
-        for name, weight in weights.items():
-            drawn = torch.randn(
-                len(x), *weight.shape, generator=self.draws, out=noise[name][: len(x)]
-            )
-            drawn = drawn.mul_(self.spreads[name]).to(x)
-            own[name] = torch.add(weight, drawn, out=noisy[name][: len(x)])
-
-        def one(model: dict[str, Tensor], row: Tensor) -> Tensor:
-            return functional_call(self.model, model, (row[None],))[0]
+        def one(own: dict[str, Tensor], row: Tensor) -> Tensor:
+            return functional_call(self.model, own, (row[None],))[0]
 
         # A processor's cache holds the activations of a few models, not of hundreds.
-        return vmap(one, chunk_size=_MODELS if x.device.type == "cpu" else None)(own, x)
+        return vmap(one, chunk_size=_MODELS if x.device.type == "cpu" else None)(noisy, x)
+
+    def _noisy(self, name: str, weight: Tensor, x: Tensor) -> Tensor:
+        """``(n, *weight)``: a weight for each row of x."""
+        noise = torch.randn(len(x), *weight.shape, generator=self.draws)
+        noise = noise.mul_(self.spreads[name]).to(x)
+        # In place, since fresh memory costs as much as the numbers in it; but another layout than
+        # the weight's would be computed with another rounding.
+        return noise.add_(weight) if weight.is_contiguous() else weight + noise
 
 
 def _spread(weight: Tensor, sigma: float, relative: bool) -> float:

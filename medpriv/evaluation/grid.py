@@ -284,6 +284,7 @@ def _computed(cell: _Cell) -> tuple[Path, dict[str, Any]]:
     # A cluster starts a cell again if its worker is lost; it may have been finished before.
     row = _kept(cell.path)
     if row is None:
+        keep_memory()
         row = _row(cell)
         if not row["error"]:
             _keep(cell.path, row)
@@ -388,7 +389,6 @@ def _alone() -> Iterator[None]:
     What runs in a cell, such as a cross-validation, would else be sent to the cluster again, and
     while it waits the worker would begin another cell.
     """
-    keep_memory()
     before = os.environ.get("MEDPRIV_PROGRESS")
     os.environ["MEDPRIV_PROGRESS"] = "0"
     try:

@@ -41,11 +41,11 @@ def front(model: nn.Module, split: str) -> nn.Module:
     Raises:
         ValueError: the model has no layer of this name; the message lists those it has.
     """
-    from torchvision.models.feature_extraction import create_feature_extractor
-
     _check_split(model, split)
     if isinstance(model, ReportClassifier):
         return TokenFeatures(model.encoder, int(split.removeprefix("layer"))).eval()
+    from torchvision.models.feature_extraction import create_feature_extractor
+
     cut = create_feature_extractor(model, return_nodes={split: "features"})
     return _Features(cut).eval()
 
@@ -61,11 +61,11 @@ def back(model: nn.Module, split: str) -> nn.Module:
             itself or an earlier layer, such as a residual connection around the split; or it is a
             report classifier, whose back half needs to know which tokens are padding.
     """
-    from torchvision.models.feature_extraction import NodePathTracer
-
     _check_split(model, split)
     if isinstance(model, ReportClassifier):
         raise ValueError("the back half of a ReportClassifier cannot be had; expose='features'")
+    from torchvision.models.feature_extraction import NodePathTracer
+
     model.eval()  # as create_feature_extractor does for the front
     tracer = NodePathTracer()
     cut = fx.GraphModule(model, tracer.trace(model))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.func import functional_call, vmap
 
 from medpriv.defenses import fresh_parameters, noisy_parameters
-from medpriv.deployment import deploy
+from medpriv.deployment import View, deploy
 from medpriv.models.images import ImageCNN
 from medpriv.runtime import seeded, torch_rng
 
@@ -76,19 +77,33 @@ def test_without_noise_the_answers_are_the_models(expose: str) -> None:
         torch.testing.assert_close(served(x), plain, rtol=1e-4, atol=1e-5)
 
 
+def noisy_features() -> View:
+    return deploy(cnn(), expose="features", split="conv2", defenses=[fresh_parameters(0.05)])
+
+
 def test_no_rows_are_answered_by_none_and_draw_nothing() -> None:
     x = torch.rand(3, 1, 16, 16, generator=torch_rng(0, "x"))
-    views = [
-        deploy(cnn(), expose="features", split="conv2", defenses=[fresh_parameters(0.05)])
-        for _ in range(2)
-    ]
-    assert views[0](x[:0]).shape == (0, *views[1](x).shape[1:])
-    views[1] = deploy(cnn(), expose="features", split="conv2", defenses=[fresh_parameters(0.05)])
-    assert torch.equal(views[0](x), views[1](x))
+    asked, fresh = noisy_features(), noisy_features()
+    none = asked(x[:0])
+    assert torch.equal(asked(x), fresh(x))
+    assert none.shape == (0, *fresh(x).shape[1:])
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_each_row_has_the_answer_of_its_own_model_bit_for_bit(layout: torch.memory_format) -> None:
+    # The layout of a weight decides how its sums are rounded, and a trained CNN is channels_last.
+    model = cnn().to(memory_format=layout)
+    x = torch.rand(5, 1, 16, 16, generator=torch_rng(0, "x"))
+    draws = torch_rng(3, "fresh parameters")
+    noisy = {
+        name: weight.detach() + 0.05 * torch.randn(5, *weight.shape, generator=draws)
+        for name, weight in model.named_parameters()
+    }
+    one = vmap(lambda own, row: functional_call(model, own, (row[None],))[0])
+    assert torch.equal(fresh_parameters(0.05, seed=3).apply(model)(x), one(noisy, x))
 
 
 def test_many_parts_are_drawn_as_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The parts share their memory; each answer must be of its own part.
     x = torch.randn(7, 6, generator=torch_rng(0, "x"))
     monkeypatch.setattr("medpriv.defenses.parameters._NUMBERS", 50)  # 3 rows of 21 numbers
     whole = fresh_parameters(0.1).apply(linear())

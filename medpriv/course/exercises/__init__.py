@@ -26,9 +26,10 @@ def find(name: str) -> Callable[[Any], None]:
     Raises:
         ValueError: no such exercise; the message lists those there are.
     """
+    number = name.split("-")[0]
     for chapter in CHAPTERS:
-        if chapter.split("-")[0] == name.split("-")[0] and name in known(chapter):
-            return known(chapter)[name]
+        if chapter.split("-")[0] == number and name in (tests := known(chapter)):
+            return tests[name]
     raise ValueError(
         f"unknown exercise {name!r}; known: "
         + ", ".join(exercise for chapter in CHAPTERS for exercise in known(chapter))
