@@ -10,9 +10,11 @@ what it does not expose.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -98,6 +100,7 @@ class View:
         self,
         answer: Answer,
         *,
+        hold: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
         expose: str,
         split: str | None,
         query_budget: int | None,
@@ -112,6 +115,7 @@ class View:
         self.queries = 0
         # Closures, not the model: nothing on this object leads to weights by accident.
         self.__answer = answer
+        self.__hold = hold
         self.__open_weights = open_weights
         self.__open_back = open_back
 
@@ -128,6 +132,28 @@ class View:
         answer = self.__answer(x)
         self.queries += len(x)  # after it: a query that cannot be answered costs nothing
         return answer
+
+    def again(
+        self, x: Tensor | Sequence[str], times: int, *, intercepted: bool = False
+    ) -> list[Tensor]:
+        """Ask about the same ``n`` rows so many times; the same answers as by so many calls.
+
+        What the model says is computed once where it is the same each time. What a defense draws
+        is drawn anew for each answer.
+
+        Args:
+            x: as for a call.
+            times: how often; each costs ``n`` queries.
+            intercepted: what passes by when others ask so often, which costs none.
+
+        Raises:
+            QueryBudgetError: the budget does not cover all of them; none is then spent.
+        """
+        if not intercepted:
+            self.afford(len(x) * times)
+        ask = self.intercept if intercepted else self
+        with self.__hold():
+            return [ask(x) for _ in range(times)]
 
     @property
     def left(self) -> float:
@@ -253,7 +279,8 @@ def deploy(
     reachable = front(served, split) if split else served
     answering = reachable
     by_text = isinstance(reachable, (ReportClassifier, TokenFeatures))
-    if by_text and any(isinstance(defense, QueryDefense) for defense in defenses):
+    fresh = any(isinstance(defense, QueryDefense) for defense in defenses)
+    if by_text and fresh:
         raise TypeError(
             "a QueryDefense changes what is computed from tensors, and this model reads texts; "
             "defend its answers with a ViewDefense"
@@ -261,12 +288,14 @@ def deploy(
     for defense in defenses:
         if isinstance(defense, QueryDefense):
             answering = defense.apply(answering)
-    answer = _answer(answering, expose, split, batch_size)
+    plain = _Plain(_answer(answering, expose, split, batch_size, together=fresh), fresh)
+    answer: Answer = plain
     for defense in defenses:
         if isinstance(defense, ViewDefense):
             answer = defense.apply(answer)
     return View(
         answer,
+        hold=plain.hold,
         expose=expose,
         split=split,
         query_budget=query_budget,
@@ -278,7 +307,38 @@ def deploy(
     )
 
 
-def _answer(model: nn.Module, expose: str, split: str | None, batch_size: int) -> Answer:
+class _Plain:
+    """The undefended answer. While it is held, it is computed once for the same rows.
+
+    Args:
+        answer: to the rows.
+        fresh: whether it is another one each time; then nothing is held.
+    """
+
+    def __init__(self, answer: Answer, fresh: bool) -> None:
+        self._answer, self._fresh = answer, fresh
+        self._holds = False
+        self._held: tuple[Tensor | Sequence[str], Tensor] | None = None
+
+    def __call__(self, x: Tensor | Sequence[str]) -> Tensor:
+        if not self._holds or self._fresh:
+            return self._answer(x)
+        if self._held is None or self._held[0] is not x:
+            self._held = x, self._answer(x)
+        return self._held[1].clone()  # a defense may write over it
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        self._holds = True
+        try:
+            yield
+        finally:
+            self._holds, self._held = False, None
+
+
+def _answer(
+    model: nn.Module, expose: str, split: str | None, batch_size: int, *, together: bool
+) -> Answer:
     """The undefended answer: chunked, without gradients, in full precision, on the CPU."""
     compute: Callable[[Tensor | Sequence[str]], Tensor] = model
     if expose == "embedding":
@@ -293,7 +353,10 @@ def _answer(model: nn.Module, expose: str, split: str | None, batch_size: int) -
         return lambda x: in_chunks(compute, x, device=torch.device("cpu"), batch_size=len(x) or 1)
     device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
 
-    return lambda x: in_chunks(compute, x, device=device, batch_size=batch_size)
+    def answer(x: Tensor | Sequence[str]) -> Tensor:
+        return in_chunks(compute, x, device=device, batch_size=batch_size, together=together)
+
+    return answer
 
 
 def _then(model: nn.Module, last: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:

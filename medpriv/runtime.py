@@ -182,6 +182,9 @@ def to_device(value: T, device: torch.device) -> T:
     return value.to(device, non_blocking=True)
 
 
+_CACHE = 2**23  # bytes of a layer's output
+
+
 @torch.no_grad()
 def in_chunks(
     compute: Callable[[Any], Tensor],
@@ -189,6 +192,7 @@ def in_chunks(
     *,
     device: torch.device,
     batch_size: int,
+    together: bool = False,
 ) -> Tensor:
     """Apply ``compute`` to rows, some at a time, in full precision; the result is on the CPU.
 
@@ -199,13 +203,24 @@ def in_chunks(
         compute: takes a chunk of rows and returns as many rows.
         rows: ``(n, ...)`` on any device, or n texts.
         device: where to compute.
-        batch_size: rows at once.
+        batch_size: rows at once, at most: of images a CPU takes fewer, as many as its cache holds.
+        together: exactly so many at once, where a row's result depends on who comes with it.
     """
+    if isinstance(rows, Tensor) and rows.ndim == 4 and device.type == "cpu" and not together:
+        batch_size = min(batch_size, _rows_in_cache(rows))
     starts = range(0, max(len(rows), 1), batch_size)
     chunks = (rows[start : start + batch_size] for start in starts)
     moved = (to_device(chunk, device) if isinstance(chunk, Tensor) else chunk for chunk in chunks)
     with reproducible_kernels(exact=True):
         return torch.cat([compute(chunk).cpu().contiguous() for chunk in moved])
+
+
+def _rows_in_cache(images: Tensor) -> int:
+    """How many images may be computed at once before a layer's output leaves the cache: 2 to 3
+    times faster than hundreds. A first layer makes 16 channels of one, and keeps their size.
+    """
+    channels, high, wide = images.shape[1:]
+    return max(1, _CACHE // max(4 * max(channels, 16) * high * wide, 1))
 
 
 def describe_device(device: torch.device) -> str:

@@ -39,10 +39,17 @@ class Averaged(View):
             QueryBudgetError: the budget does not cover all of them; none is then spent.
         """
         self.afford(len(x))
-        return _together([self._view(self._version(x, time)) for time in range(self._times)])
+        if self._vary is None:
+            return _together(self._view.again(x, self._times))
+        return _together([self._view(self._vary(x, time)) for time in range(self._times)])
 
-    def _version(self, x: Tensor | Sequence[str], time: int) -> Tensor | Sequence[str]:
-        return x if self._vary is None else self._vary(x, time)
+    def again(
+        self, x: Tensor | Sequence[str], times: int, *, intercepted: bool = False
+    ) -> list[Tensor]:
+        """As of other views; each time is itself so many questions."""
+        if not intercepted:
+            self.afford(len(x) * times)
+        return [self.intercept(x) if intercepted else self(x) for _ in range(times)]
 
     @property
     def query_budget(self) -> int | None:
@@ -65,7 +72,7 @@ class Averaged(View):
 
     def intercept(self, x: Tensor | Sequence[str]) -> Tensor:
         """What passes by when the same victims use the system so many times."""
-        return _together([self._view.intercept(x) for _ in range(self._times)])
+        return _together(self._view.again(x, self._times, intercepted=True))
 
     def weights(self) -> torch.nn.Module:
         """As of the view behind."""

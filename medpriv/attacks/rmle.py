@@ -85,7 +85,7 @@ def recover(
     seed: int = 0,
     device: str | torch.device = "auto",
     keep: Sequence[int] = (),
-    chunk: int = 64,
+    chunk: int = 32,
 ) -> Recovery:
     """Recover images from intercepted features with the weights of the front.
 
@@ -129,7 +129,7 @@ def recover_through(
     seed: int = 0,
     device: str | torch.device = "auto",
     keep: Sequence[int] = (),
-    chunk: int = 64,
+    chunk: int = 32,
 ) -> Recovery:
     """The same through a front that the attacker has made himself, such as a shadow front.
 

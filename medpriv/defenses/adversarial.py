@@ -65,7 +65,9 @@ class Adversarial:
         """The opponent's own images of n victims, ``(n, c, h, w)`` in [0, 1], all in one call."""
         device = next(self.opponent.parameters()).device
         rows = max(len(features), 1)  # one chunk: it standardises over those who are there
-        return in_chunks(self.opponent, features, device=device, batch_size=rows).clamp(0, 1)
+        return in_chunks(
+            self.opponent, features, device=device, batch_size=rows, together=True
+        ).clamp(0, 1)
 
 
 def train_adversarially(
