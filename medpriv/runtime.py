@@ -216,8 +216,9 @@ def in_chunks(
 
 
 def _rows_in_cache(images: Tensor) -> int:
-    """How many images may be computed at once before a layer's output leaves the cache: 2 to 3
-    times faster than hundreds. A first layer makes 16 channels of one, and keeps their size.
+    """How many images fit into the cache with a layer's output: 2 to 3 times faster than hundreds.
+
+    A usual first layer makes 16 channels of one, and keeps the size.
     """
     channels, high, wide = images.shape[1:]
     return max(1, _CACHE // max(4 * max(channels, 16) * high * wide, 1))

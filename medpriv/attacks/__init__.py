@@ -61,6 +61,7 @@ from medpriv.attacks.rmle import (
     recover_through,
     search_steps,
 )
+from medpriv.attacks.slot_reader import SlotReader, fit_slot_reader
 from medpriv.attacks.token_words import TokenReader, fit_token_reader
 from medpriv.attacks.varied_reports import varied_reports
 from medpriv.attacks.word_evidence import (
@@ -89,6 +90,7 @@ __all__ = [
     "Sensitive",
     "ShadowFront",
     "Shadows",
+    "SlotReader",
     "TermImputer",
     "TextMap",
     "TokenReader",
@@ -115,6 +117,7 @@ __all__ = [
     "fit_patterns",
     "fit_report_decoder",
     "fit_shadow_front",
+    "fit_slot_reader",
     "fit_term_imputer",
     "fit_text_map",
     "fit_token_reader",

@@ -6,7 +6,7 @@ guesses, sentences of the attacker's own reports, and single words that fit thei
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,20 +31,25 @@ _ENDS = (".", ";")
 
 @dataclass
 class Victim:
-    """What is known about one report: the goal, all guesses asked about, and the best of them."""
+    """What is known about one report: the goal, what was read from it, and all guesses asked about.
+
+    ``text`` is the best guess as it was asked about, ``there`` where that is embedded.
+    """
 
     goal: Tensor
+    filled: Callable[[str], str] = str  # puts what was read into a text
     asked: dict[Words, float] = field(default_factory=dict)
     best: Words = ()
-    there: Tensor | None = None  # where the best one is embedded
+    text: str = ""
+    there: Tensor | None = None
     closeness: float = float("nan")
 
-    def learn(self, guess: Words, embedded: Tensor) -> None:
+    def learn(self, guess: Words, text: str, embedded: Tensor) -> None:
         """Take note of where a guess is embedded, and keep it if it is the closest so far."""
         close = float(F.cosine_similarity(embedded, self.goal, dim=0))
         self.asked[guess] = close
         if self.there is None or close > self.closeness:
-            self.best, self.there, self.closeness = guess, embedded, close
+            self.best, self.text, self.there, self.closeness = guess, text, embedded, close
 
 
 class Changes:
@@ -81,7 +86,7 @@ class Changes:
         close = F.cosine_similarity(where, victim.goal[None], dim=1)[self.whole]
         for place in close.topk(min(_NEAREST, len(close))).indices.tolist():
             row = self.whole[place]
-            victim.learn(self.sent[row], where[row])
+            victim.learn(self.sent[row], self.vocabulary.text(self.sent[row]), where[row])
 
     def sums(self, guesses: Sequence[Words]) -> Tensor:
         """The summed vectors of each guess's words: ``(n, d)``."""

@@ -10,7 +10,7 @@ to train the decoder, is answered already.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +18,8 @@ from torch import Tensor
 
 from medpriv.attacks.report_changes import Changes, Victim, Words, words_of
 from medpriv.attacks.report_decoder import ReportDecoder, as_shared
+from medpriv.attacks.slot_reader import SlotReader
+from medpriv.data.statements import Slot
 from medpriv.deployment import View
 from medpriv.runtime import progress
 
@@ -47,6 +49,7 @@ def correct_reports(
     *,
     steps: int = 4,
     queries: int = 8,
+    slots: Sequence[SlotReader] = (),
     seed: int = 0,
 ) -> list[Correction]:
     """Improve the decoder's guesses by asking the view about them.
@@ -57,6 +60,8 @@ def correct_reports(
         embeddings: ``(n, d)`` of the victims, as the view shows them.
         steps: rounds of changes after the first guesses.
         queries: asked about each victim in each round, the first guesses included.
+        slots: fitted through the same view; what they read of a victim stands in each guess that
+            is asked about, in the place of what the decoder wrote there.
         seed: decides what is drawn and proposed.
 
     Returns:
@@ -75,7 +80,11 @@ def correct_reports(
     view.afford(len(embeddings) * queries * (steps + 1))
     search = Changes(decoder, seed)
     goals = as_shared(embeddings, unit=decoder.unit)
-    victims = [Victim(goal) for goal in goals]
+    read = list(zip(*(reader.read(embeddings) for reader in slots), strict=True))
+    victims = [
+        Victim(goal, _filler([reader.slot for reader in slots], words))
+        for goal, words in zip(goals, read or [()] * len(goals), strict=True)
+    ]
     for victim in victims:
         search.answered(victim)
     drawn = decoder.draw(embeddings, max(_DRAWN, queries), seed=seed)
@@ -102,19 +111,34 @@ def _ask(
     """Ask about the most promising guesses of each victim, as many as a step allows."""
     chosen = [search.best(victim, guesses, queries) for victim, guesses in
               zip(victims, proposed, strict=True)]  # fmt: skip
-    texts = [search.vocabulary.text(guess) for guesses in chosen for guess in guesses]
-    answers = iter(view(texts)) if texts else iter(())
+    texts = [
+        victim.filled(search.vocabulary.text(guess))
+        for victim, guesses in zip(victims, chosen, strict=True)
+        for guess in guesses
+    ]
+    answers = iter(zip(texts, view(texts), strict=True)) if texts else iter(())
     for victim, guesses in zip(victims, chosen, strict=True):
         for guess in guesses:
-            answer = next(answers)
+            text, answer = next(answers)
             if answer.shape != victim.goal.shape:
                 raise ValueError(
                     f"the view answers with {len(answer)} numbers, the decoder was fitted on "
                     f"{len(victim.goal)}; give the view that it was fitted through"
                 )
-            victim.learn(guess, answer)
+            victim.learn(guess, text, answer)
     return Correction(
-        tuple(search.vocabulary.text(victim.best) for victim in victims),
+        tuple(victim.text for victim in victims),
         torch.tensor([victim.closeness for victim in victims]),
         spent,
     )
+
+
+def _filler(slots: Sequence[Slot], words: Sequence[str]) -> Callable[[str], str]:
+    """Puts a victim's words into the slots of a text."""
+
+    def filled(text: str) -> str:
+        for slot, word in zip(slots, words, strict=True):
+            text = slot.filled(text, word)
+        return text
+
+    return filled

@@ -68,8 +68,10 @@ def draw_reports(
     draws = torch_rng(seed, "draws")
 
     def pick(scores: Tensor) -> Tensor:
-        chances = (scores / heat).softmax(1).cpu()
-        return torch.multinomial(chances, 1, generator=draws)[:, 0]
+        edges = (scores / heat).softmax(1).cpu().cumsum(1)
+        # One random number for each row; torch.multinomial draws one for each word.
+        where = torch.rand(len(edges), 1, generator=draws) * edges[:, -1:]
+        return torch.searchsorted(edges, where, right=True)[:, 0].clamp(max=edges.shape[1] - 1)
 
     def follow(a: Tensor, e: Tensor) -> Tensor:
         rows = (a.repeat_interleave(number, 0), e.repeat_interleave(number, 0))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from medpriv import attacks, data, deployment, metrics
 from medpriv.defenses import projected, rounded
 from medpriv.evaluation.reports import FACT_PENALTY
@@ -57,8 +59,9 @@ def views_cell(dataset: str, seed: int, view: str) -> dict[str, Any]:
     The columns hold the recall of statements, and F1 with the ending ``_f1``: ``nearest`` of the
     attacker's reports; ``naive``, a decoder fitted on embeddings as they are, without another
     width; ``adaptive``, one fitted through the view; ``corrected``, the same with 40 queries for
-    each of the first victims, and ``uncorrected`` for the same victims without. ``use`` is the AUC
-    of normal against abnormal, read by a probe fitted through the view.
+    each of the first victims and what slot readers read, and ``uncorrected`` for the same victims
+    without. ``name`` is how many of the victims' names their reader reads. ``use`` is the AUC of
+    normal against abnormal, read by a probe fitted through the view.
 
     Args:
         dataset: whose reports.
@@ -75,7 +78,13 @@ def views_cell(dataset: str, seed: int, view: str) -> dict[str, Any]:
     served = deployment.deploy(target, expose="embedding", defenses=VIEWS[view])
     there = served.intercept(truth)
     decoder = attacks.fit_report_decoder(served, own, seed=seed, queries=QUERIES)
-    first = attacks.correct_reports(decoder, served, there[:CORRECTED], seed=seed)
+    slots = {
+        slot.kind: attacks.fit_slot_reader(served, own, slot, known=decoder.embeddings, seed=seed)
+        for slot in data.report_slots(own)
+    }
+    first = attacks.correct_reports(
+        decoder, served, there[:CORRECTED], slots=tuple(slots.values()), seed=seed
+    )
     guesses = {
         "nearest": attacks.nearest_report(
             decoder.own, decoder.embeddings[: len(decoder.own)], there
@@ -101,6 +110,11 @@ def views_cell(dataset: str, seed: int, view: str) -> dict[str, Any]:
         recall, _ = metrics.statement_scores(stated[:number], found, victims.patient[:number])
         row[name] = recall.value
         row[f"{name}_f1"] = metrics.token_f1(truth[:number], guess).mean()
+    row["name"] = float("nan")
+    if "name" in slots:
+        reader = slots["name"]
+        pairs = zip(map(reader.slot.word, truth), reader.read(there), strict=True)
+        row["name"] = float(np.mean([word == read for word, read in pairs if word]))
     abnormal = part.y.bool()[:, None]
     probe = attacks.fit_fact_reader(served(own), abnormal, penalty=FACT_PENALTY)
     read = probe.probabilities(there).numpy()[:, 0]

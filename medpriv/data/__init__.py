@@ -13,7 +13,13 @@ from medpriv.data.facts import age_and_sex, keywords, names_words, report_facts
 from medpriv.data.listing import card, cards
 from medpriv.data.loaders import load_images, load_records, load_reports
 from medpriv.data.names import known_datasets
-from medpriv.data.statements import named_findings, report_statements, stated_facts
+from medpriv.data.statements import (
+    Slot,
+    named_findings,
+    report_slots,
+    report_statements,
+    stated_facts,
+)
 from medpriv.data.text import (
     drop_duplicate_texts,
     first_words,
@@ -28,6 +34,7 @@ __all__ = [
     "DataCard",
     "DataError",
     "Part",
+    "Slot",
     "age_and_sex",
     "card",
     "cards",
@@ -42,6 +49,7 @@ __all__ = [
     "names_words",
     "normalise_text",
     "report_facts",
+    "report_slots",
     "report_statements",
     "split_by_patient",
     "stated_facts",

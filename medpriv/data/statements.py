@@ -10,12 +10,48 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from medpriv.data.cohort import Cohort
-from medpriv.data.synthetic_reports import FACTS, FAMILY_NAMES
+from medpriv.data.synthetic_reports import AGE_RANGE, FACTS, FAMILY_NAMES
 
 Statement = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place in a report where one of some words stands.
+
+    Attributes:
+        kind: what it holds, such as ``"name"``.
+        words: the candidates, as they are written.
+        place: finds the word; in each match exactly one group takes part, the word itself.
+    """
+
+    kind: str
+    words: tuple[str, ...]
+    place: re.Pattern[str]
+
+    def word(self, text: str) -> str | None:
+        """What stands in the first such place of a text, or nothing."""
+        found = self.place.search(text)
+        return found[found.lastindex or 0] if found else None
+
+    def count(self, text: str) -> int:
+        """How many such places a text has."""
+        return sum(1 for _ in self.place.finditer(text))
+
+    def filled(self, text: str, word: str) -> str:
+        """The text with a word in every such place; one that has none stays as it is."""
+        parts, end = [], 0
+        for found in self.place.finditer(text):
+            start, stop = found.span(found.lastindex or 0)
+            parts += [text[end:start], word]
+            end = stop
+        return "".join([*parts, text[end:]])
+
+
 # A clause ends at a full stop that is no decimal point and follows no title, or at a semicolon.
 _CLAUSE: Final = re.compile(r"(?<!\bMs)(?<!\bMr)\.(?!\d)|;")
 _LABEL: Final = re.compile(r"^(?:[A-Z][A-Za-z]+(?: [a-z]+)*|[A-Z]+): ")
@@ -65,6 +101,8 @@ _AGE: Final = re.compile(
 )
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _NAMES: Final = frozenset(FAMILY_NAMES)
+_NAME: Final = re.compile(rf"\b({'|'.join(FAMILY_NAMES)})\b")
+_AGES: Final = tuple(str(age) for age in range(AGE_RANGE[0], AGE_RANGE[1] + 1))
 # Open-i: what its indexers name most often, in the words of its reports.
 _NAMED: Final = {
     "atelectasis": r"atelecta",
@@ -102,6 +140,16 @@ def report_statements(cohort: Cohort, texts: Sequence[str]) -> list[frozenset[St
     """
     read = named_findings if "Problems" in cohort.auxiliary.attributes else stated_facts
     return [read(text) for text in texts]
+
+
+def report_slots(texts: Sequence[str]) -> tuple[Slot, ...]:
+    """Family name and age, as the embedded reports write them, where one of these texts has it.
+
+    In Open-i nobody has: names and ages are removed there. The candidates are what anybody can
+    look up: a telephone book, and the ages of adults.
+    """
+    slots = (Slot("name", FAMILY_NAMES, _NAME), Slot("age", _AGES, _AGE))
+    return tuple(slot for slot in slots if any(slot.word(text) in slot.words for text in texts))
 
 
 def stated_facts(text: str) -> frozenset[Statement]:
