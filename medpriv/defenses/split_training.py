@@ -56,14 +56,15 @@ def check_weight(weight: float, what: str) -> None:
         raise ValueError(f"the weight of {what} is 0 or more, got {weight}")
 
 
-def further_recipe(profile: str, rows: int) -> Recipe:
+def further_recipe(profile: str, rows: int, *, steps: int | None = None) -> Recipe:
     """How to train on a model that is trained already; the number of steps is the profile's alone.
 
     Args:
         profile: sets the number of steps.
         rows: how many are trained on.
+        steps: instead of the profile's.
     """
-    steps = {"smoke": 3, "quick": 80, "full": 1_000}[check_profile(profile)]
+    steps = steps or {"smoke": 3, "quick": 80, "full": 1_000}[check_profile(profile)]
     batch_size = max(1, min(64, rows))
     return Recipe(max(1, round(steps * batch_size / max(rows, 1))), batch_size, weight_decay=1e-2)
 
