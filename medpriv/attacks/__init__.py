@@ -62,6 +62,7 @@ from medpriv.attacks.rmle import (
     search_steps,
 )
 from medpriv.attacks.slot_reader import SlotReader, fit_slot_reader
+from medpriv.attacks.statement_reader import StatementReader, fit_statement_reader
 from medpriv.attacks.token_words import TokenReader, fit_token_reader
 from medpriv.attacks.varied_reports import varied_reports
 from medpriv.attacks.word_evidence import (
@@ -91,6 +92,7 @@ __all__ = [
     "ShadowFront",
     "Shadows",
     "SlotReader",
+    "StatementReader",
     "TermImputer",
     "TextMap",
     "TokenReader",
@@ -118,6 +120,7 @@ __all__ = [
     "fit_report_decoder",
     "fit_shadow_front",
     "fit_slot_reader",
+    "fit_statement_reader",
     "fit_term_imputer",
     "fit_text_map",
     "fit_token_reader",

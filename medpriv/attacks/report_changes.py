@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medpriv.attacks.report_decoder import ReportDecoder
+from medpriv.attacks.statement_reader import StatementReader
 from medpriv.attacks.word_evidence import TextMap, fit_text_map, word_shares
 from medpriv.models.writers import END, PAD, UNKNOWN, Vocabulary, packed
 from medpriv.runtime import rng, to_device
@@ -25,6 +26,7 @@ _PROPOSED = 30  # changes of each kind
 _ALTERNATIVES = 12  # words considered at each place
 _SENTENCES = 5000  # of the attacker's own, at most
 _NEAREST = 8  # texts sent before
+_READ = 5  # times as many guesses are read as are asked about
 _LEAST_LIKELY = -5.0  # log-probability of a word at its place
 _ENDS = (".", ";")
 
@@ -33,29 +35,36 @@ _ENDS = (".", ";")
 class Victim:
     """What is known about one report: the goal, what was read from it, and all guesses asked about.
 
-    ``text`` is the best guess as it was asked about, ``there`` where that is embedded.
+    ``text`` is the best guess as it was asked about, ``there`` where that is embedded; the best one
+    lies closest, and says what was read from the goal: its cosine and its worth are largest.
     """
 
     goal: Tensor
     filled: Callable[[str], str] = str  # puts what was read into a text
+    worth: Tensor = field(default_factory=lambda: torch.empty(0))  # of each statement, as a cosine
     asked: dict[Words, float] = field(default_factory=dict)
     best: Words = ()
     text: str = ""
     there: Tensor | None = None
     closeness: float = float("nan")
+    value: float = float("-inf")
 
-    def learn(self, guess: Words, text: str, embedded: Tensor) -> None:
-        """Take note of where a guess is embedded, and keep it if it is the closest so far."""
+    def learn(self, guess: Words, text: str, embedded: Tensor, worth: float) -> None:
+        """Take note of where a guess is embedded, and keep it if it is the best so far."""
         close = float(F.cosine_similarity(embedded, self.goal, dim=0))
-        self.asked[guess] = close
-        if self.there is None or close > self.closeness:
+        self.asked[guess] = close + worth
+        if self.there is None or close + worth > self.value:
+            self.value = close + worth
             self.best, self.text, self.there, self.closeness = guess, text, embedded, close
 
 
 class Changes:
     """Proposes changes to a guess, and foretells where they would be embedded."""
 
-    def __init__(self, decoder: ReportDecoder, seed: int) -> None:
+    def __init__(
+        self, decoder: ReportDecoder, seed: int, reader: StatementReader | None = None
+    ) -> None:
+        self.reader = reader
         self.vocabulary: Vocabulary = decoder.vocabulary
         self.decoder = decoder
         self.longest = decoder.longest
@@ -79,6 +88,7 @@ class Changes:
         self.bank_sums = self.sums(self.bank)
         self.bank_squares = self.bank_sums.square().sum(1)
         self.bank_lengths = torch.tensor([float(len(part)) for part in self.bank])
+        self.bank_stated = self._stated([self.vocabulary.text(part) for part in self.bank])
 
     def answered(self, victim: Victim) -> None:
         """Tell a victim which texts sent before lie closest: their answers are there already."""
@@ -86,7 +96,8 @@ class Changes:
         close = F.cosine_similarity(where, victim.goal[None], dim=1)[self.whole]
         for place in close.topk(min(_NEAREST, len(close))).indices.tolist():
             row = self.whole[place]
-            victim.learn(self.sent[row], self.vocabulary.text(self.sent[row]), where[row])
+            text = self.vocabulary.text(self.sent[row])
+            victim.learn(self.sent[row], text, where[row], float(self.worth(victim, [text])))
 
     def sums(self, guesses: Sequence[Words]) -> Tensor:
         """The summed vectors of each guess's words: ``(n, d)``."""
@@ -116,7 +127,18 @@ class Changes:
         else:  # from a place that is known, only the change has to be foretold
             where = victim.there + means - self.sums([victim.best]) / len(victim.best)
         close = F.cosine_similarity(where, victim.goal[None], dim=1)
-        return [new[row] for row in close.topk(min(number, len(new))).indices.tolist()]
+        likely = close.topk(min(_READ * number, len(new)))
+        texts = [victim.filled(self.vocabulary.text(new[row])) for row in likely.indices.tolist()]
+        value = likely.values + self.worth(victim, texts)
+        best = likely.indices[value.topk(min(number, len(value))).indices]
+        return [new[row] for row in best.tolist()]
+
+    def worth(self, victim: Victim, texts: Sequence[str]) -> Tensor:
+        """What the statements of each text are worth, ``(n,)``; 0 where nothing was read."""
+        return self._stated(texts) @ victim.worth
+
+    def _stated(self, texts: Sequence[str]) -> Tensor:
+        return self.reader.stated(texts) if self.reader else torch.zeros(len(texts), 0)
 
     def changes(self, victim: Victim, likely: tuple[Tensor, Tensor]) -> list[Words]:
         """All changes to the best guess that are worth a look; none where there is no guess."""
@@ -149,6 +171,8 @@ class Changes:
         kept = torch.cat([whole - self.sums(base), whole])  # in the last row nothing is dropped
         lengths = torch.tensor([*(-float(len(part)) for part in base), 0.0]) + len(victim.best)
         close = self._closeness(victim, kept, lengths[:, None] + self.bank_lengths)
+        lost = self.worth(victim, [*(self.vocabulary.text(part) for part in base), ""])
+        close = close + self.bank_stated @ victim.worth - lost[:, None]
         for choice in close.flatten().topk(min(_PROPOSED, close.numel())).indices.tolist():
             place, row = divmod(choice, len(self.bank))
             if place == len(base):

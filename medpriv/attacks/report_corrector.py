@@ -19,10 +19,12 @@ from torch import Tensor
 from medpriv.attacks.report_changes import Changes, Victim, Words, words_of
 from medpriv.attacks.report_decoder import ReportDecoder, as_shared
 from medpriv.attacks.slot_reader import SlotReader
+from medpriv.attacks.statement_reader import StatementReader
 from medpriv.data.statements import Slot
 from medpriv.deployment import View
 from medpriv.runtime import progress
 
+_WORTH = 0.01  # in cosine, of a statement for whose odds a factor of e speaks
 _DRAWN = 32  # reports drawn for each victim, of which as many are asked about as a step allows
 
 
@@ -50,6 +52,7 @@ def correct_reports(
     steps: int = 4,
     queries: int = 8,
     slots: Sequence[SlotReader] = (),
+    statements: StatementReader | None = None,
     seed: int = 0,
 ) -> list[Correction]:
     """Improve the decoder's guesses by asking the view about them.
@@ -62,6 +65,8 @@ def correct_reports(
         queries: asked about each victim in each round, the first guesses included.
         slots: fitted through the same view; what they read of a victim stands in each guess that
             is asked about, in the place of what the decoder wrote there.
+        statements: fitted on the same decoder; of guesses that lie about equally close those are
+            kept that state what it reads from the victim's embedding.
         seed: decides what is drawn and proposed.
 
     Returns:
@@ -78,13 +83,13 @@ def correct_reports(
         raise ValueError(f"expected steps from 0 and queries from 1 on, got {steps}, {queries}")
     about = decoder.read(embeddings)
     view.afford(len(embeddings) * queries * (steps + 1))
-    search = Changes(decoder, seed)
+    search = Changes(decoder, seed, statements)
     goals = as_shared(embeddings, unit=decoder.unit)
     read = list(zip(*(reader.read(embeddings) for reader in slots), strict=True))
-    victims = [
-        Victim(goal, _filler([reader.slot for reader in slots], words))
-        for goal, words in zip(goals, read or [()] * len(goals), strict=True)
-    ]
+    held = [reader.slot for reader in slots]
+    fill = [_filler(held, words) for words in read or [()] * len(goals)]
+    worth = _WORTH * statements.evidence(embeddings) if statements else torch.zeros(len(goals), 0)
+    victims = [Victim(*known) for known in zip(goals, fill, worth, strict=True)]
     for victim in victims:
         search.answered(victim)
     drawn = decoder.draw(embeddings, max(_DRAWN, queries), seed=seed)
@@ -125,7 +130,7 @@ def _ask(
                     f"the view answers with {len(answer)} numbers, the decoder was fitted on "
                     f"{len(victim.goal)}; give the view that it was fitted through"
                 )
-            victim.learn(guess, text, answer)
+            victim.learn(guess, text, answer, float(search.worth(victim, [text])))
     return Correction(
         tuple(victim.text for victim in victims),
         torch.tensor([victim.closeness for victim in victims]),

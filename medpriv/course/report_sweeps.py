@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def views_cell(dataset: str, seed: int, view: str) -> dict[str, Any]:
     The columns hold the recall of statements, and F1 with the ending ``_f1``: ``nearest`` of the
     attacker's reports; ``naive``, a decoder fitted on embeddings as they are, without another
     width; ``adaptive``, one fitted through the view; ``corrected``, the same with 40 queries for
-    each of the first victims and what slot readers read, and ``uncorrected`` for the same victims
+    each of the first victims and what is read beforehand, and ``uncorrected`` for the same victims
     without. ``name`` is how many of the victims' names their reader reads. ``use`` is the AUC of
     normal against abnormal, read by a probe fitted through the view.
 
@@ -83,8 +84,9 @@ def views_cell(dataset: str, seed: int, view: str) -> dict[str, Any]:
         for slot in data.report_slots(own)
     }
     first = attacks.correct_reports(
-        decoder, served, there[:CORRECTED], slots=tuple(slots.values()), seed=seed
-    )
+        decoder, served, there[:CORRECTED], slots=tuple(slots.values()), seed=seed,
+        statements=attacks.fit_statement_reader(decoder, partial(data.report_statements, cohort)),
+    )  # fmt: skip
     guesses = {
         "nearest": attacks.nearest_report(
             decoder.own, decoder.embeddings[: len(decoder.own)], there

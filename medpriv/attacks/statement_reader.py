@@ -1,0 +1,73 @@
+"""What a report states, read from its embedding without writing it: a linear map each.
+
+The attacker lets the same reader that he is after go over all texts that he has sent, and learns
+which embedding goes with which statement. What it says helps the corrector
+(:func:`medpriv.attacks.correct_reports`) to choose between guesses that lie equally close.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from medpriv.attacks.report_decoder import ReportDecoder, as_shared
+from medpriv.attacks.word_evidence import WordEvidence, fit_word_evidence
+from medpriv.data.statements import Statement
+
+Read = Callable[[Sequence[str]], Sequence[frozenset[Statement]]]
+_LEAST = 0.02  # of the texts; what is rarer is not learned from a few hundred
+
+
+@dataclass(frozen=True)
+class StatementReader:
+    """Embeddings → how likely each statement is; made by :func:`fit_statement_reader`.
+
+    Attributes:
+        statements: S of them, those that are common enough to be learned.
+    """
+
+    statements: tuple[Statement, ...]
+    _read: Read
+    _evidence: WordEvidence
+    _bar: Tensor
+    _unit: bool
+
+    def evidence(self, embeddings: Tensor) -> Tensor:
+        """``(n, d)`` as the view shows them → ``(n, S)`` float32, how much speaks for each.
+
+        In log-odds, and above 0 for as many reports as state it.
+
+        Raises:
+            ValueError: a number is not finite.
+        """
+        return self._evidence.of(as_shared(embeddings, unit=self._unit)) - self._bar
+
+    def stated(self, texts: Sequence[str]) -> Tensor:
+        """Which of the statements stand in each text: ``(n, S)`` float32 of 0 and 1."""
+        return _table(self._read(texts), self.statements)
+
+
+def fit_statement_reader(decoder: ReportDecoder, read: Read) -> StatementReader:
+    """Learn to read statements from all that was sent to fit a decoder; it costs no query.
+
+    Args:
+        decoder: fitted through the view whose embeddings are to be read.
+        read: texts → what each states, such as :func:`medpriv.data.report_statements`.
+    """
+    said = read(decoder.sent)
+    counts = Counter(statement for one in said for statement in one)
+    common = sorted(one for one, count in counts.items() if count >= _LEAST * len(said))
+    present = _table(said, common).bool()
+    evidence, left_out = fit_word_evidence(decoder.embeddings, present)
+    ranked = left_out.sort(0, descending=True).values
+    bar = ranked.gather(0, present.sum(0, keepdim=True).clamp(max=len(ranked) - 1))[0]
+    return StatementReader(tuple(common), read, evidence, bar, decoder.unit)
+
+
+def _table(said: Sequence[frozenset[Statement]], statements: Sequence[Statement]) -> Tensor:
+    rows = [[float(statement in one) for statement in statements] for one in said]
+    return torch.tensor(rows).view(len(said), len(statements))
