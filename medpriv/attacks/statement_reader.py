@@ -42,8 +42,14 @@ class StatementReader:
         In log-odds, and above 0 for as many reports as state it.
 
         Raises:
-            ValueError: a number is not finite.
+            ValueError: the width is another one, or a number is not finite.
         """
+        width = self._evidence.width
+        if embeddings.ndim != 2 or embeddings.shape[1] != width:
+            raise ValueError(
+                f"expected embeddings of shape (n, {width}), as those that the reader was fitted "
+                f"on, got {tuple(embeddings.shape)}"
+            )
         return self._evidence.of(as_shared(embeddings, unit=self._unit)) - self._bar
 
     def stated(self, texts: Sequence[str]) -> Tensor:

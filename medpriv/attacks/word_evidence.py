@@ -27,6 +27,11 @@ class WordEvidence:
     _share: Tensor
     _slope: Tensor
 
+    @property
+    def width(self) -> int:
+        """Numbers in an embedding."""
+        return len(self._mean)
+
     def standardised(self, embeddings: Tensor) -> Tensor:
         """``(n, d)`` float32, about 0, of a common length."""
         return (embeddings.float() - self._mean) * self._scale
