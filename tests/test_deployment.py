@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from medpriv.data.cohort import Column
+from medpriv.defenses import dropped, fresh_parameters, noised
 from medpriv.deployment import (
     EXPOSURES,
     Answer,
@@ -502,3 +503,61 @@ def test_what_is_left_can_be_asked_before_anything_is_spent() -> None:
         view.afford(6)
     assert view.queries == 0
     assert deploy(lookup(), expose="label").left == float("inf")
+
+
+class Counted(nn.Module):
+    """The sum of each row; says how often it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        CALLS.clear()
+
+    def forward(self, x: Tensor) -> Tensor:
+        CALLS.append(len(x))
+        return torch.stack([x.flatten(1).sum(1), x.flatten(1).mean(1)], dim=1)
+
+
+CALLS: list[int] = []
+
+
+@pytest.mark.parametrize("intercepted", [False, True])
+def test_asked_again_it_answers_as_to_so_many_calls_and_computes_once(intercepted: bool) -> None:
+    defenses = [noised(0.5, seed=3), dropped(0.3, seed=4)]
+    one, other = (deploy(Counted(), expose="scores", defenses=defenses) for _ in range(2))
+    rows = images(5)
+    expected = [one.intercept(rows) if intercepted else one(rows) for _ in range(4)]
+    CALLS.clear()
+    found = other.again(rows, 4, intercepted=intercepted)
+    assert CALLS == [5]
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert not torch.equal(found[0], found[1])
+    assert other.queries == one.queries == (0 if intercepted else 20)
+    other(rows)
+    assert CALLS == [5, 5]  # nothing is held afterwards
+
+
+def test_asked_again_what_a_defense_writes_over_is_another_ones_no_more() -> None:
+    def spoil(answer: Answer) -> Answer:
+        return lambda x: answer(x).add_(1.0)
+
+    view = deploy(Counted(), expose="scores", defenses=[ViewDefense("spoilt", spoil)])
+    first, second = view.again(images(3), 2)
+    assert torch.equal(first, second)
+
+
+def test_asked_again_a_model_that_is_new_each_time_is_computed_each_time() -> None:
+    views = [deploy(cnn(), expose="scores", defenses=[fresh_parameters(0.2)]) for _ in range(2)]
+    found = views[0].again(images(3), 3)
+    expected = [views[1](images(3)) for _ in range(3)]
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert not torch.equal(found[0], found[1])
+
+
+def test_asked_again_beyond_the_budget_spends_nothing() -> None:
+    view = deploy(Counted(), expose="scores", query_budget=9)
+    with pytest.raises(QueryBudgetError):
+        view.again(images(5), 2)
+    assert view.queries == 0
+    assert CALLS == []
+    assert len(view.again(images(3), 3)) == 3
+    assert view.left == 0

@@ -46,6 +46,7 @@ from medpriv.runtime import (
     describe_device,
     give_back_memory,
     has_fast_bf16,
+    in_chunks,
     pick_device,
     progress,
     rng,
@@ -716,3 +717,30 @@ def test_a_worker_told_to_keep_no_memory_keeps_some_all_the_same() -> None:
     told = {"MALLOC_TRIM_THRESHOLD_": "65536"}
     assert int(elsewhere(_FRESH_PAGES.format(""), **told)) > 50_000
     assert int(elsewhere(_FRESH_PAGES.format("keep_memory()"), **told)) < 5_000
+
+
+# --- Chunks ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shape", "most"),
+    [((1, 64, 64), 32), ((3, 64, 64), 32), ((1, 128, 128), 8), ((64, 16, 16), 128), ((8,), 500)],
+)
+def test_a_cpu_takes_as_many_images_at_once_as_its_cache_holds(
+    shape: tuple[int, ...], most: int
+) -> None:
+    rows, taken = torch.rand(70, *shape), []
+
+    def compute(chunk: torch.Tensor) -> torch.Tensor:
+        taken.append(len(chunk))
+        return 2 * chunk
+
+    how = {"device": torch.device("cpu"), "batch_size": 500}
+    assert torch.equal(in_chunks(compute, rows, **how), 2 * rows)
+    assert max(taken) == min(most, 70)
+    taken.clear()
+    in_chunks(compute, rows, **how, together=True)
+    assert taken == [70]
+    taken.clear()
+    assert in_chunks(compute, rows[:0], **how).shape == (0, *shape)
+    assert taken == [0]
