@@ -8,7 +8,7 @@ which embedding goes with which statement. What it says helps the corrector
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -57,15 +57,18 @@ class StatementReader:
         return _table(self._read(texts), self.statements)
 
 
-def fit_statement_reader(decoder: ReportDecoder, read: Read) -> StatementReader:
+def fit_statement_reader(
+    decoder: ReportDecoder, read: Read, *, without: Collection[str] = ()
+) -> StatementReader:
     """Learn to read statements from all that was sent to fit a decoder; it costs no query.
 
     Args:
         decoder: fitted through the view whose embeddings are to be read.
         read: texts → what each states, such as :func:`medpriv.data.report_statements`.
+        without: kinds to leave out, such as those that slot readers read.
     """
     said = read(decoder.sent)
-    counts = Counter(statement for one in said for statement in one)
+    counts = Counter(one for some in said for one in some if one[0] not in without)
     common = sorted(one for one, count in counts.items() if count >= _LEAST * len(said))
     present = _table(said, common).bool()
     evidence, left_out = fit_word_evidence(decoder.embeddings, present)

@@ -85,7 +85,9 @@ def views_cell(dataset: str, seed: int, view: str) -> dict[str, Any]:
     }
     first = attacks.correct_reports(
         decoder, served, there[:CORRECTED], slots=tuple(slots.values()), seed=seed,
-        statements=attacks.fit_statement_reader(decoder, partial(data.report_statements, cohort)),
+        statements=attacks.fit_statement_reader(
+            decoder, partial(data.report_statements, cohort), without=slots
+        ),
     )  # fmt: skip
     guesses = {
         "nearest": attacks.nearest_report(

@@ -96,6 +96,15 @@ def test_what_is_rare_is_not_learned(reader: StatementReader) -> None:
     assert reader.stated([WORDS[-1] + ".", ""]).sum() == 0
 
 
+def test_kinds_that_are_read_otherwise_are_left_out(decoder: ReportDecoder) -> None:
+    def both(given: Sequence[str]) -> list[frozenset[tuple[str, str]]]:
+        return [one | {("kind", "a")} for one in read(given)]
+
+    assert ("kind", "a") in fit_statement_reader(decoder, both).statements
+    rest = fit_statement_reader(decoder, both, without=["word"])
+    assert rest.statements == (("kind", "a"),)
+
+
 def test_it_costs_no_query_and_says_what_it_cannot_read(
     decoder: ReportDecoder, reader: StatementReader
 ) -> None:
