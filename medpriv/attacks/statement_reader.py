@@ -1,8 +1,8 @@
 """What a report states, read from its embedding without writing it: a linear map each.
 
-The attacker lets the same reader that he is after go over all texts that he has sent, and learns
-which embedding goes with which statement. What it says helps the corrector
-(:func:`medpriv.attacks.correct_reports`) to choose between guesses that lie equally close.
+The attacker looks up what each of the texts states that he has sent, and learns which embedding
+goes with which statement. What is read so helps the corrector
+(:func:`medpriv.attacks.correct_reports`) to choose between guesses that lie about equally close.
 """
 
 from __future__ import annotations
