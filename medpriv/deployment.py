@@ -288,14 +288,14 @@ def deploy(
     for defense in defenses:
         if isinstance(defense, QueryDefense):
             answering = defense.apply(answering)
-    plain = _Plain(_answer(answering, expose, split, batch_size, together=fresh), fresh)
+    plain = _Plain(_answer(answering, expose, split, batch_size, together=fresh))
     answer: Answer = plain
     for defense in defenses:
         if isinstance(defense, ViewDefense):
             answer = defense.apply(answer)
     return View(
         answer,
-        hold=plain.hold,
+        hold=contextlib.nullcontext if fresh else plain.hold,  # fresh: another one each time
         expose=expose,
         split=split,
         query_budget=query_budget,
@@ -308,20 +308,15 @@ def deploy(
 
 
 class _Plain:
-    """The undefended answer. While it is held, it is computed once for the same rows.
+    """The undefended answer. While it is held, it is computed once for the same rows."""
 
-    Args:
-        answer: to the rows.
-        fresh: whether it is another one each time; then nothing is held.
-    """
-
-    def __init__(self, answer: Answer, fresh: bool) -> None:
-        self._answer, self._fresh = answer, fresh
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
         self._holds = False
         self._held: tuple[Tensor | Sequence[str], Tensor] | None = None
 
     def __call__(self, x: Tensor | Sequence[str]) -> Tensor:
-        if not self._holds or self._fresh:
+        if not self._holds:
             return self._answer(x)
         if self._held is None or self._held[0] is not x:
             self._held = x, self._answer(x)

@@ -182,7 +182,7 @@ def to_device(value: T, device: torch.device) -> T:
     return value.to(device, non_blocking=True)
 
 
-_CACHE = 2**23  # bytes of a layer's output
+_PROCESSOR_CACHE = 2**23  # bytes of a layer's output that stay in it
 
 
 @torch.no_grad()
@@ -221,7 +221,7 @@ def _rows_in_cache(images: Tensor) -> int:
     A usual first layer makes 16 channels of one, and keeps the size.
     """
     channels, high, wide = images.shape[1:]
-    return max(1, _CACHE // max(4 * max(channels, 16) * high * wide, 1))
+    return max(1, _PROCESSOR_CACHE // max(4 * max(channels, 16) * high * wide, 1))
 
 
 def describe_device(device: torch.device) -> str:

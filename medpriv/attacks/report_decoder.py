@@ -114,13 +114,7 @@ class ReportDecoder:
         Raises:
             ValueError: as for :meth:`guess`.
         """
-        width = self.embeddings.shape[1]
-        if embeddings.ndim != 2 or embeddings.shape[1] != width:
-            raise ValueError(
-                f"expected embeddings of shape (n, {width}), as those that the decoder was fitted "
-                f"on, got {tuple(embeddings.shape)}"
-            )
-        embeddings = as_shared(embeddings, unit=self.unit)
+        embeddings = as_shared(embeddings, unit=self.unit, width=self.embeddings.shape[1])
         return self._evidence.standardised(embeddings), self._evidence.of(embeddings)
 
     def _written(self, about: Tensor, evidence: Tensor, beam: int) -> tuple[str, ...]:
@@ -237,12 +231,22 @@ def nearest_report(texts: Sequence[str], known: Tensor, embeddings: Tensor) -> t
     return tuple(texts[row] for row in cosine.argmax(1).tolist())
 
 
-def as_shared(embeddings: Tensor, *, unit: bool) -> Tensor:
+def as_shared(embeddings: Tensor, *, unit: bool, width: int | None = None) -> Tensor:
     """Embeddings as float32, of length 1 where those of the view are.
 
+    Args:
+        embeddings: ``(n, d)``.
+        unit: whether to bring them to length 1.
+        width: d, where it has to be that of the embeddings that something was fitted on.
+
     Raises:
-        ValueError: a number is not finite; the message names the row.
+        ValueError: the width is another one, or a number is not finite; the message names the row.
     """
+    if width is not None and (embeddings.ndim != 2 or embeddings.shape[1] != width):
+        raise ValueError(
+            f"expected embeddings of shape (n, {width}), as those that were fitted on, got "
+            f"{tuple(embeddings.shape)}"
+        )
     broken = (~torch.isfinite(embeddings).all(1)).nonzero()
     if len(broken):
         raise ValueError(

@@ -8,7 +8,7 @@ rest of a report moves them, the best linear rule follows (Fisher's discriminant
 
     score(w) = s v_w C^-1 (e - m) - s^2 / 2 v_w C^-1 v_w + log P(w)
 
-Sentences are short, so each question costs a tenth of one about a report.
+Sentences are short: a question about one takes a fifth of the time of one about a report.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from medpriv.attacks.report_decoder import as_shared
 from medpriv.attacks.varied_reports import sentences_of
 from medpriv.data.statements import Slot
 from medpriv.deployment import View
@@ -51,14 +52,8 @@ class SlotReader:
         Raises:
             ValueError: the width is another one, or a number is not finite.
         """
-        if embeddings.ndim != 2 or embeddings.shape[1] != len(self._mean):
-            raise ValueError(
-                f"expected embeddings of shape (n, {len(self._mean)}), as those that the reader "
-                f"was fitted on, got {tuple(embeddings.shape)}"
-            )
-        if not bool(embeddings.isfinite().all()):
-            raise ValueError("an embedding has a number that is not finite")
-        return ((embeddings.float() - self._mean) @ self._weights + self._bias).softmax(1)
+        shared = as_shared(embeddings, unit=False, width=len(self._mean))
+        return ((shared - self._mean) @ self._weights + self._bias).softmax(1)
 
     def read(self, embeddings: Tensor) -> tuple[str, ...]:
         """The likeliest candidate for each embedding; see :meth:`chances`."""

@@ -99,10 +99,11 @@ _FINDINGS: Final = {
 _AGE: Final = re.compile(
     r"\b(\d{1,3})(?:-year-old| years\b)|\baged (\d{1,3})\b|[(,] ?(\d{1,3}), (?:fe)?male\b"
 )
-_WORD: Final = re.compile(r"[^\W\d_]+")
-_NAMES: Final = frozenset(FAMILY_NAMES)
-_NAME: Final = re.compile(rf"\b({'|'.join(FAMILY_NAMES)})\b")
 _AGES: Final = tuple(str(age) for age in range(AGE_RANGE[0], AGE_RANGE[1] + 1))
+_NAME_SLOT: Final = Slot(
+    "name", FAMILY_NAMES, re.compile(rf"(?<![^\W\d_])({'|'.join(FAMILY_NAMES)})(?![^\W\d_])")
+)
+_AGE_SLOT: Final = Slot("age", _AGES, _AGE)
 # Open-i: what its indexers name most often, in the words of its reports.
 _NAMED: Final = {
     "atelectasis": r"atelecta",
@@ -148,7 +149,7 @@ def report_slots(texts: Sequence[str]) -> tuple[Slot, ...]:
     In Open-i nobody has: names and ages are removed there. The candidates are what anybody can
     look up: a telephone book, and the ages of adults.
     """
-    slots = (Slot("name", FAMILY_NAMES, _NAME), Slot("age", _AGES, _AGE))
+    slots = (_NAME_SLOT, _AGE_SLOT)
     return tuple(slot for slot in slots if any(slot.word(text) in slot.words for text in texts))
 
 
@@ -169,13 +170,12 @@ def stated_facts(text: str) -> frozenset[Statement]:
         fact for fact in FACTS if any(_DIAGNOSIS_PATTERNS[fact].search(clause) for clause in said)
     }
     found = [finding for clause in clauses if (finding := _finding(clause))]
-    ages = [next(filter(None, match.groups())) for match in _AGE.finditer(text)]
-    names = [word for word in _WORD.findall(text) if word in _NAMES]
+    name, age = _NAME_SLOT.word(text), _AGE_SLOT.word(text)
     return frozenset(
         [("diagnosis", fact) for fact in diagnoses]
         + [("finding", finding) for finding in found[-1:]]
-        + [("name", name.lower()) for name in names[:1]]
-        + [("age", age) for age in ages[:1]]
+        + ([("name", name.lower())] if name else [])
+        + ([("age", age)] if age else [])
     )
 
 

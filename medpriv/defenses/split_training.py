@@ -64,7 +64,8 @@ def further_recipe(profile: str, rows: int, *, steps: int | None = None) -> Reci
         rows: how many are trained on.
         steps: instead of the profile's.
     """
-    steps = steps or {"smoke": 3, "quick": 80, "full": 1_000}[check_profile(profile)]
+    usual = {"smoke": 3, "quick": 80, "full": 1_000}[check_profile(profile)]
+    steps = usual if steps is None else steps
     batch_size = max(1, min(64, rows))
     return Recipe(max(1, round(steps * batch_size / max(rows, 1))), batch_size, weight_decay=1e-2)
 
