@@ -100,7 +100,7 @@ class View:
         self,
         answer: Answer,
         *,
-        hold: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+        hold: Callable[[], AbstractContextManager[None]],
         expose: str,
         split: str | None,
         query_budget: int | None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -35,7 +36,7 @@ def view(expose: str = "scores", budget: int | None = None) -> View:
     reader = Reader()
     answer = (lambda texts: reader(texts).argmax(1)) if expose == "label" else reader
     return View(
-        answer, expose=expose, split=None, query_budget=budget, defenses=(),
+        answer, hold=nullcontext, expose=expose, split=None, query_budget=budget, defenses=(),
         open_weights=nn.Identity, open_back=nn.Identity,
     )  # fmt: skip
 
