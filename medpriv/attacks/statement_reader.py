@@ -1,10 +1,11 @@
 """What a report states, read from its embedding without writing it: a linear map each.
 
 The attacker looks up what each of the texts states that he has sent, and learns which embedding
-goes with which statement. What is read so helps the corrector
-(:func:`medpriv.attacks.correct_reports`) to choose between guesses that lie about equally close.
-It is a ridge regression, not :func:`medpriv.attacks.fit_fact_reader`, since that has no closed form
-for what a map says of a text that was left out, from which the bar of each statement comes.
+goes with which statement. What is read so is known without any report having been written, and
+helps the corrector (:func:`medpriv.attacks.correct_reports`) to choose between guesses that lie
+about equally close. It is a ridge regression, not :func:`medpriv.attacks.fit_fact_reader`, since
+that has no closed form for what a map says of a text that was left out, from which the bar of each
+statement comes.
 """
 
 from __future__ import annotations
@@ -48,6 +49,13 @@ class StatementReader:
         """
         shared = as_shared(embeddings, unit=self._unit, width=self._evidence.width)
         return self._evidence.of(shared) - self._bar
+
+    def read(self, embeddings: Tensor) -> list[frozenset[Statement]]:
+        """What each embedding speaks for: the statements whose :meth:`evidence` is above 0."""
+        return [
+            frozenset(one for one, above in zip(self.statements, row, strict=True) if above)
+            for row in (self.evidence(embeddings) > 0).tolist()
+        ]
 
     def stated(self, texts: Sequence[str]) -> Tensor:
         """Which of the statements stand in each text: ``(n, S)`` float32 of 0 and 1."""

@@ -60,9 +60,10 @@ def views_cell(dataset: str, seed: int, view: str) -> dict[str, Any]:
     The columns hold the recall of statements, and F1 with the ending ``_f1``: ``nearest`` of the
     attacker's reports; ``naive``, a decoder fitted on embeddings as they are, without another
     width; ``adaptive``, one fitted through the view; ``corrected``, the same with 40 queries for
-    each of the first victims and what is read beforehand, and ``uncorrected`` for the same victims
-    without. ``name`` is how many of the victims' names their reader reads. ``use`` is the AUC of
-    normal against abnormal, read by a probe fitted through the view.
+    each of the first victims and what is read beforehand, ``uncorrected`` for the same victims
+    without, and ``both``, what is corrected or read from the embedding, with the precision
+    ``both_true``. ``name`` is how many of the victims' names their reader reads. ``use`` is the AUC
+    of normal against abnormal, read by a probe fitted through the view.
 
     Args:
         dataset: whose reports.
@@ -83,11 +84,12 @@ def views_cell(dataset: str, seed: int, view: str) -> dict[str, Any]:
         slot.kind: attacks.fit_slot_reader(served, own, slot, known=decoder.embeddings, seed=seed)
         for slot in data.report_slots(own)
     }
+    reader = attacks.fit_statement_reader(
+        decoder, partial(data.report_statements, cohort), without=slots
+    )
     first = attacks.correct_reports(
         decoder, served, there[:CORRECTED], slots=tuple(slots.values()), seed=seed,
-        statements=attacks.fit_statement_reader(
-            decoder, partial(data.report_statements, cohort), without=slots
-        ),
+        statements=reader,
     )  # fmt: skip
     guesses = {
         "nearest": attacks.nearest_report(
@@ -114,10 +116,14 @@ def views_cell(dataset: str, seed: int, view: str) -> dict[str, Any]:
         recall, _ = metrics.statement_scores(stated[:number], found, victims.patient[:number])
         row[name] = recall.value
         row[f"{name}_f1"] = metrics.token_f1(truth[:number], guess).mean()
+    written = data.report_statements(cohort, guesses["corrected"])
+    both = [a | b for a, b in zip(written, reader.read(there[:CORRECTED]), strict=True)]
+    found = metrics.statement_scores(stated[:CORRECTED], both, victims.patient[:CORRECTED])
+    row["both"], row["both_true"] = (one.value for one in found)
     row["name"] = float("nan")
     if "name" in slots:
-        reader = slots["name"]
-        pairs = zip(map(reader.slot.word, truth), reader.read(there), strict=True)
+        named = slots["name"]
+        pairs = zip(map(named.slot.word, truth), named.read(there), strict=True)
         row["name"] = float(np.mean([word == read for word, read in pairs if word]))
     abnormal = part.y.bool()[:, None]
     probe = attacks.fit_fact_reader(served(own), abnormal, penalty=FACT_PENALTY)

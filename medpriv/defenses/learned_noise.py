@@ -102,9 +102,16 @@ def learn_noise(
     return LearnedNoise(unit * shifted.noise.detach().cpu().float(), unit)
 
 
-def noise_recipe(profile: str, rows: int) -> Recipe:
-    """The recipe of :func:`learn_noise`; its number of steps does not depend on the rows."""
-    steps = {"smoke": 10, "quick": 300, "full": 2_000}[check_profile(profile)]
+def noise_recipe(profile: str, rows: int, *, steps: int | None = None) -> Recipe:
+    """The recipe of :func:`learn_noise`; its number of steps does not depend on the rows.
+
+    Args:
+        profile: sets the number of steps.
+        rows: how many are learned from.
+        steps: instead of the profile's.
+    """
+    usual = {"smoke": 10, "quick": 300, "full": 2_000}[check_profile(profile)]
+    steps = usual if steps is None else steps
     batch_size = min(64, max(rows, 1))
     return Recipe(max(1, round(steps * batch_size / max(rows, 1))), batch_size, learning_rate=0.02)
 
