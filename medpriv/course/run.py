@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import re
 import signal
@@ -202,6 +203,9 @@ def _interrupts(started: list[AsyncKernelManager]) -> Iterator[threading.Event]:
 
     def on_interrupt(number: int, frame: FrameType | None) -> None:
         interrupted.set()
+        # That the kernel died under a waiting cell is no news, and would be told with a traceback,
+        # possibly when the process ends.
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         for manager in started:
             pid = getattr(manager.provisioner, "pid", None)
             if pid:
