@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -64,6 +65,20 @@ class Recipe:
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     exact: bool = False
+
+    @classmethod
+    def of_steps(cls, steps: int, rows: int, *, batch_size: int = 64, **others: Any) -> Recipe:
+        """As many whole epochs, at least one, as come closest to a number of steps.
+
+        Args:
+            steps: how many, whatever the number of rows.
+            rows: how many are trained on.
+            batch_size: rows a step, at most as many as there are.
+            others: the other attributes.
+        """
+        rows = max(1, rows)
+        batch_size = min(batch_size, rows)
+        return cls(max(1, round(steps * batch_size / rows)), batch_size, **others)
 
 
 def fit(

@@ -156,6 +156,20 @@ def test_one_seed_gives_the_same_weights_and_another_does_not(
     assert not same_state(first, other)
 
 
+@given(st.integers(1, 5_000), st.integers(1, 5_000), st.integers(1, 128))
+def test_a_recipe_of_steps_comes_as_close_as_whole_epochs_can(
+    steps: int, rows: int, batch_size: int
+) -> None:
+    recipe = training.Recipe.of_steps(steps, rows, batch_size=batch_size, weight_decay=0.5)
+    assert 1 <= recipe.batch_size <= min(batch_size, rows)
+    assert recipe.epochs >= 1
+    assert recipe.weight_decay == 0.5
+    each = rows / recipe.batch_size
+    off = abs(recipe.epochs * each - steps)
+    for other in {max(1, recipe.epochs - 1), recipe.epochs + 1}:
+        assert off <= abs(other * each - steps) + 1e-9
+
+
 def test_training_leaves_the_global_generators_alone() -> None:
     before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()
     train(dropping())

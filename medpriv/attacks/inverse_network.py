@@ -61,12 +61,10 @@ def inverse_recipe(profile: str, images: int) -> Recipe:
         images: how many are trained on, moved copies included.
     """
     steps = {"smoke": 20, "quick": 1_000, "full": 20_000}[check_profile(profile)]
-    batch_size = min(8, images)
-    epochs = max(1, round(steps * batch_size / images))
     # Adam's first steps have the size of the learning rate whatever the slope: twenty of the usual
     # ones would spoil the linear start, and leave no time to make it good.
     rate = 1e-4 if profile == "smoke" else 1e-3
-    return Recipe(epochs=epochs, batch_size=batch_size, learning_rate=rate)
+    return Recipe.of_steps(steps, images, batch_size=8, learning_rate=rate)
 
 
 def fit_inverse_network(

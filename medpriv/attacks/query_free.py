@@ -48,7 +48,7 @@ class ShadowFront:
 def shadow_recipe(profile: str, number: int) -> Recipe:
     """The recipe of a shadow front: about as many steps whatever the ``number`` of images."""
     steps = {"smoke": 20, "quick": 560, "full": 5_000}[check_profile(profile)]
-    return Recipe(max(1, round(steps * 16 / number)), batch_size=16, weight_decay=1e-3)
+    return Recipe.of_steps(steps, number, batch_size=16, weight_decay=1e-3)
 
 
 def fit_shadow_front(

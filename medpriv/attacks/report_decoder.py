@@ -132,9 +132,10 @@ def writer_recipe(profile: str, reports: int) -> Recipe:
         reports: how many are trained on.
     """
     steps = {"smoke": 30, "quick": 280, "full": 12_000}[check_profile(profile)]
-    batch_size = min(16 if profile != "full" else 64, reports)
-    epochs = max(1, round(steps * batch_size / reports))
-    return Recipe(epochs=epochs, batch_size=batch_size, learning_rate=4e-3, weight_decay=1e-2)
+    at_once = 64 if profile == "full" else 16
+    return Recipe.of_steps(
+        steps, reports, batch_size=at_once, learning_rate=4e-3, weight_decay=1e-2
+    )
 
 
 def fit_report_decoder(

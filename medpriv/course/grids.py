@@ -154,7 +154,7 @@ def longer_cell(dataset: str, seed: int, split: str, steps: int) -> dict[str, An
     cohort = data.load_images(dataset, seed=seed)
     victims, view = cohort.victims, _split_view(cohort, seed, split)
     queries = max(len(cohort.auxiliary), min(steps, 4_000))
-    recipe = training.Recipe(max(1, round(steps * 8 / queries)), batch_size=8)
+    recipe = training.Recipe.of_steps(steps, queries, batch_size=8)
     inverse = attacks.fit_inverse_network(
         view, cohort.auxiliary.x, seed=seed, queries=queries, recipe=recipe
     )

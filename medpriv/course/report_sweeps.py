@@ -106,18 +106,18 @@ def views_cell(dataset: str, seed: int, view: str) -> dict[str, Any]:
     guesses["corrected"] = first[-1].reports
     stated = data.report_statements(cohort, truth)
     row: dict[str, Any] = {}
+    said = {}
     for name in ("nearest", "naive", "adaptive", "uncorrected", "corrected"):
         guess = guesses.get(name)
         row[name] = row[f"{name}_f1"] = float("nan")
         if guess is None:
             continue
-        found = data.report_statements(cohort, guess)
+        said[name] = data.report_statements(cohort, guess)
         number = len(guess)
-        recall, _ = metrics.statement_scores(stated[:number], found, victims.patient[:number])
+        recall, _ = metrics.statement_scores(stated[:number], said[name], victims.patient[:number])
         row[name] = recall.value
         row[f"{name}_f1"] = metrics.token_f1(truth[:number], guess).mean()
-    written = data.report_statements(cohort, guesses["corrected"])
-    both = [a | b for a, b in zip(written, reader.read(there[:CORRECTED]), strict=True)]
+    both = [a | b for a, b in zip(said["corrected"], reader.read(there[:CORRECTED]), strict=True)]
     found = metrics.statement_scores(stated[:CORRECTED], both, victims.patient[:CORRECTED])
     row["both"], row["both_true"] = (one.value for one in found)
     row["name"] = float("nan")

@@ -111,9 +111,7 @@ def noise_recipe(profile: str, rows: int, *, steps: int | None = None) -> Recipe
         steps: instead of the profile's.
     """
     usual = {"smoke": 10, "quick": 300, "full": 2_000}[check_profile(profile)]
-    steps = usual if steps is None else steps
-    batch_size = min(64, max(rows, 1))
-    return Recipe(max(1, round(steps * batch_size / max(rows, 1))), batch_size, learning_rate=0.02)
+    return Recipe.of_steps(usual if steps is None else steps, rows, learning_rate=0.02)
 
 
 class _Shifted(nn.Module):

@@ -65,9 +65,7 @@ def further_recipe(profile: str, rows: int, *, steps: int | None = None) -> Reci
         steps: instead of the profile's.
     """
     usual = {"smoke": 3, "quick": 80, "full": 1_000}[check_profile(profile)]
-    steps = usual if steps is None else steps
-    batch_size = max(1, min(64, rows))
-    return Recipe(max(1, round(steps * batch_size / max(rows, 1))), batch_size, weight_decay=1e-2)
+    return Recipe.of_steps(usual if steps is None else steps, rows, weight_decay=1e-2)
 
 
 def start_from(cohort: Cohort, model: nn.Module | None, seed: int) -> nn.Module:

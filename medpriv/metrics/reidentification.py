@@ -20,7 +20,7 @@ reconstruction need not show what lasts from one picture to the next. The call i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -161,10 +161,9 @@ def matcher_recipe(profile: str, number: int) -> Recipe:
     It sees no pair more than 30 times: on few patients it would learn those by heart.
     """
     steps = {"smoke": 20, "quick": 400, "full": 4000}[check_profile(profile)]
-    batch_size = min(128, number)
-    epochs = min(30, max(1, round(steps * batch_size / number)))
     # Small dense layers gain nothing from bfloat16.
-    return Recipe(epochs=epochs, batch_size=batch_size, weight_decay=1e-2, exact=True)
+    recipe = Recipe.of_steps(steps, number, batch_size=128, weight_decay=1e-2, exact=True)
+    return replace(recipe, epochs=min(30, recipe.epochs))
 
 
 def fit_matcher(

@@ -115,7 +115,7 @@ def test_every_cell_of_chapter_08_is_possible() -> None:
     assert table.drop(columns=["naive", "naive_f1"]).notna().all(axis=None)
     assert (table.naive.isna() == other_width).all()
     assert (table.name > table.nearest).all()  # the name is read better than all is by looking up
-    assert (table.both >= table.corrected).all()
+    assert (table.both > table.nearest + 0.1).all()  # reading and writing, behind each view
     scores = table.select_dtypes("number").drop(columns="seed").fillna(0)
     assert ((scores >= 0) & (scores <= 1)).all(axis=None)
 
