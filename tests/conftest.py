@@ -17,8 +17,6 @@ from tiny import SPEC, Tiny, make_tiny
 # Importing dcor gives the whole process, through numba, an OpenMP thread for each core. Two threads
 # that wait for each other, beside another test, are ten times slower than one.
 os.environ.setdefault("NUMBA_NUM_THREADS", str(torch.get_num_threads()))
-# Its compiler has once aborted the process. Forty rows need none.
-os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 # No deadline: a test never judges a time. In CI the same examples each time, so that a change is
 # blamed for what it broke; elsewhere new ones.
