@@ -77,10 +77,16 @@ SETTINGS = [
     for width, height in ((1280, 900), (390, 844))  # a laptop, a phone
     for theme in ("light", "dark")
 ]
-# For what takes long: each window once and each colour scheme once.
-in_two_settings = pytest.mark.parametrize(
-    "reader", [SETTINGS[0], SETTINGS[-1]], indirect=True, ids=str
-)
+# Each window once and each colour scheme once.
+TWO = [SETTINGS[0], SETTINGS[-1]]
+in_two_settings = pytest.mark.parametrize("reader", TWO, indirect=True, ids=str)
+
+
+def in_turn(name: str, pages: list[str]) -> pytest.MarkDecorator:
+    """For what takes long: the first page in both settings, the others in one and the other."""
+    asked = [(TWO[number % 2], page) for number, page in enumerate(pages)]
+    asked.append((TWO[1], pages[0]))
+    return pytest.mark.parametrize(("reader", name), asked, indirect=["reader"], ids=str)
 
 
 @dataclass

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from browsing import NEEDS_BROWSER, PAGES, SETTINGS, Reader, in_two_settings
+from browsing import NEEDS_BROWSER, PAGES, SETTINGS, Reader, in_turn
 from medpriv.course.catalog import CHAPTERS
 
 pytestmark = NEEDS_BROWSER
@@ -46,8 +46,7 @@ def test_next_leads_through_the_book_and_previous_back(reader: Reader) -> None:
     assert page.locator("a.left-prev").count() == 0
 
 
-@in_two_settings
-@pytest.mark.parametrize("name", CHAPTERS)
+@in_turn("name", list(CHAPTERS))
 def test_search_finds_a_chapter_by_a_word_of_its_title(reader: Reader, name: str) -> None:
     page = reader.page
     wanted = max(re.findall("[a-z]+", CHAPTERS[name].title.lower()), key=len)
@@ -88,8 +87,7 @@ def test_the_menu_opens_and_leads_to_every_page(reader: Reader) -> None:
     page.wait_for_url(f"{reader.address}{PAGES[1]}.html")
 
 
-@in_two_settings
-@pytest.mark.parametrize("name", PAGES)
+@in_turn("name", PAGES)
 def test_the_keyboard_reaches_everything_and_is_never_caught(reader: Reader, name: str) -> None:
     page = reader.open(name)
     page.evaluate("window.scrollTo(0, 0)")

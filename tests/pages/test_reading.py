@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
-from browsing import BY_SPHINX, HTML, NEEDS_BROWSER, PAGES, Reader, in_two_settings
+from browsing import BY_SPHINX, HTML, NEEDS_BROWSER, PAGES, Reader, in_turn, in_two_settings
 from medpriv.course.catalog import CHAPTERS, read_chapter
 from medpriv.course.quiz import FOLDER
 
@@ -94,6 +94,7 @@ FAINT = """() => {
 # --- Every page -----------------------------------------------------------------------------------
 
 
+@in_two_settings
 @pytest.mark.parametrize("name", [*PAGES, "index", *BY_SPHINX])
 def test_a_page_reads_well(reader: Reader, name: str) -> None:
     if name in BY_SPHINX and not (HTML / f"{name}.html").exists():
@@ -122,8 +123,7 @@ def test_a_page_reads_well(reader: Reader, name: str) -> None:
 # --- What a chapter lets a reader do --------------------------------------------------------------
 
 
-@in_two_settings
-@pytest.mark.parametrize("chapter", CHAPTERS)
+@in_turn("chapter", list(CHAPTERS))
 def test_each_answer_of_a_quiz_gets_its_feedback(reader: Reader, chapter: str) -> None:
     page = reader.open(f"chapters/{chapter}")
     parts = json.loads((FOLDER / f"{chapter}.json").read_text(encoding="utf-8")).values()
@@ -173,8 +173,7 @@ EXPLORERS = [name for name in CHAPTERS if calls(name, ".static()")]
 FILMS = [name for name in CHAPTERS if calls(name, ".html()")]
 
 
-@in_two_settings
-@pytest.mark.parametrize("chapter", EXPLORERS)
+@in_turn("chapter", EXPLORERS)
 def test_the_explorer_moves_by_keyboard(reader: Reader, chapter: str) -> None:
     page = reader.open(f"chapters/{chapter}")
     images = page.locator(".medpriv-explorer").all()
@@ -189,8 +188,7 @@ def test_the_explorer_moves_by_keyboard(reader: Reader, chapter: str) -> None:
     assert not reader.errors, f"{where}: {reader.errors}"
 
 
-@in_two_settings
-@pytest.mark.parametrize("chapter", FILMS)
+@in_turn("chapter", FILMS)
 def test_a_film_plays_and_moves_by_keyboard(reader: Reader, chapter: str) -> None:
     page = reader.open(f"chapters/{chapter}")
     films = page.locator(".medpriv-film").all()
@@ -313,8 +311,7 @@ def _focused(element: Locator) -> bool:
     return element.evaluate("e => e === document.activeElement")
 
 
-@in_two_settings
-@pytest.mark.parametrize("chapter", CHAPTERS)
+@in_turn("chapter", list(CHAPTERS))
 def test_solutions_and_hints_are_folded_until_asked_for(reader: Reader, chapter: str) -> None:
     page = reader.open(f"chapters/{chapter}")
     where = f"{chapter} at {reader.setting}"
