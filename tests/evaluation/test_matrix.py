@@ -31,6 +31,7 @@ from medpriv.evaluation import (
 from medpriv.evaluation.recent import Recent
 from medpriv.evaluation.targets import learned_noise
 from tiny import make_encoder
+from unlisted import unlisted_attacks
 
 MODALITIES = ("images", "records", "reports")
 EXPOSES = {
@@ -51,10 +52,15 @@ def another_layer(attack: Attack, defended: Defended) -> bool:
     return bool(defended.split and attack.split) and defended.split != attack.split
 
 
+def all_attacks(modality: str) -> tuple[Attack, ...]:
+    """Those of the comparison, and all others that ask a view."""
+    return (*known_attacks(modality), *unlisted_attacks(modality))
+
+
 PAIRS = [
     pytest.param(attack, defended, expose, id=f"{attack.name}-{defended.name}-{expose}")
     for modality in MODALITIES
-    for attack in known_attacks(modality)
+    for attack in all_attacks(modality)
     for defended in one_of_each(modality)
     for expose in EXPOSES[modality]
     if expose in defended.exposes and not another_layer(attack, defended)
@@ -136,7 +142,7 @@ def test_a_comparison_leaves_out_what_no_view_of_a_system_allows(modality: str) 
 def test_data_of_another_modality_are_a_type_error(modality: str, other: str, encoder: str) -> None:
     case = case_of(other, encoder)
     view = NOTHING.deploy(target_of(NOTHING, other, encoder), case, "scores", None)
-    for attack in known_attacks(modality) if modality != other else ():
+    for attack in all_attacks(modality) if modality != other else ():
         with pytest.raises(TypeError, match=f"{attack.name}.* is on {modality}, .*holds {other}"):
             attack(view, view, case)
     assert view.queries == 0

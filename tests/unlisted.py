@@ -1,0 +1,166 @@
+"""Attacks of the course that no comparison runs, in the form of those that it runs.
+
+How strong they are is measured elsewhere; here they need only run, or be refused.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from medpriv import attacks, data, metrics
+from medpriv.data.cohort import Part
+from medpriv.data.resampling import Estimate
+from medpriv.deployment import View
+from medpriv.evaluation import Attack, Case
+from medpriv.evaluation.membership import no_advantage
+
+FEW = 20  # victims of each attack
+
+
+def _nothing(case: Case) -> Estimate:
+    return Estimate(0.0, 0.0, 0.0)
+
+
+# --- Images ---------------------------------------------------------------------------------------
+
+
+def _of_two_classes(found: attacks.ClassInversion) -> Estimate:
+    return metrics.mean_estimate(found.scores.numpy(), np.arange(2))
+
+
+def _mi_face(fitted_on: View, used_on: View, case: Case) -> Estimate:
+    shape = tuple(case.cohort.victims.x.shape[1:])
+    return _of_two_classes(attacks.mi_face(used_on, [0, 1], shape=shape, steps=2, device="cpu"))
+
+
+def _classes(fitted_on: View, used_on: View, case: Case) -> Estimate:
+    shape = tuple(case.cohort.victims.x.shape[1:])
+    return _of_two_classes(
+        attacks.invert_classes(
+            used_on, [0, 1], shape=shape, restarts=1, steps=2, shift=1, device="cpu"
+        )
+    )
+
+
+# --- Membership -----------------------------------------------------------------------------------
+
+
+def _victims(case: Case) -> tuple[Part, Part]:
+    return case.cohort.members.take(slice(FEW)), case.cohort.test.take(slice(FEW))
+
+
+def _shadows(case: Case, asked: tuple | Tensor) -> attacks.Shadows:
+    """Shadow models that have learned nothing, each in its own way."""
+    classes = len(case.cohort.classes)
+
+    def train(part: Part, number: int):
+        draw = torch.Generator().manual_seed(number)
+        return lambda x: torch.rand(len(x), classes, generator=draw).softmax(1)
+
+    own = case.cohort.auxiliary.take(slice(3 * FEW))
+    return attacks.train_shadows(own, asked, train, models=4, seed=case.seed)
+
+
+def _by(attack, used_on: View, case: Case) -> Estimate:
+    members, others = _victims(case)
+    both = [members.x, others.x]
+    x = sum(both, ()) if isinstance(members.x, tuple) else torch.cat(both)
+    scores = attack(used_on, x, torch.cat([members.y, others.y]), _shadows(case, x))
+    member = np.arange(len(scores)) < len(members)
+    called = (scores > scores.median()).numpy()
+    return metrics.advantage(called, member, [*members.patient, *others.patient])
+
+
+def _lira(fitted_on: View, used_on: View, case: Case) -> Estimate:
+    return _by(attacks.lira_attack, used_on, case)
+
+
+def _shokri(fitted_on: View, used_on: View, case: Case) -> Estimate:
+    return _by(attacks.shadow_attack, used_on, case)
+
+
+# --- Records --------------------------------------------------------------------------------------
+
+
+def _patterns(fitted_on: View, used_on: View, case: Case) -> Estimate:
+    cohort = case.cohort
+    wanted = attacks.sensitive(cohort.columns, "vkorc1")
+    own, victims = cohort.auxiliary.take(slice(FEW)), cohort.victims.take(slice(FEW))
+    coin = torch.eye(len(cohort.classes)).mul(0.9).add(0.1 / len(cohort.classes))
+
+    def labels(view: View, x: Tensor) -> Tensor:
+        answers = attacks.ask_candidates(view, x, wanted)
+        return answers if answers.ndim == 2 else answers.argmax(-1)
+
+    patterns = attacks.fit_patterns(labels(fitted_on, own.x), coin)
+    prior = torch.full((len(wanted),), 1 / len(wanted))
+    found = attacks.pattern_posterior(
+        labels(used_on, victims.x), victims.y, coin, patterns, prior
+    ).argmax(1)
+    right = (found == wanted.truth(victims.x)).double()
+    return metrics.mean_estimate(right.numpy(), victims.patient)
+
+
+def _near_duplicates(fitted_on: View, used_on: View, case: Case) -> Estimate:
+    cohort, victims = case.cohort, case.cohort.victims.take(slice(FEW))
+    often = attacks.averaged(used_on, 3, vary=attacks.neighbours(cohort.columns, 0.01))
+    answers = often(victims.x)
+    said = answers if answers.ndim == 1 else answers.argmax(1)
+    right = (said == victims.y).double()
+    return metrics.mean_estimate(right.numpy(), victims.patient)
+
+
+# --- Reports --------------------------------------------------------------------------------------
+
+
+def _decoder(view: View, case: Case) -> tuple[attacks.ReportDecoder, tuple[str, ...]]:
+    own = case.cohort.auxiliary.take(slice(FEW)).x
+    return attacks.fit_report_decoder(view, own, profile="smoke", longest=20, device="cpu"), own
+
+
+def _corrector(fitted_on: View, used_on: View, case: Case) -> Estimate:
+    victims = case.cohort.victims.take(slice(4))
+    decoder, _ = _decoder(fitted_on, case)
+    sent = used_on.intercept(victims.x)
+    steps = attacks.correct_reports(decoder, used_on, sent, steps=1, queries=2)
+    return metrics.mean_estimate(metrics.token_f1(victims.x, steps[-1].reports), victims.patient)
+
+
+def _slot(fitted_on: View, used_on: View, case: Case) -> Estimate:
+    own, victims = case.cohort.auxiliary.x, case.cohort.victims.take(slice(FEW))
+    name = next(slot for slot in data.report_slots(own) if slot.kind == "name")
+    reader = attacks.fit_slot_reader(
+        fitted_on, own, name, known=fitted_on(own), sentences=1, seed=case.seed
+    )
+    read = reader.read(used_on.intercept(victims.x))
+    right = [float(word == name.word(text)) for word, text in zip(read, victims.x, strict=True)]
+    return metrics.mean_estimate(np.array(right), victims.patient)
+
+
+_LISTS = {
+    "images": (
+        Attack("MI-Face", "images", "scores", _mi_face, _nothing, "probability", fits=False),
+        Attack("class inversion", "images", "scores", _classes, _nothing, "probability",
+               fits=False),
+    ),
+    "records": (
+        Attack("patterns of labels", "records", "label", _patterns, _nothing, "accuracy"),
+        Attack("near duplicates", "records", "label", _near_duplicates, _nothing, "accuracy",
+               fits=False),
+    ),
+    "reports": (
+        Attack("corrector", "reports", "embedding", _corrector, _nothing, "token F1"),
+        Attack("slot reader", "reports", "embedding", _slot, _nothing, "accuracy"),
+    ),
+}  # fmt: skip
+
+
+def unlisted_attacks(modality: str) -> tuple[Attack, ...]:
+    """What a comparison leaves out on images, records or reports."""
+    return (
+        *_LISTS[modality],
+        Attack("LiRA", modality, "scores", _lira, no_advantage, "advantage", fits=False),
+        Attack("shadow models", modality, "scores", _shokri, no_advantage, "advantage", fits=False),
+    )
