@@ -1,9 +1,12 @@
 """Attacks of the course that no comparison runs, in the form of those that it runs.
 
-How strong they are is measured elsewhere; here they need only run, or be refused.
+How strong they are is measured elsewhere; here they need only run, or be refused, and nobody asks
+for their baseline.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -14,13 +17,10 @@ from medpriv.data.cohort import Part
 from medpriv.data.resampling import Estimate
 from medpriv.deployment import View
 from medpriv.evaluation import Attack, Case
+from medpriv.evaluation.answers import labels_of
 from medpriv.evaluation.membership import no_advantage
 
 FEW = 20  # victims of each attack
-
-
-def _nothing(case: Case) -> Estimate:
-    return Estimate(0.0, 0.0, 0.0)
 
 
 # --- Images ---------------------------------------------------------------------------------------
@@ -51,11 +51,11 @@ def _victims(case: Case) -> tuple[Part, Part]:
     return case.cohort.members.take(slice(FEW)), case.cohort.test.take(slice(FEW))
 
 
-def _shadows(case: Case, asked: tuple | Tensor) -> attacks.Shadows:
+def _shadows(case: Case, asked: Tensor | Sequence[str]) -> attacks.Shadows:
     """Shadow models that have learned nothing, each in its own way."""
     classes = len(case.cohort.classes)
 
-    def train(part: Part, number: int):
+    def train(part: Part, number: int) -> Callable[[Tensor | Sequence[str]], Tensor]:
         draw = torch.Generator().manual_seed(number)
         return lambda x: torch.rand(len(x), classes, generator=draw).softmax(1)
 
@@ -63,7 +63,7 @@ def _shadows(case: Case, asked: tuple | Tensor) -> attacks.Shadows:
     return attacks.train_shadows(own, asked, train, models=4, seed=case.seed)
 
 
-def _by(attack, used_on: View, case: Case) -> Estimate:
+def _by(attack: Callable[..., Tensor], used_on: View, case: Case) -> Estimate:
     members, others = _victims(case)
     both = [members.x, others.x]
     x = sum(both, ()) if isinstance(members.x, tuple) else torch.cat(both)
@@ -91,8 +91,7 @@ def _patterns(fitted_on: View, used_on: View, case: Case) -> Estimate:
     coin = torch.eye(len(cohort.classes)).mul(0.9).add(0.1 / len(cohort.classes))
 
     def labels(view: View, x: Tensor) -> Tensor:
-        answers = attacks.ask_candidates(view, x, wanted)
-        return answers if answers.ndim == 2 else answers.argmax(-1)
+        return labels_of(attacks.ask_candidates(view, x, wanted))
 
     patterns = attacks.fit_patterns(labels(fitted_on, own.x), coin)
     prior = torch.full((len(wanted),), 1 / len(wanted))
@@ -106,9 +105,7 @@ def _patterns(fitted_on: View, used_on: View, case: Case) -> Estimate:
 def _near_duplicates(fitted_on: View, used_on: View, case: Case) -> Estimate:
     cohort, victims = case.cohort, case.cohort.victims.take(slice(FEW))
     often = attacks.averaged(used_on, 3, vary=attacks.neighbours(cohort.columns, 0.01))
-    answers = often(victims.x)
-    said = answers if answers.ndim == 1 else answers.argmax(1)
-    right = (said == victims.y).double()
+    right = (labels_of(often(victims.x)) == victims.y).double()
     return metrics.mean_estimate(right.numpy(), victims.patient)
 
 
@@ -141,18 +138,18 @@ def _slot(fitted_on: View, used_on: View, case: Case) -> Estimate:
 
 _LISTS = {
     "images": (
-        Attack("MI-Face", "images", "scores", _mi_face, _nothing, "probability", fits=False),
-        Attack("class inversion", "images", "scores", _classes, _nothing, "probability",
+        Attack("MI-Face", "images", "scores", _mi_face, no_advantage, "probability", fits=False),
+        Attack("class inversion", "images", "scores", _classes, no_advantage, "probability",
                fits=False),
     ),
     "records": (
-        Attack("patterns of labels", "records", "label", _patterns, _nothing, "accuracy"),
-        Attack("near duplicates", "records", "label", _near_duplicates, _nothing, "accuracy",
+        Attack("patterns of labels", "records", "label", _patterns, no_advantage, "accuracy"),
+        Attack("near duplicates", "records", "label", _near_duplicates, no_advantage, "accuracy",
                fits=False),
     ),
     "reports": (
-        Attack("corrector", "reports", "embedding", _corrector, _nothing, "token F1"),
-        Attack("slot reader", "reports", "embedding", _slot, _nothing, "accuracy"),
+        Attack("corrector", "reports", "embedding", _corrector, no_advantage, "token F1"),
+        Attack("slot reader", "reports", "embedding", _slot, no_advantage, "accuracy"),
     ),
 }  # fmt: skip
 

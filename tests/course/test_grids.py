@@ -208,11 +208,17 @@ ROUNDING = {"conv4": 0.03, "conv6": 0.1}
 
 
 @pytest.mark.slow
-def test_a_sample_computed_again_agrees() -> None:
-    place = ("phantom", 0, "conv4")
-    then, again = row(*place), grids.inversion_cell(*place)
+@pytest.mark.parametrize(
+    ("dataset", "seed", "split"),
+    [
+        ("phantom", 0, "conv4"),
+        pytest.param("mias", 0, "conv4", marks=pytest.mark.real),
+    ],
+)
+def test_a_sample_computed_again_agrees(dataset: str, seed: int, split: str) -> None:
+    then, again = row(dataset, seed, split), grids.inversion_cell(dataset, seed, split)
     for name in ("ssim", "low", "high"):
-        assert again[name] == pytest.approx(then[name], abs=ROUNDING["conv4"]), name
+        assert again[name] == pytest.approx(then[name], abs=ROUNDING[split]), name
     for name in ("mean_image", "nearest"):
         assert again[name] == pytest.approx(then[name], abs=0.001), name
     assert again["auxiliary_images"] == then.auxiliary_images

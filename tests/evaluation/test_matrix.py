@@ -5,7 +5,9 @@ It runs where the view exposes enough, and is refused everywhere else.
 
 from __future__ import annotations
 
+import inspect
 import math
+import re
 from dataclasses import replace
 from functools import cache
 
@@ -13,6 +15,7 @@ import pytest
 import torch
 from torch import nn
 
+from medpriv import attacks
 from medpriv.data import Cohort, load_images, load_records, load_reports
 from medpriv.data.resampling import Estimate
 from medpriv.deployment import ThreatModelError, View
@@ -30,7 +33,7 @@ from medpriv.evaluation import (
 )
 from medpriv.evaluation.recent import Recent
 from medpriv.evaluation.targets import learned_noise
-from tiny import make_encoder
+from tiny import ROOT, make_encoder
 from unlisted import unlisted_attacks
 
 MODALITIES = ("images", "records", "reports")
@@ -125,6 +128,19 @@ def test_an_attack_runs_exactly_where_the_view_exposes_enough(
         with pytest.raises(ThreatModelError, match=f"{attack.name} needs {attack.needs}.*exposes"):
             attack(view, view, case)
         assert view.queries == 0
+
+
+def test_no_attack_that_asks_a_view_is_left_out() -> None:
+    asking = {
+        name
+        for name, attack in vars(attacks).items()
+        if inspect.isfunction(attack) and "view" in inspect.signature(attack).parameters
+    }
+    assert len(asking) > 15
+    files = [*(ROOT / "medpriv" / "evaluation").glob("*.py"), ROOT / "tests" / "unlisted.py"]
+    text = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    used = set(re.findall(r"\battacks\.(\w+)", text))
+    assert asking - used == set()
 
 
 @pytest.mark.parametrize("modality", MODALITIES)
