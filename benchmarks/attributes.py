@@ -14,17 +14,19 @@ from timing import fastest, peaks, timed
 from torch import Tensor, nn
 
 from medpriv import attacks, data, deployment, metrics, training
-from medpriv.models import ReportEncoder, build_target
+from medpriv.data.cohort import Cohort, DataError
+from medpriv.models import build_target
+from medpriv.models.reports import ReportEncoder
 
 WANTED = ("gender", "smoke", "cholesterol")
 FAMILIES = {"logistic": "lr", "boosting": "gb"}  # ours, and what ART calls the same
 
 
-def _loaded(load: Callable[..., data.Cohort], name: str) -> data.Cohort | None:
+def _loaded(load: Callable[..., Cohort], name: str) -> Cohort | None:
     """A real data set, or the reason why its rows are left out."""
     try:
         return load(name, seed=0)
-    except (data.DataError, OSError) as error:
+    except (DataError, OSError) as error:
         print(f"rows on {name} are left out: {error}")
         return None
 
@@ -38,7 +40,7 @@ def against_art() -> list[dict[str, object]]:
     return [row for name in WANTED for row in _one_attribute(cohort, target, name)]
 
 
-def _one_attribute(cohort: data.Cohort, target: nn.Module, name: str) -> list[dict[str, object]]:
+def _one_attribute(cohort: Cohort, target: nn.Module, name: str) -> list[dict[str, object]]:
     own, victims = cohort.auxiliary, cohort.test
     wanted = attacks.sensitive(cohort.columns, name)
     column, truth = wanted.columns[0], wanted.truth(victims.x).numpy()
@@ -110,7 +112,7 @@ def _one_attribute(cohort: data.Cohort, target: nn.Module, name: str) -> list[di
     return rows
 
 
-def _art(target: nn.Module, cohort: data.Cohort):
+def _art(target: nn.Module, cohort: Cohort):
     """What is used of ART; it is needed by the benchmark only, and `make bench` installs it."""
     from types import SimpleNamespace
 

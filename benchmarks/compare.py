@@ -18,7 +18,9 @@ from joblib import parallel_config
 from timing import one_thread, timed
 
 from medpriv import evaluation
-from medpriv.evaluation import Attack, Defended, grid
+from medpriv.evaluation import comparison as grid
+from medpriv.evaluation.attacks import Attack
+from medpriv.evaluation.defenses import Defended
 
 CELLS = (4, 16, 64)
 _spent = 0.0

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medpriv.deployment import View
-from medpriv.runtime import seeded, torch_rng
+from medpriv.runtime.seeds import seeded, torch_rng
 
 EPOCHS, BATCH, RATE, HALVED_EVERY = 50, 32, 1e-3, 15
 

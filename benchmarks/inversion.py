@@ -14,15 +14,18 @@ from torch.nn import functional as F
 
 from he2019 import fit_reference
 from medpriv import attacks, data, deployment, metrics, training
-from medpriv.models import ImageCNN, PixelShuffleDecoder, structural_loss
-from medpriv.runtime import seeded, torch_rng
-from medpriv.training import Recipe
+from medpriv.data.cohort import Cohort
+from medpriv.models import PixelShuffleDecoder
+from medpriv.models.images import ImageCNN
+from medpriv.models.losses import structural_loss
+from medpriv.runtime.seeds import seeded, torch_rng
+from medpriv.training.loop import Recipe
 
 SPLITS = ("conv2", "conv4", "conv6")
 LENGTHS = (50, 100, 200, 400, 800, 1600)  # steps of our inverse, for time to reach a score
 
 
-def phantoms() -> tuple[data.Cohort, torch.nn.Module]:
+def phantoms() -> tuple[Cohort, torch.nn.Module]:
     """The cohort and target of the chapters."""
     cohort = data.load_images("phantom", seed=0)
     return cohort, training.train_target(cohort, seed=0, device="cpu")

@@ -6,16 +6,12 @@ import torch
 from timing import against_bare, timed
 
 from medpriv import attacks, data, deployment, metrics
-from medpriv.data.synthetic_reports import make_reports
-from medpriv.models import (
-    ReportWriter,
-    Vocabulary,
-    build_target,
-    packed,
-    writing_loss,
-)
-from medpriv.runtime import seeded, torch_rng
-from medpriv.training import Recipe
+from medpriv.data.cohort import DataError
+from medpriv.data.sources.synthetic_reports import make_reports
+from medpriv.models import build_target
+from medpriv.models.writers import ReportWriter, Vocabulary, packed, writing_loss
+from medpriv.runtime.seeds import seeded, torch_rng
+from medpriv.training.loop import Recipe
 
 WORDS = 40  # to which Open-i's reports are cut
 LEARNED = 7_000  # texts sent to learn from; as many, and as long, as five minutes allow
@@ -50,7 +46,7 @@ def on_openi() -> list[dict[str, object]]:
     """Truly unseen reports of Open-i, cut to 40 words: nearest report, decoder, corrector."""
     try:
         cohort = data.load_reports("openi", profile="full", seed=0)
-    except (data.DataError, OSError) as error:
+    except (DataError, OSError) as error:
         print(f"rows on openi are left out: {error}")
         return []
     # Nobody trained this encoder on the members, so the attacker may own them and all the others.

@@ -19,10 +19,12 @@ from torch.nn import functional as F
 
 import inversion
 import reports
-from medpriv.data.phantoms import make_phantoms
-from medpriv.models import ImageCNN
-from medpriv.runtime import atomic_path, machine, seeded
-from medpriv.training import Recipe, fit
+from medpriv.data.sources.phantoms import make_phantoms
+from medpriv.models.images import ImageCNN
+from medpriv.runtime.cache import atomic_path
+from medpriv.runtime.device import machine
+from medpriv.runtime.seeds import seeded
+from medpriv.training.loop import Recipe, fit
 
 
 def phantoms() -> list[dict[str, object]]:

@@ -13,8 +13,8 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from medpriv.runtime import autocast, pick_device, to_device
-from medpriv.training import Loss, Recipe, fit
+from medpriv.runtime.device import autocast, pick_device, to_device
+from medpriv.training.loop import Loss, Recipe, fit
 
 REPEATS = 3
 Result = TypeVar("Result")
@@ -61,7 +61,7 @@ def against_bare(
         targets: what ``loss`` takes for each.
         loss: output and target → a scalar.
         batch_size: rows a step; two epochs are run.
-        options: further ones of :func:`medpriv.training.fit`.
+        options: further ones of :func:`medpriv.training.loop.fit`.
     """
 
     def ours() -> None:

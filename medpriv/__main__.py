@@ -1,8 +1,8 @@
-"""``python -m medpriv``: see :mod:`medpriv.course.cli`."""
+"""``python -m medpriv``: see :mod:`build_tools.cli`."""
 
 import sys
 
-from medpriv.course.cli import main
+from build_tools.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from medpriv.models.reports import ReportClassifier, TokenFeatures
 from medpriv.models.split import back, front
-from medpriv.runtime import choose, in_chunks
+from medpriv.runtime.arguments import choose
+from medpriv.runtime.device import in_chunks
 
 Answer = Callable[[Tensor | Sequence[str]], Tensor]
 

@@ -21,7 +21,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from medpriv.course.book import toc_pages
+from build_tools.book import toc_pages
 from tiny import ROOT
 
 HTML = ROOT / "_build" / "html"

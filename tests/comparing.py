@@ -12,10 +12,12 @@ from pathlib import Path
 
 from torch import nn
 
-from medpriv.data.resampling import Estimate
 from medpriv.deployment import View
-from medpriv.evaluation import NOTHING, Attack, Case, plain_target, trained
-from medpriv.training import predict
+from medpriv.evaluation import NOTHING, Case, trained
+from medpriv.evaluation.attacks import Attack
+from medpriv.evaluation.targets import plain_target
+from medpriv.statistics import Estimate
+from medpriv.training.utility_scores import predict
 
 
 def counted(fitted_on: View, used_on: View, case: Case, *, folder: str) -> Estimate:

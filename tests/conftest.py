@@ -11,7 +11,7 @@ import torch
 from hypothesis import settings
 
 from medpriv.course.catalog import CHAPTERS
-from medpriv.runtime import available_devices
+from medpriv.runtime.device import available_devices
 from tiny import SPEC, Tiny, make_tiny
 
 # Importing dcor gives the whole process, through numba, an OpenMP thread for each core. Two threads

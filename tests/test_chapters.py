@@ -14,9 +14,9 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 
-from medpriv.course.book import toc_pages
+from build_tools.book import toc_pages
+from build_tools.run import run_chapter
 from medpriv.course.catalog import ALL_REAL, CHAPTERS, ChapterSpec, defaults, read_chapter
-from medpriv.course.run import run_chapter
 from tiny import ROOT, Tiny, code
 
 # What draws random ids or embeds a movie, and so is never equal twice.

@@ -26,8 +26,12 @@ from medpriv.deployment import (
     ViewDefense,
     deploy,
 )
-from medpriv.models import ImageCNN, RecordMLP, ReportClassifier, ReportEncoder, front
-from medpriv.runtime import seeded, to_device, torch_rng
+from medpriv.models import front
+from medpriv.models.images import ImageCNN
+from medpriv.models.records import RecordMLP
+from medpriv.models.reports import ReportClassifier, ReportEncoder
+from medpriv.runtime.device import to_device
+from medpriv.runtime.seeds import seeded, torch_rng
 
 SIZE = 16
 TEXTS = ("no acute finding", "small nodule", "", "zebra")

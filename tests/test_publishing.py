@@ -15,9 +15,9 @@ from bs4 import BeautifulSoup
 from packaging.requirements import Requirement
 
 import medpriv
-from medpriv.course.book import toc_pages
+from build_tools.book import toc_pages
+from build_tools.export import BRANCH, read_config
 from medpriv.course.catalog import CHAPTERS
-from medpriv.course.export import BRANCH, read_config
 from tiny import ROOT
 
 HTML = ROOT / "_build" / "html"

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from medpriv.data import Cohort, load_images, load_records, load_reports
-from medpriv.training import Utility, train_target, utility
+from medpriv.data import load_images, load_records, load_reports
+from medpriv.data.cohort import Cohort
+from medpriv.training.targets import train_target
+from medpriv.training.utility_scores import Utility, utility
 from real import real_file
 
 pytestmark = pytest.mark.real

@@ -193,7 +193,7 @@ def test_the_probe_notices(tmp_path: Path) -> None:
 
 
 def test_commands_and_a_chapters_first_cell_wait_for_no_library_that_they_do_not_need() -> None:
-    code = "import sys, medpriv.course.cli; print(*sys.modules)"
+    code = "import sys, build_tools.cli; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

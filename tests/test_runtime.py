@@ -31,30 +31,22 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from medpriv import runtime
-from medpriv.runtime import (
+from medpriv.runtime.arguments import choose
+from medpriv.runtime.cache import CacheError, atomic_path, cache_dir, cached
+from medpriv.runtime.device import (
     DEVICES,
-    PROFILES,
-    CacheError,
-    atomic_path,
     available_devices,
-    cache_dir,
-    cached,
-    check_profile,
-    check_seed,
-    choose,
-    content_hash,
     describe_device,
-    give_back_memory,
     has_fast_bf16,
     in_chunks,
     pick_device,
-    progress,
-    rng,
-    seeded,
-    source_hash,
     to_device,
-    torch_rng,
 )
+from medpriv.runtime.hashing import content_hash, source_hash
+from medpriv.runtime.memory import give_back_memory
+from medpriv.runtime.profile import PROFILES, check_profile
+from medpriv.runtime.progress import progress
+from medpriv.runtime.seeds import check_seed, rng, seeded, torch_rng
 from tiny import ROOT
 
 seeds = st.integers(0, 2**31 - 1)

@@ -29,19 +29,15 @@ from torch.nn import functional as F
 import medpriv.models.targets
 from medpriv import training
 from medpriv.data.cohort import PARTS, Cohort, Column, DataCard, Part
-from medpriv.data.resampling import resampled_auc
 from medpriv.defenses import Smoothed
-from medpriv.models import ImageCNN, RecordMLP
-from medpriv.runtime import PROFILES, rng, seeded, torch_rng
-from medpriv.training import (
-    Recipe,
-    fit,
-    predict,
-    target_recipe,
-    train_target,
-    utility,
-    utility_by,
-)
+from medpriv.models.images import ImageCNN
+from medpriv.models.records import RecordMLP
+from medpriv.runtime.profile import PROFILES
+from medpriv.runtime.seeds import rng, seeded, torch_rng
+from medpriv.statistics import resampled_auc
+from medpriv.training.loop import Recipe, fit
+from medpriv.training.targets import target_recipe, train_target
+from medpriv.training.utility_scores import predict, utility, utility_by
 from tiny import ROOT
 
 RECIPE = Recipe(epochs=3, batch_size=8)
@@ -205,7 +201,7 @@ def test_two_processes_give_the_same_weights() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    from medpriv.runtime import content_hash
+    from medpriv.runtime.hashing import content_hash
 
     assert done.stdout.strip() == content_hash(dict(model.state_dict()), history)
 

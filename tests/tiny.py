@@ -9,9 +9,9 @@ from pathlib import Path
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from medpriv.course.catalog import ChapterSpec
-from medpriv.data.synthetic_reports import make_reports
+from medpriv.data.sources.synthetic_reports import make_reports
 from medpriv.data.text import normalise_text
-from medpriv.runtime import seeded
+from medpriv.runtime.seeds import seeded
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEC = ChapterSpec("99-tiny", "Tiny", ("images",), {"phantom": (0, 1), "mias": (0,)})

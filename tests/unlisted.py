@@ -13,12 +13,16 @@ import torch
 from torch import Tensor
 
 from medpriv import attacks, data, metrics
+from medpriv.attacks.images.class_inversion import ClassInversion
+from medpriv.attacks.membership import Shadows
+from medpriv.attacks.reports.report_decoder import ReportDecoder
 from medpriv.data.cohort import Part
-from medpriv.data.resampling import Estimate
 from medpriv.deployment import View
-from medpriv.evaluation import Attack, Case
-from medpriv.evaluation.answers import labels_of
-from medpriv.evaluation.membership import no_advantage
+from medpriv.evaluation import Case
+from medpriv.evaluation.attack_catalog.answers import labels_of
+from medpriv.evaluation.attack_catalog.membership import no_advantage
+from medpriv.evaluation.attacks import Attack
+from medpriv.statistics import Estimate
 
 FEW = 20  # victims of each attack
 
@@ -26,7 +30,7 @@ FEW = 20  # victims of each attack
 # --- Images ---------------------------------------------------------------------------------------
 
 
-def _of_two_classes(found: attacks.ClassInversion) -> Estimate:
+def _of_two_classes(found: ClassInversion) -> Estimate:
     return metrics.mean_estimate(found.scores.numpy(), np.arange(2))
 
 
@@ -51,7 +55,7 @@ def _victims(case: Case) -> tuple[Part, Part]:
     return case.cohort.members.take(slice(FEW)), case.cohort.test.take(slice(FEW))
 
 
-def _shadows(case: Case, asked: Tensor | Sequence[str]) -> attacks.Shadows:
+def _shadows(case: Case, asked: Tensor | Sequence[str]) -> Shadows:
     """Shadow models that have learned nothing, each in its own way."""
     classes = len(case.cohort.classes)
 
@@ -112,7 +116,7 @@ def _near_duplicates(fitted_on: View, used_on: View, case: Case) -> Estimate:
 # --- Reports --------------------------------------------------------------------------------------
 
 
-def _decoder(view: View, case: Case) -> tuple[attacks.ReportDecoder, tuple[str, ...]]:
+def _decoder(view: View, case: Case) -> tuple[ReportDecoder, tuple[str, ...]]:
     own = case.cohort.auxiliary.take(slice(FEW)).x
     return attacks.fit_report_decoder(view, own, profile="smoke", longest=20, device="cpu"), own
 

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from medpriv.data.cohort import Column
 from medpriv.deployment import View
-from medpriv.runtime import torch_rng
+from medpriv.runtime.seeds import torch_rng
 
 Vary = Callable[[Tensor, int], Tensor]
 

@@ -26,7 +26,8 @@ from torch import Tensor
 
 from medpriv.data.cohort import Part
 from medpriv.deployment import View
-from medpriv.runtime import progress, rng
+from medpriv.runtime.progress import progress
+from medpriv.runtime.seeds import rng
 
 _LEAST = 1e-45  # a softmax in float32 may end at 0
 

@@ -1,20 +1,18 @@
 """What chapters need and code does not: results, claims, checks, figures, quizzes, costs."""
 
+from experiments.ch02 import look_up
 from medpriv.course.cards import cost_card
 from medpriv.course.checks import check
 from medpriv.course.defense_explorer import DefenseExplorer, Shown
 from medpriv.course.explorer import Explorer
 from medpriv.course.figures import gallery, strip
 from medpriv.course.film import Film
-from medpriv.course.likeness import look_up
 from medpriv.course.quiz import quiz
-from medpriv.course.record import Chapter, ClaimError, start
+from medpriv.course.record import start
+from medpriv.course.recorded_tables import recorded
 from medpriv.course.side_by_side import side_by_side
-from medpriv.course.tables import paper_table, recorded
 
 __all__ = [
-    "Chapter",
-    "ClaimError",
     "DefenseExplorer",
     "Explorer",
     "Film",
@@ -23,7 +21,6 @@ __all__ = [
     "cost_card",
     "gallery",
     "look_up",
-    "paper_table",
     "quiz",
     "recorded",
     "side_by_side",

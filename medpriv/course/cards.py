@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from IPython.display import Markdown
 
-from medpriv.course.tables import recorded
+from medpriv.course.recorded_tables import recorded
 
 
 def cost_card(chapter: str) -> Markdown:

@@ -13,7 +13,10 @@ import yaml
 
 from medpriv.data import known_datasets
 from medpriv.data.own_files import own_modality
-from medpriv.runtime import DEVICES, PROFILES, check_profile, check_seed, choose, pick_device
+from medpriv.runtime.arguments import choose
+from medpriv.runtime.device import DEVICES, pick_device
+from medpriv.runtime.profile import PROFILES, check_profile
+from medpriv.runtime.seeds import check_seed
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

@@ -14,7 +14,7 @@ from IPython.display import HTML
 from torch import Tensor
 
 from medpriv.course.boxes import cells, pngs, style
-from medpriv.runtime import content_hash
+from medpriv.runtime.hashing import content_hash
 
 _PAGE = """
 <div class="medpriv-box medpriv-defenses" id="{id}">

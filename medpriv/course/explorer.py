@@ -15,7 +15,7 @@ from torch import Tensor
 
 from medpriv.course.boxes import cells, pngs, scores, style
 from medpriv.course.figures import strip
-from medpriv.runtime import content_hash
+from medpriv.runtime.hashing import content_hash
 
 _PAGE = """
 <div class="medpriv-box medpriv-explorer" id="{id}">

@@ -27,8 +27,9 @@ from IPython.display import display
 
 import medpriv
 from medpriv.course.catalog import ChapterSpec, check_value, spec
-from medpriv.metrics import Estimate
-from medpriv.runtime import atomic_path, describe_device, pick_device
+from medpriv.runtime.cache import atomic_path
+from medpriv.runtime.device import describe_device, pick_device
+from medpriv.statistics import Estimate
 
 PACKAGES = (
     "torch",

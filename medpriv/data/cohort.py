@@ -24,7 +24,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from medpriv.runtime import content_hash, rng
+from medpriv.runtime.hashing import content_hash
+from medpriv.runtime.seeds import rng
 
 PARTS = ("members", "auxiliary", "victims", "test")
 Modality = Literal["images", "records", "reports"]

@@ -16,7 +16,8 @@ import pooch
 import requests
 
 from medpriv.data.cohort import DataError
-from medpriv.runtime import atomic_path, cache_dir, progress
+from medpriv.runtime.cache import atomic_path, cache_dir
+from medpriv.runtime.progress import progress
 
 TIMEOUT_S = 30
 

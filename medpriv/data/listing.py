@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from medpriv.data.cohort import DataCard
 from medpriv.data.names import DATASETS, MEDMNIST, VOLUMES
-from medpriv.runtime import choose
+from medpriv.runtime.arguments import choose
 
 
 def card(name: str) -> DataCard:
@@ -24,10 +24,10 @@ def card(name: str) -> DataCard:
         choose(name, known, "data set")
     # In here, as in the loaders: whoever reads one data set imports the reader of no other.
     if name in (*MEDMNIST, *VOLUMES):
-        from medpriv.data.medmnist_sets import medmnist_card
+        from medpriv.data.sources.medmnist_flags import medmnist_card
 
         return medmnist_card(name)
-    from medpriv.data import cardio, embedded, heart, mias, openi
+    from medpriv.data.sources import cardio, embedded, heart, mias, openi
 
     return {
         "phantom": embedded.PHANTOM_CARD,
@@ -56,7 +56,7 @@ def file_names(name: str) -> tuple[str, ...]:
     Raises:
         ValueError: the name is unknown.
     """
-    from medpriv.data import mias, openi
+    from medpriv.data.sources import mias, openi
 
     if card(name).synthetic:
         return ()

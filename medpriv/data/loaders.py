@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from medpriv.data.build import check_patients
 from medpriv.data.cohort import Cohort
 from medpriv.data.names import VOLUMES, known_datasets
-from medpriv.runtime import check_profile, check_seed, choose
+from medpriv.data.splitting import check_patients
+from medpriv.runtime.arguments import choose
+from medpriv.runtime.profile import check_profile
+from medpriv.runtime.seeds import check_seed
 
 
 def load_images(
@@ -39,7 +41,7 @@ def load_images(
         DataError: the data cannot be had or are malformed; the message says what to do.
         CacheError: a download cannot be kept.
     """
-    from medpriv.data.pictures import check_size
+    from medpriv.data.image_files import check_size
 
     check_profile(profile)
     seed, size, patients = check_seed(seed), check_size(size), check_patients(patients)
@@ -54,14 +56,14 @@ def load_images(
 
         return own_images(own, seed=seed, size=size, patients=patients)
     if dataset == "phantom":
-        from medpriv.data.embedded import phantoms
+        from medpriv.data.sources.embedded import phantoms
 
         return phantoms(profile, seed=seed, size=size, patients=patients, burned_in=burned_in)
     if dataset == "mias":
-        from medpriv.data.mias import mias
+        from medpriv.data.sources.mias import mias
 
         return mias(seed=seed, size=size, patients=patients)
-    from medpriv.data.medmnist_sets import medmnist
+    from medpriv.data.sources.medmnist_flags import medmnist
 
     return medmnist(str(dataset), profile, seed=seed, size=size, patients=patients)
 
@@ -83,7 +85,7 @@ def load_records(
         seed: decides who is in which part, and which warfarin patients are made.
         patients: how many patients in all, in the profile's proportions.
         clean: ``cardio`` only: remove records whose values cannot be true, by the rules in
-            :mod:`medpriv.data.cardio`. The card counts them either way.
+            :mod:`medpriv.data.sources.cardio`. The card counts them either way.
 
     Returns:
         A cohort whose parts have ``x`` of shape ``(n, columns)``, float32, categories as codes and
@@ -104,14 +106,14 @@ def load_records(
         return own_records(own, seed=seed, patients=patients)
     choose(dataset, known, "record data set")
     if dataset == "warfarin":
-        from medpriv.data.embedded import warfarin
+        from medpriv.data.sources.embedded import warfarin
 
         return warfarin(profile, seed=seed, patients=patients)
     if dataset == "heart":
-        from medpriv.data.heart import heart
+        from medpriv.data.sources.heart import heart
 
         return heart(seed=seed, patients=patients)
-    from medpriv.data.cardio import cardio
+    from medpriv.data.sources.cardio import cardio
 
     return cardio(profile, seed=seed, patients=patients, clean=clean)
 
@@ -154,10 +156,10 @@ def load_reports(
         return own_reports(own, seed=seed, patients=patients, deduplicate=deduplicate)
     choose(dataset, known, "report data set")
     if dataset == "synthetic":
-        from medpriv.data.embedded import reports
+        from medpriv.data.sources.embedded import reports
 
         return reports(profile, seed=seed, patients=patients)
-    from medpriv.data.openi import openi
+    from medpriv.data.sources.openi import openi
 
     return openi(profile, seed=seed, patients=patients, deduplicate=deduplicate)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from medpriv.data.cohort import Modality
-from medpriv.runtime import choose
+from medpriv.runtime.arguments import choose
 
 # Written out because importing medmnist to list them makes a folder in the reader's home.
 MEDMNIST = (

@@ -26,7 +26,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medpriv.data.build import (
+from medpriv.data.archives import check_readable, read_npz, refuse
+from medpriv.data.cohort import Cohort, Column, DataCard, Modality, Part
+from medpriv.data.csv_files import MAX_CLASSES, class_labels, numbers, read_csv
+from medpriv.data.image_files import read_picture, resize, to_images
+from medpriv.data.splitting import (
     file_card,
     first_occurrences,
     no_attributes,
@@ -34,11 +38,7 @@ from medpriv.data.build import (
     row_keys,
     split_rows,
 )
-from medpriv.data.cohort import Cohort, Column, DataCard, Modality, Part
-from medpriv.data.pictures import read_picture, resize, to_images
-from medpriv.data.readers import check_readable, read_npz, refuse
-from medpriv.data.tables import MAX_CLASSES, class_labels, numbers, read_csv
-from medpriv.runtime import content_hash
+from medpriv.runtime.hashing import content_hash
 
 WEIGHTS = (0.4, 0.4, 0.1, 0.1)
 LABELS = "labels.csv"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from medpriv.data.cohort import Cohort
-from medpriv.data.synthetic_reports import AGE_RANGE, FACTS, FAMILY_NAMES
+from medpriv.data.sources.synthetic_reports import AGE_RANGE, FACTS, FAMILY_NAMES
 
 Statement = tuple[str, str]
 

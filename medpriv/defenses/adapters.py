@@ -21,8 +21,11 @@ from medpriv.defenses.adversarial import Opponent, fit_against
 from medpriv.defenses.no_peek import fit_no_peek
 from medpriv.defenses.split_training import Halves, check_weight, remembered
 from medpriv.deployment import Answer, ViewDefense
-from medpriv.runtime import check_profile, pick_device, seeded, to_device
-from medpriv.training import Recipe, predict
+from medpriv.runtime.device import pick_device, to_device
+from medpriv.runtime.profile import check_profile
+from medpriv.runtime.seeds import seeded
+from medpriv.training.loop import Recipe
+from medpriv.training.utility_scores import predict
 
 _HIDDEN = 128  # of the opponent
 
@@ -95,7 +98,7 @@ def train_adapter(
         classes: of the task.
         profile: how long to train, where there is no ``recipe``.
         seed: decides initial weights and the order of rows.
-        device: see :func:`medpriv.runtime.pick_device`.
+        device: see :func:`medpriv.runtime.device.pick_device`.
         recipe: without it :func:`adapter_recipe`.
 
     Raises:

@@ -27,8 +27,11 @@ from medpriv.data.cohort import Cohort
 from medpriv.defenses.split_training import Halves, check_weight, remembered, start_from
 from medpriv.models.decoders import PixelShuffleDecoder
 from medpriv.models.split import back, front
-from medpriv.runtime import autocast, in_chunks, pick_device, seeded, to_device
-from medpriv.training import Recipe, fit, predict, target_recipe
+from medpriv.runtime.device import autocast, in_chunks, pick_device, to_device
+from medpriv.runtime.seeds import seeded
+from medpriv.training.loop import Recipe, fit
+from medpriv.training.targets import target_recipe
+from medpriv.training.utility_scores import predict
 
 _WIDTH = 32  # channels of the opponent's decoder
 _RATE = 2e-3  # of the opponent's Adam
@@ -92,7 +95,7 @@ def train_adversarially(
         profile: how long to train, where there is no ``recipe``.
         seed: decides the order of rows, the opponent's initial weights and, without ``model``,
             the model's.
-        device: see :func:`medpriv.runtime.pick_device`.
+        device: see :func:`medpriv.runtime.device.pick_device`.
         recipe: without it that of the target model.
         model: any classifier that can be split there; untrained, or trained before, for
             which :func:`further_recipe` is enough. It is copied.

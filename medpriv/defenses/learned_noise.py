@@ -22,11 +22,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from medpriv.defenses.features import sampled
+from medpriv.defenses.feature_noise import sampled
 from medpriv.defenses.split_training import check_weight
 from medpriv.deployment import ViewDefense
-from medpriv.runtime import check_profile, torch_rng
-from medpriv.training import Recipe, fit
+from medpriv.runtime.profile import check_profile
+from medpriv.runtime.seeds import torch_rng
+from medpriv.training.loop import Recipe, fit
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def learn_noise(
         weight: of the size.
         profile: sets the number of steps.
         seed: decides where the tensors start, and who meets which.
-        device: see :func:`medpriv.runtime.pick_device`.
+        device: see :func:`medpriv.runtime.device.pick_device`.
         recipe: instead of the profile's.
 
     Raises:

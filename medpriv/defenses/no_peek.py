@@ -21,8 +21,10 @@ from medpriv.data.cohort import Cohort
 from medpriv.defenses.split_training import Halves, check_weight, remembered, start_from
 from medpriv.models.losses import distance_correlation
 from medpriv.models.split import back, front
-from medpriv.runtime import pick_device, to_device
-from medpriv.training import Recipe, fit, predict, target_recipe
+from medpriv.runtime.device import pick_device, to_device
+from medpriv.training.loop import Recipe, fit
+from medpriv.training.targets import target_recipe
+from medpriv.training.utility_scores import predict
 
 _LEAST_ROWS = 4  # of which a U-centred estimate can be made
 
@@ -46,7 +48,7 @@ def train_no_peek(
         weight: of the distance correlation; 0 is the ordinary training.
         profile: how long to train, where there is no ``recipe``.
         seed: decides the order of rows and, without ``model``, the initial weights.
-        device: see :func:`medpriv.runtime.pick_device`.
+        device: see :func:`medpriv.runtime.device.pick_device`.
         recipe: without it that of the target model. Batches of a few dozen rows and more make a
             better estimate of the correlation.
         model: any classifier that can be split there, in the place of the cohort's own; untrained,

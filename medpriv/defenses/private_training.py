@@ -33,8 +33,10 @@ from torch.utils.data import DataLoader, TensorDataset
 from medpriv.data.cohort import Cohort
 from medpriv.models.reports import ReportClassifier
 from medpriv.models.targets import build_target
-from medpriv.runtime import pick_device, progress, seeded, to_device, torch_rng
-from medpriv.training import predict
+from medpriv.runtime.device import pick_device, to_device
+from medpriv.runtime.progress import progress
+from medpriv.runtime.seeds import seeded, torch_rng
+from medpriv.training.utility_scores import predict
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def train_privately(
         seed: decides initial weights, who is in each step, and the noise. A seed makes a run
             repeatable for a course; a model that is put into service takes noise that nobody can
             repeat.
-        device: see :func:`medpriv.runtime.pick_device`.
+        device: see :func:`medpriv.runtime.device.pick_device`.
         model: an untrained classifier in the place of the cohort's own; it is copied. Layers that
             mix members, such as batch norm, are replaced (``ModuleValidator.fix``).
 

@@ -15,15 +15,11 @@ from torch import Tensor, nn
 from medpriv.data.cohort import Cohort
 from medpriv.models.reports import ReportClassifier
 from medpriv.models.targets import build_target
-from medpriv.runtime import (
-    cached,
-    check_profile,
-    content_hash,
-    has_fast_bf16,
-    pick_device,
-    source_hash,
-)
-from medpriv.training import Recipe
+from medpriv.runtime.cache import cached
+from medpriv.runtime.device import has_fast_bf16, pick_device
+from medpriv.runtime.hashing import content_hash, source_hash
+from medpriv.runtime.profile import check_profile
+from medpriv.training.loop import Recipe
 
 
 class Halves(nn.Module):

@@ -1,23 +1,16 @@
 """Attack × defense × seed → one tidy table."""
 
-from medpriv.evaluation.cases import Attack, Case
-from medpriv.evaluation.defended import NOTHING, Defended
-from medpriv.evaluation.front import on_front
-from medpriv.evaluation.grid import compare, pairs
-from medpriv.evaluation.registry import (
-    known_attacks,
-    known_defenses,
-    named_attack,
-    named_defense,
-)
-from medpriv.evaluation.targets import plain_target, trained
-from medpriv.evaluation.usefulness import usefulness
+from medpriv.evaluation.attacks import Case
+from medpriv.evaluation.comparison import compare, pairs
+from medpriv.evaluation.defenses import NOTHING
+from medpriv.evaluation.privacy_utility_front import on_front
+from medpriv.evaluation.registry import known_attacks, known_defenses, named_attack, named_defense
+from medpriv.evaluation.targets import trained
+from medpriv.evaluation.utility import usefulness
 
 __all__ = [
     "NOTHING",
-    "Attack",
     "Case",
-    "Defended",
     "compare",
     "known_attacks",
     "known_defenses",
@@ -25,7 +18,6 @@ __all__ = [
     "named_defense",
     "on_front",
     "pairs",
-    "plain_target",
     "trained",
     "usefulness",
 ]

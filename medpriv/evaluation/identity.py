@@ -12,7 +12,7 @@ _PACKAGE = __name__.partition(".")[0]
 
 
 def identity(value: Any) -> Any:
-    """Nested plain values that :func:`medpriv.runtime.content_hash` takes.
+    """Nested plain values that :func:`medpriv.runtime.hashing.content_hash` takes.
 
     A function is its name and, where it is not of this package, its source text: the package's
     source has a hash of its own. What a function calls in turn is not followed.

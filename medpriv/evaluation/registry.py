@@ -10,12 +10,13 @@ from typing import Any
 from torch import nn
 
 from medpriv import defenses
+from medpriv.defenses.compression import projected as projected_
 from medpriv.deployment import Defense
-from medpriv.evaluation import images, membership, records, reports
-from medpriv.evaluation.cases import Attack, Case, Run
-from medpriv.evaluation.defended import MODALITIES, NOTHING, Defended
+from medpriv.evaluation.attack_catalog import images, membership, records, reports
+from medpriv.evaluation.attacks import Attack, Case, Run
+from medpriv.evaluation.defenses import MODALITIES, NOTHING, Defended
 from medpriv.evaluation.targets import learned_noise, plain_target, untrained
-from medpriv.runtime import choose
+from medpriv.runtime.arguments import choose
 
 _KEY = b"kept by the service"
 _EPOCHS = {"smoke": 1, "quick": 20, "full": 40}  # of private training
@@ -174,7 +175,7 @@ def rounded(case: Case, bits: float, model: nn.Module) -> list[Defense]:
 
 def projected(case: Case, dimensions: float, model: nn.Module) -> list[Defense]:
     """Embeddings of so many dimensions."""
-    return [defenses.projected(int(dimensions), seed=case.seed)]
+    return [projected_(int(dimensions), seed=case.seed)]
 
 
 def learned(case: Case, tensors: float, model: nn.Module) -> list[Defense]:

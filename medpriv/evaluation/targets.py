@@ -11,21 +11,25 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
-from medpriv.defenses import LearnedNoise, learn_noise
+from medpriv.defenses import learn_noise
+from medpriv.defenses.learned_noise import LearnedNoise
 from medpriv.deployment import deploy
-from medpriv.evaluation.cases import Case
-from medpriv.evaluation.defended import Defended
+from medpriv.evaluation.attacks import Case
+from medpriv.evaluation.defenses import Defended
 from medpriv.evaluation.identity import identity
 from medpriv.evaluation.recent import Recent
 from medpriv.models.reports import PACKAGED, ReportClassifier, ReportEncoder
 from medpriv.models.split import back
 from medpriv.models.targets import build_target
-from medpriv.runtime import cached, content_hash, has_fast_bf16, pick_device, source_hash, to_device
-from medpriv.training import Loss, train_target
+from medpriv.runtime.cache import cached
+from medpriv.runtime.device import has_fast_bf16, pick_device, to_device
+from medpriv.runtime.hashing import content_hash, source_hash
+from medpriv.training.loop import Loss
+from medpriv.training.targets import train_target
 
 
 def plain_target(case: Case, *, loss: Loss | None = None) -> nn.Module:
-    """The target as :func:`medpriv.training.train_target` trains it on the case's cohort.
+    """The target as :func:`medpriv.training.targets.train_target` trains it on the case's cohort.
 
     Args:
         case: its cohort, seed, profile, device and encoder.
@@ -166,7 +170,7 @@ class Remembering(ReportEncoder):
         self.eval()
 
     def forward(self, texts: Sequence[str], *, batch_size: int | None = None) -> Tensor:
-        """As :class:`medpriv.models.ReportEncoder`."""
+        """As :class:`medpriv.models.reports.ReportEncoder`."""
         # Of the weights as they are now: a defense may have changed this copy's. Noise on a tensor
         # shows in its sum, which costs milliseconds where a hash of all of them costs more.
         weights = tuple(float(weight.sum()) for weight in self.transformer.parameters())

@@ -1,22 +1,13 @@
 """Scores of a guess, always with an interval."""
 
-from medpriv.metrics.attributes import (
-    AttributeScores,
-    attribute_scores,
-    top_precision,
-)
-from medpriv.metrics.calibration import Calibration, calibration
-from medpriv.metrics.images import image_scores, mse, nearest_image, psnr, ssim
-from medpriv.metrics.intervals import Estimate, difference, mean_estimate
+from medpriv.metrics.attributes import attribute_scores, top_precision
+from medpriv.metrics.calibration import calibration
+from medpriv.metrics.images import image_scores, nearest_image, ssim
 from medpriv.metrics.membership import advantage, epsilon_bound, rate_at, roc
 from medpriv.metrics.ranking import auc
 from medpriv.metrics.reidentification import (
-    Matcher,
-    Pairs,
-    Reidentification,
     feature_distance,
     fit_matcher,
-    matcher_recipe,
     pairs,
     pixel_matcher,
     reidentification,
@@ -24,7 +15,6 @@ from medpriv.metrics.reidentification import (
 from medpriv.metrics.texts import (
     bleu,
     exact_match,
-    nearest_text,
     set_f1,
     statement_scores,
     text_cosine,
@@ -32,14 +22,9 @@ from medpriv.metrics.texts import (
     vocabulary_growth,
 )
 from medpriv.metrics.texture import spectral_exponent
+from medpriv.statistics import difference, mean_estimate
 
 __all__ = [
-    "AttributeScores",
-    "Calibration",
-    "Estimate",
-    "Matcher",
-    "Pairs",
-    "Reidentification",
     "advantage",
     "attribute_scores",
     "auc",
@@ -51,14 +36,10 @@ __all__ = [
     "feature_distance",
     "fit_matcher",
     "image_scores",
-    "matcher_recipe",
     "mean_estimate",
-    "mse",
     "nearest_image",
-    "nearest_text",
     "pairs",
     "pixel_matcher",
-    "psnr",
     "rate_at",
     "reidentification",
     "roc",

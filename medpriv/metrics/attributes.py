@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medpriv.data.resampling import Estimate, interval, patient_bootstrap
+from medpriv.statistics import Estimate, interval, patient_bootstrap
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from medpriv.data.resampling import Estimate, patient_bootstrap
-from medpriv.runtime import rng
+from medpriv.runtime.seeds import rng
+from medpriv.statistics import Estimate, patient_bootstrap
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import beta
 
-from medpriv.data.resampling import Estimate, interval, patient_bootstrap
+from medpriv.statistics import Estimate, interval, patient_bootstrap
 
 
 def advantage(

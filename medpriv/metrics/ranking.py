@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medpriv.data.resampling import Estimate, interval, patient_bootstrap, resampled_auc
+from medpriv.statistics import Estimate, interval, patient_bootstrap, resampled_auc
 
 
 def auc(

@@ -30,12 +30,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medpriv.data.cohort import Part
-from medpriv.data.resampling import Estimate
-from medpriv.metrics.intervals import mean_estimate
 from medpriv.models.images import ImageCNN
 from medpriv.models.split import front, split_names
-from medpriv.runtime import check_profile, seeded
-from medpriv.training import Recipe, fit, predict
+from medpriv.runtime.profile import check_profile
+from medpriv.runtime.seeds import seeded
+from medpriv.statistics import Estimate, mean_estimate
+from medpriv.training.loop import Recipe, fit
+from medpriv.training.utility_scores import predict
 
 FINE, MIDDLE, COARSE = 32, 16, 8  # sides in pixels at which the matcher looks at an image
 WIDTH = 256  # of the hidden layers
@@ -193,7 +194,7 @@ def fit_matcher(
             the same patient; patients with one image are not used.
         profile: sets the number of steps; see :func:`matcher_recipe`.
         seed: decides initial weights, order and variation.
-        device: see :func:`medpriv.runtime.pick_device`.
+        device: see :func:`medpriv.runtime.device.pick_device`.
         recipe: instead of the profile's; its batches should hold many pairs.
 
     Raises:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medpriv.data.resampling import Estimate, interval, patient_bootstrap
 from medpriv.data.text import normalise_text
+from medpriv.statistics import Estimate, interval, patient_bootstrap
 
 
 def exact_match(truth: Sequence[str], guess: Sequence[str]) -> NDArray[np.float64]:
@@ -114,7 +114,7 @@ def statement_scores(
     """Of all that the reports state, how much the guesses state too; and how much of it is true.
 
     Args:
-        truth: for each of n reports what it states, see :func:`medpriv.data.report_statements`.
+        truth: for each of n reports what it states, see :func:`medpriv.data.statements`.
         guess: what each guess states.
         patient: ``(n,)`` the patient of each report.
         kind: count statements of this kind only, such as ``"diagnosis"``.

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from medpriv.models.images import ImageCNN
-from medpriv.runtime import choose, seeded
+from medpriv.runtime.arguments import choose
+from medpriv.runtime.seeds import seeded
 
 KINDS = ("linear", "mlp", "cnn")
 HIDDEN = 300

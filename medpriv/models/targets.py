@@ -8,7 +8,7 @@ from medpriv.data.cohort import Cohort
 from medpriv.models.images import ImageCNN
 from medpriv.models.records import RecordMLP
 from medpriv.models.reports import PACKAGED, ReportClassifier, ReportEncoder
-from medpriv.runtime import seeded
+from medpriv.runtime.seeds import seeded
 
 
 def build_target(cohort: Cohort, *, seed: int = 0, encoder: str = PACKAGED) -> nn.Module:
@@ -17,7 +17,7 @@ def build_target(cohort: Cohort, *, seed: int = 0, encoder: str = PACKAGED) -> n
     Args:
         cohort: decides kind, sizes and number of classes.
         seed: decides the initial weights.
-        encoder: of reports, as :class:`medpriv.models.ReportEncoder` takes it.
+        encoder: of reports, as :class:`medpriv.models.reports.ReportEncoder` takes it.
     """
     classes = len(cohort.classes)
     with seeded(seed, "target"):

@@ -22,13 +22,13 @@ from medpriv.attacks import (
     fit_neurons,
     label_only,
     map_posterior,
-    map_posterior_of_number,
     marginal_prior,
     membership_posterior,
     sensitive,
 )
-from medpriv.data import warfarin
-from medpriv.data.cohort import Column
+from medpriv.attacks.records.attribute_inference import map_posterior_of_number
+from medpriv.data.cohort import Cohort, Column
+from medpriv.data.sources import warfarin
 from medpriv.metrics import attribute_scores
 
 # Three attributes: a is known, s is wanted, y is the label. All of it is written down.
@@ -252,7 +252,7 @@ class Perfect(nn.Module):
 
 
 @pytest.fixture(scope="module")
-def clinic() -> tuple[data.Cohort, pd.DataFrame]:
+def clinic() -> tuple[Cohort, pd.DataFrame]:
     cohort = data.load_records("warfarin", profile="quick", seed=0)
     frame = cohort.frame("victims")
     for name in ("enzyme_inducer", "amiodarone"):

@@ -12,19 +12,19 @@ from torch import Tensor, nn
 
 from medpriv.attacks import (
     best_threshold,
-    lira,
     lira_attack,
     loss_attack,
     losses,
     shadow_attack,
     train_shadows,
-    true_margin,
 )
+from medpriv.attacks.membership import lira, true_margin
 from medpriv.data import load_records
 from medpriv.deployment import ThreatModelError, deploy
 from medpriv.metrics import advantage, rate_at
-from medpriv.runtime import rng, seeded, torch_rng
-from medpriv.training import Recipe, fit, predict
+from medpriv.runtime.seeds import rng, seeded, torch_rng
+from medpriv.training.loop import Recipe, fit
+from medpriv.training.utility_scores import predict
 
 
 @given(st.integers(0, 1000), st.integers(2, 6))

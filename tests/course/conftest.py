@@ -8,8 +8,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from medpriv.course import executed
-from medpriv.course.run import Run
+from build_tools import execute as executed
+from build_tools.run import Run
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from browsing import NEEDS_CHROMIUM, chromium
 from markup import Markup, assert_needs_nothing_from_outside, decoded, made_elsewhere
 from medpriv.course import DefenseExplorer, Shown
 from medpriv.metrics import ssim
-from medpriv.runtime import torch_rng
+from medpriv.runtime.seeds import torch_rng
 
 CHOICES = [
     ("inverse network", "nothing", "none"),

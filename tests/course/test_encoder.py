@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from build_tools.run import run_chapter
 from medpriv.course.catalog import ChapterError, check_parameters
-from medpriv.course.run import run_chapter
-from medpriv.models import ReportEncoder
+from medpriv.models.reports import ReportEncoder
 from tiny import make_encoder
 
 CHAPTER = "08-report-reconstruction"

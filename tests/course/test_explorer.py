@@ -13,7 +13,7 @@ import torch
 from markup import Markup, assert_needs_nothing_from_outside, decoded, made_elsewhere
 from medpriv.course import Explorer
 from medpriv.metrics import ssim
-from medpriv.runtime import torch_rng
+from medpriv.runtime.seeds import torch_rng
 
 SPLITS = ("conv2", "conv4", "conv6")
 

@@ -17,7 +17,7 @@ from browsing import NEEDS_CHROMIUM, chromium
 from markup import Markup, assert_needs_nothing_from_outside, decoded, made_elsewhere
 from medpriv.course import Film
 from medpriv.metrics import ssim
-from medpriv.runtime import torch_rng
+from medpriv.runtime.seeds import torch_rng
 
 SPLITS = ("conv2", "conv4", "conv6")
 STEPS = (0, 1, 20, 300)

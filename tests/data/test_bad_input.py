@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medpriv.data import DataError, load_images, load_records, load_reports
+from medpriv.data import load_images, load_records, load_reports
+from medpriv.data.cohort import DataError
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (12, 20, 20), dtype=np.uint8)

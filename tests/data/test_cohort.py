@@ -11,7 +11,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medpriv.data.build import first_occurrences, refuse_contradictions, row_keys, split_rows
 from medpriv.data.cohort import (
     PARTS,
     Cohort,
@@ -22,6 +21,7 @@ from medpriv.data.cohort import (
     split_by_patient,
     with_notes,
 )
+from medpriv.data.splitting import first_occurrences, refuse_contradictions, row_keys, split_rows
 
 CARD = DataCard(
     name="toy",

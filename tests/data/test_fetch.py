@@ -18,10 +18,11 @@ import pooch
 import pytest
 
 import medpriv
-from medpriv.data import fetch, openml
+from medpriv.data import fetch
 from medpriv.data.cohort import DataError
 from medpriv.data.fetch import Source, locate
-from medpriv.runtime import CacheError
+from medpriv.data.sources import openml
+from medpriv.runtime.cache import CacheError
 
 BODY = bytes(range(256)) * 4000  # about 1 MB: several chunks
 MD5 = "md5:" + hashlib.md5(BODY).hexdigest()

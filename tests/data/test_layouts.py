@@ -12,10 +12,10 @@ import pooch
 import pytest
 
 from medpriv.data import load_images, load_records, load_reports
-from medpriv.data.cardio import COLUMNS, impossible
 from medpriv.data.cohort import Cohort, DataError
-from medpriv.data.mias import read_mias
-from medpriv.data.openi import read_openi
+from medpriv.data.sources.cardio import COLUMNS, impossible
+from medpriv.data.sources.mias import read_mias
+from medpriv.data.sources.openi import read_openi
 
 RNG = np.random.default_rng(0)
 

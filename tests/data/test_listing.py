@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from medpriv import data
-from medpriv.data import fetch, openml
+from medpriv.data import fetch
+from medpriv.data.listing import cards as cards_
 from medpriv.data.listing import file_names
 from medpriv.data.names import DATASETS, MEDMNIST, VOLUMES
+from medpriv.data.sources import openml
 from real import real_file
 
 NAMES = [(modality, name) for modality, names in DATASETS.items() for name in names]
@@ -32,7 +34,7 @@ def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_named_data_set_has_a_card(nothing: Path) -> None:
-    cards = data.cards()
+    cards = cards_()
     assert list(cards) == [name for _, name in NAMES]
     for name, card in cards.items():
         assert card == data.card(name)

@@ -15,8 +15,8 @@ from PIL import Image
 import medpriv
 from medpriv.data import known_datasets, load_images, load_records, load_reports, normalise_text
 from medpriv.data.cohort import Cohort
-from medpriv.data.embedded import PHANTOM_SIZES, REPORT_SIZES, WARFARIN_SIZES
 from medpriv.data.names import MEDMNIST, VOLUMES
+from medpriv.data.sources.embedded import PHANTOM_SIZES, REPORT_SIZES, WARFARIN_SIZES
 
 RNG = np.random.default_rng(0)
 

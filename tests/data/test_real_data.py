@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medpriv.data import Cohort, load_images, load_records, load_reports
+from medpriv.data import load_images, load_records, load_reports
+from medpriv.data.cohort import Cohort
 from medpriv.data.text import normalise_text
 from real import real_file
 

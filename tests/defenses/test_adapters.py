@@ -9,16 +9,20 @@ import torch
 from torch import Tensor, nn
 
 from medpriv.attacks import fit_fact_reader
-from medpriv.data import load_reports, report_facts
+from medpriv.data import facts as report_facts
+from medpriv.data import load_reports
 from medpriv.data.cohort import Cohort
-from medpriv.defenses import EmbeddingAdapter, Opponent, learn_noise, train_adapter
-from medpriv.defenses.adversarial import fit_against
+from medpriv.defenses import learn_noise
+from medpriv.defenses.adapters import EmbeddingAdapter, train_adapter
+from medpriv.defenses.adversarial import Opponent, fit_against
 from medpriv.defenses.no_peek import fit_no_peek
 from medpriv.defenses.split_training import Halves
 from medpriv.deployment import deploy
-from medpriv.models import ReportClassifier, build_target, distance_correlation
-from medpriv.runtime import seeded, torch_rng
-from medpriv.training import Recipe, predict, utility
+from medpriv.models import build_target, distance_correlation
+from medpriv.models.reports import ReportClassifier
+from medpriv.runtime.seeds import seeded, torch_rng
+from medpriv.training.loop import Recipe
+from medpriv.training.utility_scores import predict, utility
 
 RECIPE = Recipe(epochs=15, batch_size=32, exact=True)
 

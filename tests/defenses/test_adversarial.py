@@ -15,8 +15,9 @@ from medpriv.defenses import train_adversarially
 from medpriv.defenses.adversarial import Opponent, fit_against
 from medpriv.defenses.split_training import Halves
 from medpriv.deployment import deploy
-from medpriv.runtime import seeded, torch_rng
-from medpriv.training import Recipe, train_target
+from medpriv.runtime.seeds import seeded, torch_rng
+from medpriv.training.loop import Recipe
+from medpriv.training.targets import train_target
 
 BRIEF = Recipe(epochs=2, batch_size=32, weight_decay=1e-2)
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from medpriv.defenses import analytic_gaussian, classical_gaussian, gaussian_delta
+from medpriv.defenses import analytic_gaussian
+from medpriv.defenses.gaussian import classical_gaussian, gaussian_delta
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,13 @@ from scipy.stats import binom
 from torch import Tensor, nn
 
 from medpriv.attacks import averaged
-from medpriv.defenses import learn_noise, sampled
+from medpriv.defenses import learn_noise
+from medpriv.defenses.feature_noise import sampled
 from medpriv.deployment import deploy
-from medpriv.models import ImageCNN, PixelShuffleDecoder, back, solve_linear_path
-from medpriv.runtime import seeded, torch_rng
-from medpriv.training import Recipe
+from medpriv.models import PixelShuffleDecoder, back, solve_linear_path
+from medpriv.models.images import ImageCNN
+from medpriv.runtime.seeds import seeded, torch_rng
+from medpriv.training.loop import Recipe
 
 
 def some(k: int = 4) -> Tensor:

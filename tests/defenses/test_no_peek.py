@@ -13,9 +13,12 @@ from medpriv.data import load_records, load_reports
 from medpriv.data.cohort import Cohort
 from medpriv.defenses import train_no_peek
 from medpriv.deployment import deploy
-from medpriv.models import ReportClassifier, distance_correlation
-from medpriv.runtime import seeded, source_hash
-from medpriv.training import Recipe, train_target
+from medpriv.models import distance_correlation
+from medpriv.models.reports import ReportClassifier
+from medpriv.runtime.hashing import source_hash
+from medpriv.runtime.seeds import seeded
+from medpriv.training.loop import Recipe
+from medpriv.training.targets import train_target
 
 BRIEF = Recipe(epochs=2, batch_size=32, weight_decay=1e-2)
 

@@ -13,16 +13,11 @@ from prv_accountant.privacy_random_variables import PoissonSubsampledGaussianMec
 from torch import nn
 
 from medpriv.data import load_images, load_records, load_reports
-from medpriv.defenses import (
-    Privately,
-    analytic_gaussian,
-    epsilon_spent,
-    noise_for,
-    train_privately,
-)
+from medpriv.defenses import Privately, analytic_gaussian, train_privately
+from medpriv.defenses.private_training import epsilon_spent, noise_for
 from medpriv.models import build_target
-from medpriv.runtime import available_devices
-from medpriv.training import predict, utility
+from medpriv.runtime.device import available_devices
+from medpriv.training.utility_scores import predict, utility
 
 
 @pytest.mark.parametrize("noise", [0.8, 1.5, 4.0])

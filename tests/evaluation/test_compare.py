@@ -27,17 +27,17 @@ from comparing import (
 from medpriv.attacks import majority_right
 from medpriv.evaluation import (
     NOTHING,
-    Attack,
     Case,
-    Defended,
-    compare,
-    grid,
     known_attacks,
     named_attack,
     named_defense,
     pairs,
     trained,
 )
+from medpriv.evaluation import comparison as compare
+from medpriv.evaluation import comparison as grid
+from medpriv.evaluation.attacks import Attack
+from medpriv.evaluation.defenses import Defended
 
 COLUMNS = [
     "attack", "defense", "strength", "seed", "metric", "naive", "adaptive", "averaged", "baseline",

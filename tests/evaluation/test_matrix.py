@@ -16,23 +16,24 @@ import torch
 from torch import nn
 
 from medpriv import attacks
-from medpriv.data import Cohort, load_images, load_records, load_reports
-from medpriv.data.resampling import Estimate
+from medpriv.data import load_images, load_records, load_reports
+from medpriv.data.cohort import Cohort
 from medpriv.deployment import ThreatModelError, View
 from medpriv.evaluation import (
     NOTHING,
-    Attack,
     Case,
-    Defended,
-    images,
     known_attacks,
     known_defenses,
     named_attack,
     named_defense,
     trained,
 )
+from medpriv.evaluation.attack_catalog import images
+from medpriv.evaluation.attacks import Attack
+from medpriv.evaluation.defenses import Defended
 from medpriv.evaluation.recent import Recent
 from medpriv.evaluation.targets import learned_noise
+from medpriv.statistics import Estimate
 from tiny import ROOT, make_encoder
 from unlisted import unlisted_attacks
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 
 from medpriv.metrics import calibration
-from medpriv.runtime import rng
+from medpriv.runtime.seeds import rng
 
 CENTRES = np.arange(0.15, 0.8, 0.1)  # middles of seven of ten bins
 

@@ -11,8 +11,9 @@ from hypothesis.extra.numpy import arrays
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
-from medpriv.metrics import image_scores, mse, nearest_image, psnr, ssim
-from medpriv.runtime import torch_rng
+from medpriv.metrics import image_scores, nearest_image, ssim
+from medpriv.metrics.images import mse, psnr
+from medpriv.runtime.seeds import torch_rng
 
 # Wang et al. 2004, section III.B: an 11x11 circular-symmetric Gaussian of standard deviation 1.5.
 WANG = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}

@@ -7,8 +7,9 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_curve
 
-from medpriv.metrics import Estimate, advantage, epsilon_bound, rate_at, roc
-from medpriv.runtime import rng
+from medpriv.metrics import advantage, epsilon_bound, rate_at, roc
+from medpriv.runtime.seeds import rng
+from medpriv.statistics import Estimate
 
 
 def people(rows: int) -> np.ndarray:

@@ -14,9 +14,8 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from medpriv.data import Part
-from medpriv.data.phantoms import make_phantoms
-from medpriv.metrics.intervals import difference
+from medpriv.data.cohort import Part
+from medpriv.data.sources.phantoms import make_phantoms
 from medpriv.metrics.reidentification import (
     Matcher,
     _box,
@@ -28,8 +27,9 @@ from medpriv.metrics.reidentification import (
     reidentification,
 )
 from medpriv.models.images import ImageCNN
-from medpriv.runtime import rng, seeded, torch_rng
-from medpriv.training import Recipe
+from medpriv.runtime.seeds import rng, seeded, torch_rng
+from medpriv.statistics import difference
+from medpriv.training.loop import Recipe
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:

@@ -13,13 +13,13 @@ from medpriv.data import normalise_text
 from medpriv.metrics import (
     bleu,
     exact_match,
-    nearest_text,
     set_f1,
     statement_scores,
     text_cosine,
     token_f1,
     vocabulary_growth,
 )
+from medpriv.metrics.texts import nearest_text
 
 TEXTS = st.lists(st.text(alphabet="abcd. ,-AB", max_size=12), min_size=1, max_size=8)
 WORDY = st.text(alphabet="abc ", min_size=1).filter(lambda text: bool(text.strip()))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from medpriv.metrics import spectral_exponent
-from medpriv.runtime import rng
+from medpriv.runtime.seeds import rng
 
 
 def power_law(beta: float, images: int = 200, size: int = 128) -> Tensor:

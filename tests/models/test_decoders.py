@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medpriv.models import PixelShuffleDecoder, solve_linear_path
-from medpriv.runtime import seeded, torch_rng
+from medpriv.runtime.seeds import seeded, torch_rng
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from medpriv.models import ImageCNN, front, split_names
-from medpriv.runtime import seeded, torch_rng
+from medpriv.models import front, split_names
+from medpriv.models.images import ImageCNN
+from medpriv.runtime.seeds import seeded, torch_rng
 
 # Shapes of one 64x64 image after each block, by hand: 3x3 convolutions keep the size, pooling after
 # the second, fourth and sixth halves it.

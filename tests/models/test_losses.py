@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from medpriv.metrics import ssim
-from medpriv.models import distance_correlation, structural_loss, total_variation
-from medpriv.runtime import torch_rng
+from medpriv.models import distance_correlation, total_variation
+from medpriv.models.losses import structural_loss
+from medpriv.runtime.seeds import torch_rng
 
 
 def images(number: int, *, channels: int = 1, high: int = 24, wide: int = 24, seed: int = 0):

@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from medpriv.models import ImageCNN, build_recogniser
-from medpriv.training import predict, train_recogniser
+from medpriv.models.images import ImageCNN
+from medpriv.models.recognisers import build_recogniser
+from medpriv.training.recognisers import train_recogniser
+from medpriv.training.utility_scores import predict
 
 SHAPE = (1, 16, 16)
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from medpriv.data.cohort import Column
-from medpriv.models import RecordMLP, front
-from medpriv.runtime import rng, seeded
+from medpriv.models import front
+from medpriv.models.records import RecordMLP
+from medpriv.runtime.seeds import rng, seeded
 
 COLUMNS = (
     Column("age", unit="years"),

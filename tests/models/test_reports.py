@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from medpriv.models import ReportClassifier, ReportEncoder, reports
-from medpriv.runtime import rng, seeded
+from medpriv.models import reports
+from medpriv.models.reports import ReportClassifier, ReportEncoder
+from medpriv.runtime.seeds import rng, seeded
 
 WORDS = "no acute focal consolidation effusion nodule right left upper lobe depression denies HIV"
 

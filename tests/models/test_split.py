@@ -11,8 +11,10 @@ from torchvision.models import resnet18
 
 from medpriv.data.cohort import Column
 from medpriv.deployment import deploy
-from medpriv.models import ImageCNN, RecordMLP, back, front, split_names
-from medpriv.runtime import seeded, torch_rng
+from medpriv.models import back, front, split_names
+from medpriv.models.images import ImageCNN
+from medpriv.models.records import RecordMLP
+from medpriv.runtime.seeds import seeded, torch_rng
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from medpriv import data
-from medpriv.models import ImageCNN, RecordMLP, build_target
-from medpriv.training import predict
+from medpriv.models import build_target
+from medpriv.models.images import ImageCNN
+from medpriv.models.records import RecordMLP
+from medpriv.training.utility_scores import predict
 
 
 @pytest.mark.parametrize(

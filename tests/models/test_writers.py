@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from medpriv.models import ReportWriter, Vocabulary, packed, writing_loss
-from medpriv.models.writers import END, PAD, UNKNOWN
-from medpriv.runtime import seeded, torch_rng
+from medpriv.models.writers import END, PAD, UNKNOWN, ReportWriter, Vocabulary, packed, writing_loss
+from medpriv.runtime.seeds import seeded, torch_rng
 
 REPORT = "Ms. Okafor (48, female), a 48-year-old woman: BP 120/80; 1.5 cm nodule, HIV-positive."
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from medpriv.course.exercises.base import call, number
-from medpriv.runtime import torch_rng
+from medpriv.runtime.seeds import torch_rng
 
 
 def g_mean(answer: Any) -> None:

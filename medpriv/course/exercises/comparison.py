@@ -9,7 +9,7 @@ import numpy as np
 
 from medpriv.course.exercises.base import call, number, numbers
 from medpriv.evaluation import on_front
-from medpriv.runtime import rng
+from medpriv.runtime.seeds import rng
 
 
 def left(answer: Any) -> None:

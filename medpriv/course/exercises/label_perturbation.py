@@ -10,7 +10,7 @@ import torch
 
 from medpriv.course.exercises.base import call, number, numbers
 from medpriv.defenses import epsilon_of, response_matrix
-from medpriv.runtime import rng, torch_rng
+from medpriv.runtime.seeds import rng, torch_rng
 
 
 def epsilon(answer: Any) -> None:

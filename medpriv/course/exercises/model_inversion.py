@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from medpriv.attacks import InverseNetwork
+from medpriv.attacks.images.inverse_network import InverseNetwork
 from medpriv.course.exercises.base import call, number, views_asked
 from medpriv.deployment import QueryBudgetError
 from medpriv.metrics import ssim
-from medpriv.models import ImageCNN
-from medpriv.runtime import seeded, torch_rng
+from medpriv.models.images import ImageCNN
+from medpriv.runtime.seeds import seeded, torch_rng
 
 
 def _images(number: int) -> torch.Tensor:

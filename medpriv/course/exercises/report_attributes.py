@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from medpriv.course.exercises.base import call, numbers
-from medpriv.runtime import torch_rng
+from medpriv.runtime.seeds import torch_rng
 
 
 def set_f1(answer: Any) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from medpriv.course.exercises.base import call, number, numbers
 from medpriv.models.losses import distance_correlation
-from medpriv.runtime import torch_rng
+from medpriv.runtime.seeds import torch_rng
 
 
 def zeros(answer: Any) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from medpriv.attacks import should_stop
+from medpriv.attacks.images.class_inversion import should_stop
 from medpriv.course.exercises.base import call
 from medpriv.models import total_variation
-from medpriv.runtime import rng, torch_rng
+from medpriv.runtime.seeds import rng, torch_rng
 
 # What a wrong answer that follows `rule` on all cases is told.
 NearMiss = tuple[str, Callable[..., Any]]

@@ -10,9 +10,10 @@ import torch
 
 from medpriv.course.exercises.base import call, number, views_asked
 from medpriv.data.cohort import Column
-from medpriv.metrics import Estimate, mean_estimate
-from medpriv.models import RecordMLP
-from medpriv.runtime import rng, seeded, torch_rng
+from medpriv.metrics import mean_estimate
+from medpriv.models.records import RecordMLP
+from medpriv.runtime.seeds import rng, seeded, torch_rng
+from medpriv.statistics import Estimate
 
 ENOUGH = 30  # patients in a group, as the exercise says
 

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 
 from medpriv.course.exercises.base import call
-from medpriv.data import Column
+from medpriv.data.cohort import Column
 from medpriv.deployment import Answer, QueryBudgetError, View, ViewDefense, deploy
-from medpriv.metrics import Estimate, difference
-from medpriv.models import RecordMLP
-from medpriv.runtime import rng, seeded, torch_rng
+from medpriv.metrics import difference
+from medpriv.models.records import RecordMLP
+from medpriv.runtime.seeds import rng, seeded, torch_rng
+from medpriv.statistics import Estimate
 
 
 def _model() -> RecordMLP:

@@ -10,13 +10,15 @@ import pytest
 import torch
 
 from answering import accepted, refused
-from medpriv.attacks import Probe, invert_classes, should_stop
+from medpriv.attacks import Probe, invert_classes
+from medpriv.attacks.images.class_inversion import should_stop
 from medpriv.course.checks import NOT_SOLVED, check
 from medpriv.course.exercises import stronger_inversion
 from medpriv.course.exercises.stronger_inversion import TESTS, affordable, cost
 from medpriv.deployment import deploy
-from medpriv.models import ImageCNN, total_variation
-from medpriv.runtime import seeded
+from medpriv.models import total_variation
+from medpriv.models.images import ImageCNN
+from medpriv.runtime.seeds import seeded
 
 ALL = (1, 2, 3)
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from answering import accepted, refused
-from medpriv.data import Column
+from medpriv.data.cohort import Column
 from medpriv.deployment import deploy
 from medpriv.metrics import difference, mean_estimate
-from medpriv.models import RecordMLP
+from medpriv.models.records import RecordMLP
 
 
 def partner(expose="features", split="hidden2", query_budget=500):

@@ -1,0 +1,1 @@
+"""Running, building, exporting and checking the book: one job a file."""

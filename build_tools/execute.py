@@ -1,0 +1,186 @@
+"""The executed chapters in ``_build/executed``: brought up to date, several at once.
+
+An executed chapter is kept for as long as nothing that it is made from has changed. Chapters do
+not wait for each other: a process of its own executes each, as ``medpriv run`` would, and a target
+model that two of them attack is trained by the first and waited for by the second.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import joblib
+import psutil
+
+from build_tools.run import RunError, run_chapter, search_path
+from medpriv.course.catalog import CHAPTERS, chapter_file
+from medpriv.course.record import versions
+from medpriv.runtime.cache import atomic_path
+from medpriv.runtime.hashing import content_hash, source_hash
+
+PACKAGE = Path(__file__).resolve().parents[1]
+# More at once gain little: the longest chapter has to end as well.
+MOST_AT_ONCE = 4
+MEMORY_EACH = 2 * 1024**3  # no chapter's peak is higher
+
+Run = Callable[[str, dict[str, str], Path], dict[str, Any]]
+
+
+def chapter_key(name: str, root: Path) -> str:
+    """A hash of all that an executed chapter is made from.
+
+    Its text, the package (embedded data are in its source), the requirements, the versions
+    installed, and the tables and files beside the chapters.
+    """
+    beside = files(root / "chapters" / "recorded", root / "chapters" / "data")
+    package_data = [
+        file
+        for file in files(PACKAGE)
+        if file.suffix not in (".py", ".pyc")  # source_hash has the modules
+    ]
+    return content_hash(
+        chapter_file(name),
+        source_hash(),
+        [(file.relative_to(PACKAGE).as_posix(), file) for file in package_data],
+        [(file.name, file) for file in sorted(root.glob("requirements*.txt"))],
+        versions(),
+        [(file.relative_to(root).as_posix(), file) for file in beside],
+    )
+
+
+def files(*folders: Path) -> list[Path]:
+    """All files in the folders and below, in a fixed order."""
+    return [file for folder in folders for file in sorted(folder.rglob("*")) if file.is_file()]
+
+
+def execute(name: str, root: Path, run: Run | None = None) -> bool:
+    """Execute a chapter in `quick` on embedded data with seed 0, unless nothing has changed.
+
+    Leaves ``_build/executed/NAME/`` as :func:`run_chapter` leaves a folder.
+
+    Args:
+        name: the chapter.
+        root: the folder that holds ``chapters`` and ``_build``.
+        run: how to execute it; by default in this process.
+
+    Returns:
+        Whether it was executed.
+
+    Raises:
+        ChapterError, RunError: as :func:`run_chapter`.
+    """
+    out = root / "_build" / "executed" / name
+    key, key_file = chapter_key(name, root), out / "key.txt"
+    left = (out / f"{name}.ipynb", out / "results.json")
+    if all(file.exists() for file in (*left, key_file)) and key_file.read_text() == key:
+        print(f"{name}: up to date", flush=True)
+        return False
+    key_file.unlink(missing_ok=True)
+    print(f"{name}: executing", flush=True)
+    given = {"profile": "quick", "dataset": CHAPTERS[name].default_dataset, "seed": "0"}
+    results = (run or _here)(name, given, out)
+    print(f"{name}: {results['seconds']:.0f} s, peak {results['peak_mb']:.0f} MB", flush=True)
+    with atomic_path(key_file) as part:  # last: it vouches for the others
+        part.write_text(key)
+    return True
+
+
+def _here(name: str, given: dict[str, str], out: Path) -> dict[str, Any]:
+    return run_chapter(name, given, out).results
+
+
+# --- Several at once ------------------------------------------------------------------------------
+
+
+def execute_all(root: Path) -> None:
+    """Execute every chapter that has changed, as many at once as cores and memory allow.
+
+    Where one fails, those that run already come to their end and are kept; no other begins.
+    Ctrl-C ends all of them and their kernels.
+
+    Raises:
+        ChapterError: a chapter has no file, or no jupytext header.
+        RunError: a cell failed; its traceback is in the message, or was shown before.
+    """
+    names = list(CHAPTERS)
+    at_once = chapters_at_once(len(names))
+    if at_once == 1:
+        for name in names:
+            execute(name, root)
+        return
+    threads = max(1, joblib.cpu_count() // at_once)
+    # In this order: the processes are interrupted before the pool waits for them.
+    with ThreadPoolExecutor(at_once) as pool, _processes(threads) as run:
+        waiting = [pool.submit(execute, name, root, run) for name in names]
+        try:
+            for done in as_completed(waiting):
+                done.result()
+        except BaseException:
+            for future in waiting:
+                future.cancel()
+            raise
+
+
+def chapters_at_once(chapters: int) -> int:
+    """How many chapters to execute at once here: at most four, and one for each core and 2 GB."""
+    memory = psutil.virtual_memory().available // MEMORY_EACH
+    return max(1, min(MOST_AT_ONCE, chapters, joblib.cpu_count(), memory))
+
+
+@contextmanager
+def _processes(threads: int) -> Iterator[Run]:
+    """Give a way to execute a chapter in a process; an interruption of the block ends them."""
+    running: set[subprocess.Popen[str]] = set()
+    stopped = threading.Event()
+    environment = {"OMP_NUM_THREADS": str(threads)} | os.environ | {"PYTHONPATH": search_path()}
+
+    def run(name: str, given: dict[str, str], out: Path) -> dict[str, Any]:
+        with subprocess.Popen(
+            command(name, given, out),
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,  # no terminal, so that it writes lines and draws no bar
+            text=True,
+        ) as process:
+            running.add(process)
+            if stopped.is_set():
+                _interrupt(process)
+            assert process.stderr is not None
+            for line in process.stderr:
+                sys.stderr.write(line)
+        running.discard(process)
+        if process.returncode != 0:
+            raise RunError(f"{name} was not executed, see above")
+        return json.loads((out / "results.json").read_text(encoding="utf-8"))
+
+    try:
+        yield run
+    except KeyboardInterrupt:
+        # A terminal interrupts them too; a signal to this process alone does not reach them.
+        stopped.set()
+        for process in list(running):
+            _interrupt(process)
+        raise
+
+
+def _interrupt(process: subprocess.Popen[str]) -> None:
+    if os.name == "nt":
+        process.terminate()
+    else:
+        process.send_signal(signal.SIGINT)
+
+
+def command(name: str, given: dict[str, str], out: Path) -> Sequence[str]:
+    """The command that executes a chapter as :func:`run_chapter` would."""
+    parameters = [word for pair in given.items() for word in ("-p", *pair)]
+    return [sys.executable, "-m", "medpriv", "run", name, *parameters, "--out", str(out)]

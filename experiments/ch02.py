@@ -1,0 +1,158 @@
+"""Recorded tables of chapter 02: embedded beside real data, measured by the same code, by seed.
+
+The tables hold counts and scores only, so that a page can set a generator beside real patients
+without having their data.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from medpriv import data, metrics
+from medpriv.data.cohort import Cohort
+from medpriv.metrics.texts import nearest_text
+
+PHANTOM_PATIENTS = 200  # enough for an interval of about ±0.03 on the exponent
+SIZES = (128, 64)
+READ = (5_000, 10_000, 20_000, 40_000, 80_000)  # running words after which a vocabulary is counted
+SHARES = {"auxiliary": 0.5, "victims": 0.1}
+ANOTHER_SEED = 1_000  # of the synthetic reports whose vocabulary others are compared with
+
+
+def look_up(texts: tuple[str, ...] | list[str], *, seed: int = 0) -> pd.DataFrame:
+    """Reconstruct texts without any model: hand back the nearest text of one's own collection.
+
+    Half of the texts, drawn with ``seed``, are the attacker's, a tenth are his victims.
+
+    Args:
+        texts: n texts, each counting as one patient's.
+        seed: decides who owns what.
+
+    Returns:
+        A row for each victim: ``row``, its position in ``texts``; ``exact`` (0 or 1) and ``f1``
+        of the nearest text; ``twin``, whether its normal form is in the attacker's collection.
+    """
+    where = data.split_by_patient(np.arange(len(texts)), SHARES, seed=seed)
+    own = [texts[row] for row in where["auxiliary"]]
+    unseen = [texts[row] for row in where["victims"]]
+    found = nearest_text(unseen, own)
+    known = {data.normalise_text(text) for text in own}
+    return pd.DataFrame(
+        {
+            "row": where["victims"],
+            "exact": metrics.exact_match(unseen, found),
+            "f1": metrics.token_f1(unseen, found),
+            "twin": [data.normalise_text(text) in known for text in unseen],
+        }
+    )
+
+
+def closing_line(report: str) -> str:
+    """A report's last sentence: where its conclusion stands."""
+    return report.rstrip(". ").rpartition(". ")[2]
+
+
+def texture_cell(dataset: str, seed: int, size: int) -> dict[str, Any]:
+    """One cell of ``02-texture``: the spectral exponent inside the breast, over all parts."""
+    patients = PHANTOM_PATIENTS if dataset == "phantom" else None
+    parts = data.load_images(dataset, seed=seed, size=size, patients=patients).parts().values()
+    exponent = np.concatenate([metrics.spectral_exponent(part.x, part.mask) for part in parts])
+    patient = np.concatenate([part.patient for part in parts])
+    fits = np.isfinite(exponent)
+    mean = metrics.mean_estimate(exponent[fits], patient[fits])
+    return {
+        "exponent": mean.value,
+        "low": mean.low,
+        "high": mean.high,
+        "measured": int(fits.sum()),
+        "images": len(fits),
+    }
+
+
+def report_cell(dataset: str, seed: int) -> dict[str, Any]:
+    """One cell of ``02-reports``: vocabulary, and what a look-up finds with and without twins.
+
+    The look-up is over whole reports as they were filed, or over closing lines where the reports
+    are synthetic: whole ones are made distinct.
+
+    ``once`` is the share of the vocabulary that occurs once; ``known`` the share of running words
+    that synthetic reports of another seed know; ``bag_accuracy`` that of a bag of words on the
+    label; ``twins`` the share of filed texts with a twin; ``abnormal_twins`` and
+    ``abnormal_alone`` the shares of class 1 among them and the rest.
+    """
+    cohort = data.load_reports(dataset, seed=seed)
+    texts = [text for part in cohort.parts().values() for text in part.x]
+    filed = data.load_reports(dataset, seed=seed, deduplicate=False).parts().values()
+    as_filed = [text for part in filed for text in part.x]
+    if cohort.card.synthetic:
+        as_filed = [closing_line(text) for text in as_filed]
+    abnormal = np.concatenate([part.y.numpy() for part in filed])
+    return _vocabulary(texts) | _labels(cohort) | _copies(as_filed, abnormal, seed)
+
+
+def _vocabulary(texts: list[str]) -> dict[str, Any]:
+    growth = metrics.vocabulary_growth(texts)
+    words = pd.Series(_words(texts))
+    others = data.load_reports("synthetic", seed=ANOTHER_SEED).parts().values()
+    grammar = set(_words([text for part in others for text in part.x]))
+    return {
+        "reports": len(texts),
+        "words": len(growth),
+        "vocabulary": int(growth[-1]),
+        **{f"after_{read}": int(growth[read - 1]) for read in READ},
+        "once": float((words.value_counts() == 1).mean()),
+        "known": float(words.isin(grammar).mean()),
+    }
+
+
+def _words(texts: list[str]) -> list[str]:
+    return [word for text in texts for word in data.normalise_text(text).split()]
+
+
+def _labels(cohort: Cohort) -> dict[str, Any]:
+    """How often a bag of words tells normal from abnormal, and the majority class does."""
+    members, test = cohort.members, cohort.test
+    words = CountVectorizer(binary=True)
+    model = LogisticRegression(max_iter=1000).fit(words.fit_transform(members.x), members.y)
+    return {
+        "bag_accuracy": float(model.score(words.transform(test.x), test.y)),
+        "majority": float(test.y.bincount().max() / len(test)),
+    }
+
+
+def _copies(texts: list[str], abnormal: NDArray[np.int64], seed: int) -> dict[str, Any]:
+    alone = data.drop_duplicate_texts(texts, keep_first=False)
+    once = [texts[row] for row in data.drop_duplicate_texts(texts)]
+    has_twin = np.ones(len(texts), bool)
+    has_twin[alone] = False
+    before, after = look_up(texts, seed=seed), look_up(once, seed=seed)
+    return {
+        "filed": len(texts),
+        "distinct": len(once),
+        "twins": float(has_twin.mean()),
+        "abnormal_twins": float(abnormal[has_twin].mean()),
+        "abnormal_alone": float(abnormal[~has_twin].mean()),
+        "exact_filed": before["exact"].mean(),
+        "f1_filed": before["f1"].mean(),
+        "f1_filed_no_twin": before["f1"][~before["twin"]].mean(),
+        "exact_once": after["exact"].mean(),
+        "f1_once": after["f1"].mean(),
+    }
+
+
+def texture_settings() -> list[dict[str, Any]]:
+    """The settings of ``02-texture``; mini-MIAS is the same in every seed but for its split."""
+    sets = [("phantom", seed) for seed in range(5)] + [("mias", 0)]
+    return [{"dataset": name, "seed": seed, "size": size} for name, seed in sets for size in SIZES]
+
+
+def report_settings() -> list[dict[str, Any]]:
+    """The settings of ``02-reports``."""
+    sets = [("synthetic", seed) for seed in range(5)] + [("openi", seed) for seed in range(3)]
+    return [{"dataset": name, "seed": seed} for name, seed in sets]

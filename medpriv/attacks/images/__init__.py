@@ -1,0 +1,1 @@
+"""Attacks that give back an image."""

@@ -1,0 +1,306 @@
+"""Regularised maximum likelihood: a white-box reconstruction, one image at a time in a batch.
+
+He, Zhang & Lee 2019 (ACSAC, doi 10.1145/3359789.3359824), section 4.1: whoever has the weights of
+the front f1 needs no pairs to learn from. He searches for the image whose features are those that
+he saw::
+
+    x* = argmin over x of || f1(x) - v0 ||^2 + lambda * TV(x)
+
+The second term asks for an image that looks like one: many images give almost the same features.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from medpriv.deployment import View
+from medpriv.models.losses import total_variation
+from medpriv.runtime.device import pick_device, reproducible_kernels, to_device
+from medpriv.runtime.profile import check_profile
+from medpriv.runtime.progress import progress
+from medpriv.runtime.seeds import torch_rng
+
+GREY = 0.5
+WEIGHTS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # for lambda, when it is chosen
+
+
+@dataclass(frozen=True)
+class Search:
+    """How to search.
+
+    Attributes:
+        steps: of Adam.
+        learning_rate: at the start; it falls to zero along a half cosine.
+        tv_weight: lambda, the weight of the total variation.
+        restarts: searches for each victim; the one with the smallest objective is kept. The first
+            begins at the start, the others at the start and smooth noise.
+    """
+
+    steps: int
+    learning_rate: float = 0.1
+    tv_weight: float = 1e-2
+    restarts: int = 1
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What a search found.
+
+    Attributes:
+        images: ``(n, c, h, w)`` float32 in [0, 1].
+        objective: ``(n,)`` float64, the smallest value of the objective for each victim.
+        steps: the numbers of steps after which ``course`` was kept.
+        course: ``(len(steps), n, c, h, w)`` float32, the images on the way; empty where nobody
+            asked for it.
+    """
+
+    images: Tensor
+    objective: Tensor
+    steps: tuple[int, ...]
+    course: Tensor
+
+
+def search_steps(profile: str) -> int:
+    """How many steps a profile affords."""
+    return {"smoke": 10, "quick": 300, "full": 5_000}[check_profile(profile)]
+
+
+def recover(
+    view: View,
+    features: Tensor,
+    *,
+    shape: Sequence[int],
+    search: Search | None = None,
+    profile: str = "quick",
+    start: Tensor | None = None,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    keep: Sequence[int] = (),
+    chunk: int = 32,
+) -> Recovery:
+    """Recover images from intercepted features with the weights of the front.
+
+    All victims are searched for at once; each victim's result is the same whoever else is in the
+    batch, up to rounding. It costs no query.
+
+    Args:
+        view: exposes ``weights`` at a split layer.
+        features: ``(n, ...)`` float32, the victims', as the view shows them.
+        shape: ``(c, h, w)`` of an image.
+        search: see :class:`Search`; the profile's number of steps without it.
+        profile: sets the number of steps.
+        start: where to begin, ``(1, c, h, w)`` for all victims or ``(n, c, h, w)``; grey, as in
+            the paper, without it.
+        seed: decides where restarts begin.
+        device: where to search.
+        keep: numbers of steps after which the images are kept, to follow the search; 0 is the
+            start.
+        chunk: victims at once; memory does not grow with their number, but for the result.
+
+    Raises:
+        ThreatModelError: the view does not expose weights, or exposes them without a split.
+        ValueError: the front does not give such features for images of this shape.
+    """
+    view.require("weights", "recovery by maximum likelihood")
+    view.require("features", "recovery by maximum likelihood")
+    return recover_through(
+        view.weights(), features, shape=shape, search=search, profile=profile, start=start,
+        seed=seed, device=device, keep=keep, chunk=chunk,
+    )  # fmt: skip
+
+
+def recover_through(
+    front: nn.Module,
+    features: Tensor,
+    *,
+    shape: Sequence[int],
+    search: Search | None = None,
+    profile: str = "quick",
+    start: Tensor | None = None,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    keep: Sequence[int] = (),
+    chunk: int = 32,
+) -> Recovery:
+    """The same through a front that the attacker has made himself, such as a shadow front.
+
+    It takes no view, for nothing is asked. Arguments and result as for :func:`recover`.
+
+    Raises:
+        ValueError: as for :func:`recover`.
+    """
+    search = search or Search(search_steps(profile))
+    where = pick_device(device)
+    front = to_device(front, where).eval().requires_grad_(False)
+    _check_features(front, features, shape, where)
+    kept = tuple(sorted({step for step in keep if 0 <= step <= search.steps}))
+    begin = _grey(tuple(shape), seed) if start is None else start.cpu()
+    begins = begin.expand(len(features), *shape).split(chunk)
+    parts = [
+        _best_restart(front, to_device(some, where), begin, search, seed, kept)
+        for some, begin in progress(
+            zip(features.split(chunk), begins, strict=True), "recovery", unit="chunk"
+        )
+    ]
+    images, objectives, courses = zip(*parts, strict=True)
+    return Recovery(torch.cat(images), torch.cat(objectives), kept, torch.cat(courses, dim=1))
+
+
+def _best_restart(
+    front: nn.Module,
+    target: Tensor,
+    begin: Tensor,
+    search: Search,
+    seed: int,
+    kept: tuple[int, ...],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Images, objectives and course of one chunk, each victim's from its best restart."""
+    best = _descend(front, target, begin, search, kept)
+    for restart in range(1, search.restarts):
+        found = _descend(front, target, _elsewhere(begin, seed, restart), search, kept)
+        better = found[1] < best[1]
+        choose = better.view(-1, 1, 1, 1)
+        best = (
+            torch.where(choose, found[0], best[0]),
+            torch.minimum(found[1], best[1]),
+            torch.where(choose, found[2], best[2]),
+        )
+    return best
+
+
+def _grey(shape: tuple[int, ...], seed: int) -> Tensor:
+    """Grey and a trace of noise: a network that centres its input has no slope at grey itself."""
+    return GREY + 0.01 * (torch.rand(1, *shape, generator=torch_rng(seed, "grey")) - 0.5)
+
+
+def _elsewhere(begin: Tensor, seed: int, restart: int) -> Tensor:
+    """The start and smooth noise, the same for each victim: who else is there does not matter."""
+    noise = torch.rand(1, begin.shape[1], 4, 4, generator=torch_rng(seed, "restart", restart))
+    smooth = nn.functional.interpolate(noise, size=begin.shape[2:], mode="bilinear")
+    return (begin + smooth - 0.5).clamp(0, 1)
+
+
+def _descend(
+    front: nn.Module, target: Tensor, begin: Tensor, search: Search, kept: tuple[int, ...]
+) -> tuple[Tensor, Tensor, Tensor]:
+    images = to_device(begin.clone(), target.device).requires_grad_()
+    optimizer = torch.optim.Adam([images], lr=search.learning_rate)
+    best, least = images.detach().clone(), torch.full((len(target),), torch.inf)
+    least = least.to(target.device)
+    course = []
+    with reproducible_kernels(exact=True):
+        for step in range(search.steps + 1):
+            if step in kept:
+                course.append(images.detach().cpu().clone(memory_format=torch.contiguous_format))
+            objective = _objective(front, images, target, search.tv_weight)
+            with torch.no_grad():
+                better = objective < least
+                least = torch.where(better, objective, least)
+                best = torch.where(better.view(-1, 1, 1, 1), images, best)
+            if step == search.steps:
+                break
+            for group in optimizer.param_groups:
+                done = step / search.steps
+                group["lr"] = search.learning_rate * (1 + math.cos(math.pi * done)) / 2
+            optimizer.zero_grad(set_to_none=True)
+            objective.sum().backward()  # a sum of terms that share no pixel: each has its own slope
+            optimizer.step()
+            with torch.no_grad():
+                images.clamp_(0, 1)
+    way = torch.stack(course) if course else torch.empty(0, *begin.shape)
+    return best.cpu().contiguous(), least.double().cpu(), way
+
+
+def _objective(front: nn.Module, images: Tensor, target: Tensor, tv_weight: float) -> Tensor:
+    """One value for each victim; as means, so that lambda depends less on the features' number."""
+    error = (front(images) - target).pow(2).flatten(1).mean(dim=1)
+    return error + tv_weight * total_variation(images)
+
+
+def _check_features(
+    front: nn.Module, features: Tensor, shape: Sequence[int], where: torch.device
+) -> None:
+    with torch.no_grad():
+        given = tuple(front(torch.full((1, *shape), GREY, device=where)).shape[1:])
+    if given != tuple(features.shape[1:]):
+        raise ValueError(
+            f"the front gives features of shape {given} for images of shape {tuple(shape)}, the "
+            f"intercepted ones have shape {tuple(features.shape[1:])}; check shape and split"
+        )
+
+
+def choose_tv_weight(
+    view: View,
+    images: Tensor,
+    *,
+    weights: Sequence[float] = WEIGHTS,
+    search: Search | None = None,
+    profile: str = "quick",
+    device: str | torch.device = "auto",
+    start: Tensor | None = None,
+) -> tuple[float, dict[float, float]]:
+    """Choose lambda on the attacker's own images, whose truth he knows.
+
+    He recovers them with each weight and keeps the one with the smallest squared error. Published
+    values do not carry over: they depend on the split, the model, and on whether the terms are
+    sums or means.
+
+    Args:
+        view: as for :func:`recover`; asked about the images, one query each.
+        images: ``(m, c, h, w)`` float32 in [0, 1], a few auxiliary images.
+        weights: the candidates.
+        search: see :class:`Search`; its ``tv_weight`` is not used.
+        profile: sets the number of steps.
+        device: where to search.
+        start: as for :func:`recover`.
+
+    Returns:
+        The weight, and the mean squared error with each.
+    """
+    view.require("weights", "choosing the weight of the total variation")
+    return choose_tv_weight_through(
+        view.weights(), view(images), images, weights=weights, search=search, profile=profile,
+        device=device, start=start,
+    )  # fmt: skip
+
+
+def choose_tv_weight_through(
+    front: nn.Module,
+    features: Tensor,
+    images: Tensor,
+    *,
+    weights: Sequence[float] = WEIGHTS,
+    search: Search | None = None,
+    profile: str = "quick",
+    device: str | torch.device = "auto",
+    start: Tensor | None = None,
+) -> tuple[float, dict[float, float]]:
+    """The same through a front that the attacker has made himself; see :func:`recover_through`.
+
+    Args:
+        front: what he searches through.
+        features: ``(m, ...)`` float32, what it says about the images.
+        images: and the others, as for :func:`choose_tv_weight`.
+        weights: the candidates.
+        search: its ``tv_weight`` is not used.
+        profile: sets the number of steps.
+        device: where to search.
+        start: as for :func:`recover`.
+
+    Returns:
+        The weight, and the mean squared error with each.
+    """
+    search = search or Search(search_steps(profile))
+    errors = {}
+    for weight in weights:
+        found = recover_through(
+            front, features, shape=images.shape[1:], search=replace(search, tv_weight=weight),
+            device=device, start=start,
+        )  # fmt: skip
+        errors[weight] = float((found.images - images).pow(2).mean())
+    return min(errors, key=errors.__getitem__), errors

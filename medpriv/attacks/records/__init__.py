@@ -1,0 +1,1 @@
+"""Attacks that guess what a record leaves out."""

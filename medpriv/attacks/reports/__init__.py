@@ -1,0 +1,1 @@
+"""Attacks that read what stands, or stood, in a report."""

@@ -1,0 +1,155 @@
+"""Writing with a trained writer: the likeliest report, or reports drawn at random.
+
+All victims and all their hypotheses take each step together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from medpriv.models.writers import END, PAD, UNKNOWN, ReportWriter
+from medpriv.runtime.device import to_device
+from medpriv.runtime.seeds import torch_rng
+
+_ROWS = 512  # hypotheses computed at once
+_NEVER = -1e9
+
+
+def beam_search(
+    writer: ReportWriter, about: Tensor, evidence: Tensor, *, beam: int, longest: int
+) -> Tensor:
+    """The likeliest report of each row that a search with ``beam`` hypotheses finds.
+
+    Args:
+        writer: a trained one.
+        about: ``(n, d)`` standardised embeddings.
+        evidence: ``(n, V)``.
+        beam: hypotheses kept at each word.
+        longest: words at most, before the end.
+
+    Returns:
+        ``(n, T)`` int64, numbers of words, ``END`` at the end, then ``PAD``.
+    """
+    return _in_parts(about, evidence, beam, lambda a, e: _beam(writer, a, e, beam, longest))
+
+
+def draw_reports(
+    writer: ReportWriter,
+    about: Tensor,
+    evidence: Tensor,
+    number: int,
+    *,
+    seed: int,
+    heat: float,
+    longest: int,
+) -> Tensor:
+    """Reports drawn at random, each word from what the writer holds possible.
+
+    Args:
+        writer: a trained one.
+        about: ``(n, d)`` standardised embeddings.
+        evidence: ``(n, V)``.
+        number: how many for each row.
+        seed: decides them.
+        heat: below 1 likely words become likelier (the softmax's temperature).
+        longest: words at most, before the end.
+
+    Returns:
+        ``(n, number, T)`` int64, as for :func:`beam_search`.
+
+    Raises:
+        ValueError: number or heat is not positive.
+    """
+    if number < 1 or heat <= 0:
+        raise ValueError(f"expected a number from 1 on and a heat above 0, got {number}, {heat}")
+    draws = torch_rng(seed, "draws")
+
+    def pick(scores: Tensor) -> Tensor:
+        edges = (scores / heat).softmax(1).cpu().cumsum(1)
+        # One random number for each row; torch.multinomial draws one for each word.
+        where = torch.rand(len(edges), 1, generator=draws) * edges[:, -1:]
+        return torch.searchsorted(edges, where, right=True)[:, 0].clamp(max=edges.shape[1] - 1)
+
+    def follow(a: Tensor, e: Tensor) -> Tensor:
+        rows = (a.repeat_interleave(number, 0), e.repeat_interleave(number, 0))
+        return _follow(writer, *rows, pick, longest)
+
+    drawn = _in_parts(about, evidence, number, follow)
+    return drawn.unflatten(0, (len(about), number))
+
+
+def _in_parts(
+    about: Tensor, evidence: Tensor, each: int, write: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """Some victims at a time, so that memory does not grow with them; padded to one length."""
+    if not len(about):
+        return torch.zeros(0, 0, dtype=torch.int64)
+    size = max(1, _ROWS // each)
+    parts = [write(a, e) for a, e in zip(about.split(size), evidence.split(size), strict=True)]
+    longest = max(part.shape[1] for part in parts)
+    return torch.cat([F.pad(part, (0, longest - part.shape[1]), value=PAD) for part in parts])
+
+
+@torch.no_grad()
+def _beam(writer: ReportWriter, about: Tensor, evidence: Tensor, beam: int, longest: int) -> Tensor:
+    device = next(writer.parameters()).device
+    about, evidence = to_device(about, device), to_device(evidence, device)
+    n, words = len(about), writer.sizes[1]
+    rows = torch.arange(n, device=device).repeat_interleave(beam)
+    about, evidence = about[rows], evidence[rows]
+    scores, state = writer.begin(about, evidence)
+    total = torch.full((n, beam), _NEVER, device=device)
+    total[:, 0] = 0  # all hypotheses start alike: only the first counts
+    ended = torch.zeros(n, beam, dtype=torch.bool, device=device)
+    written = torch.zeros(n * beam, 0, dtype=torch.int64, device=device)
+    only_padding = torch.full((words,), _NEVER, device=device)
+    only_padding[PAD] = 0
+    for place in range(longest + 1):
+        chances = _writable(scores, ends=place == longest).log_softmax(1).view(n, beam, words)
+        chances = torch.where(ended[..., None], only_padding, chances)
+        total, best = (total[..., None] + chances).flatten(1).topk(beam, dim=1)
+        parent, word = best // words, best % words
+        rows = (torch.arange(n, device=device)[:, None] * beam + parent).flatten()
+        written = torch.cat([written[rows], word.flatten()[:, None]], dim=1)
+        ended = ended.gather(1, parent) | (word == END)
+        if ended.all():
+            break
+        scores, state = writer.proceed(word.flatten(), state[:, rows], about, evidence)
+    return written.view(n, beam, -1)[:, 0].cpu()
+
+
+@torch.no_grad()
+def _follow(
+    writer: ReportWriter,
+    about: Tensor,
+    evidence: Tensor,
+    pick: Callable[[Tensor], Tensor],
+    longest: int,
+) -> Tensor:
+    """One word after the other, each as ``pick`` chooses from the scores: ``(n, T)`` int64."""
+    device = next(writer.parameters()).device
+    about, evidence = to_device(about, device), to_device(evidence, device)
+    scores, state = writer.begin(about, evidence)
+    ended = torch.zeros(len(about), dtype=torch.bool)
+    written = []
+    for place in range(longest + 1):
+        word = pick(_writable(scores, ends=place == longest)).masked_fill(ended, PAD)
+        written.append(word)
+        ended |= word == END
+        if ended.all():
+            break
+        scores, state = writer.proceed(word.to(device), state, about, evidence)
+    return torch.stack(written, dim=1)
+
+
+def _writable(scores: Tensor, *, ends: bool) -> Tensor:
+    """Scores with padding and the unknown word out of reach, or all but the end."""
+    scores = scores.float().clone()
+    scores[:, [PAD, UNKNOWN]] = _NEVER
+    if ends:
+        scores[:, UNKNOWN + 1 :] = _NEVER
+    return scores

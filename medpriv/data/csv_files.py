@@ -1,0 +1,149 @@
+"""A strict reader of ``.csv`` files, and of the columns in them."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from medpriv.data.archives import check_readable, refuse
+
+MAX_CLASSES = 100
+
+
+def read_csv(path: Path, required: tuple[str, ...] = ()) -> pd.DataFrame:
+    """A ``.csv`` file as text: every cell a string, stripped; an empty one is ``""``.
+
+    UTF-8, a header row, separated by commas or (where the header has no comma) semicolons.
+
+    Raises:
+        DataError: the file is missing, empty, in another encoding, ragged, without rows, or
+            lacks a required column.
+    """
+    check_readable(path)
+    text = _decode(path)
+    header = text.lstrip().split("\n", 1)[0]
+    separator = ";" if ";" in header and "," not in header else ","
+    names = [name.strip() for name in next(csv.reader([header], delimiter=separator), [])]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise refuse(path, f"the header names {', '.join(twice)} twice", "rename the columns")
+    try:
+        with warnings.catch_warnings():
+            # Rows with more cells than the header has names would only be cut, with a warning.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_csv(
+                io.StringIO(text), dtype=str, keep_default_na=False, sep=separator, index_col=False
+            )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, pd.errors.ParserWarning) as error:
+        raise refuse(path, f"this is no table ({error})", "check its quotes and commas") from error
+    frame.columns = [str(name).strip() for name in frame.columns]
+    missing = [name for name in required if name not in frame]
+    if missing:
+        raise refuse(
+            path,
+            f"it lacks the column(s) {', '.join(missing)} (it has {', '.join(frame.columns)})",
+            "check the header row",
+        )
+    if len(frame) < 2:
+        raise refuse(path, f"it has {len(frame)} row(s) under the header", "more are needed")
+    # A short row leaves its last cells unset. Plain lists: a third of the time of .str.strip().
+    return frame.fillna("").apply(lambda column: [cell.strip() for cell in column.to_list()])
+
+
+def _decode(path: Path) -> str:
+    content = path.read_bytes()
+    utf16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    try:
+        if content.startswith(utf16) or b"\x00" in content[:512]:
+            raise UnicodeError("it looks like UTF-16 or a binary file")
+        return content.decode("utf-8-sig")
+    except UnicodeError as error:
+        raise refuse(
+            path,
+            f"it is not encoded in UTF-8 ({error})",
+            "save it as UTF-8; spreadsheets call it 'CSV UTF-8'",
+        ) from error
+
+
+def numbers(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
+    """The column as float64.
+
+    Raises:
+        DataError: a cell is empty, no number, or not finite; the message gives its line.
+    """
+    values = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=np.float64)
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        raise refuse(
+            path,
+            f"the column {name!r} has {frame[name].iloc[bad[0]]!r} in row {bad[0] + 1} "
+            f"({len(bad)} such cell(s)) where a finite number is expected",
+            "correct or remove these rows",
+        )
+    return values
+
+
+def codes(frame: pd.DataFrame, name: str, known: tuple[str, ...], path: Path) -> np.ndarray:
+    """The column as positions in ``known``; ``"1.0"`` counts as ``"1"``.
+
+    Raises:
+        DataError: a cell has another value; the message gives its row.
+    """
+    which, cells = pd.factorize(frame[name])
+    written = [re.sub(r"^(-?\d+)\.0+$", r"\1", cell) for cell in cells]
+    code_of = np.array([known.index(cell) if cell in known else -1 for cell in written])
+    position = code_of[which]
+    bad = np.flatnonzero(position < 0)
+    if len(bad):
+        raise refuse(
+            path,
+            f"the column {name!r} has {frame[name].iloc[bad[0]]!r} in row {bad[0] + 1} "
+            f"({len(bad)} such cell(s)); expected one of {', '.join(known)}",
+            "correct or remove these rows",
+        )
+    return position
+
+
+def class_labels(values: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels of any kind as ``(n,)`` int64 codes and the classes' names, sorted.
+
+    Raises:
+        DataError: a label is missing, fractional, or there are one or over 100 classes.
+    """
+    values = np.asarray(values)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise refuse(path, f"the labels have shape {values.shape}", "expected one label a row")
+    text = pd.Series(values.astype(str)).str.strip()
+    missing = np.flatnonzero(text.str.lower().isin(["", "nan", "none", "na", "n/a"]))
+    if len(missing):
+        raise refuse(
+            path,
+            f"{len(missing)} label(s) are missing, the first in row {missing[0] + 1}",
+            "fill them in or remove these rows",
+        )
+    number = pd.to_numeric(text, errors="coerce")
+    if number.notna().all():
+        if not (number == number.round()).all():
+            raise refuse(path, "the labels are fractions", "expected classes, not measurements")
+        number = number.astype(np.int64)
+        order, coded = np.unique(number, return_inverse=True)
+    else:
+        order, coded = np.unique(text.to_numpy(dtype=str), return_inverse=True)
+    if len(order) < 2:
+        raise refuse(path, f"all labels are {order[0]}", "a model needs at least two classes")
+    if len(order) > MAX_CLASSES:
+        raise refuse(
+            path,
+            f"there are {len(order)} different labels",
+            f"expected at most {MAX_CLASSES} classes; is this an identifier or a measurement?",
+        )
+    return coded.astype(np.int64), tuple(str(name) for name in order)

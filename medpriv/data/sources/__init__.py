@@ -1,0 +1,1 @@
+"""One module a data set: its card, its files, its reader or generator."""

@@ -1,0 +1,161 @@
+"""Cardiovascular disease records: 70,000 patients, some with values that cannot be true.
+
+Cleaning is a choice of the caller and is counted either way. The rules keep what a living adult
+can have, generously; they remove slips of the keyboard (a systolic pressure of 16,020 mmHg):
+
+=====================  ==========================================
+rule                   kept
+=====================  ==========================================
+systolic pressure      60 to 250 mmHg
+diastolic pressure     30 to 200 mmHg
+order of pressures     diastolic below systolic
+height                 120 to 220 cm
+weight                 30 to 250 kg
+=====================  ==========================================
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from medpriv.data.archives import refuse
+from medpriv.data.cohort import Cohort, Column, DataCard, Part
+from medpriv.data.csv_files import class_labels, codes, numbers, read_csv
+from medpriv.data.sources.openml import locate_table
+from medpriv.data.splitting import file_card, no_attributes, split_rows
+
+OPENML_ID = 45547
+WEIGHTS = (0.4, 0.4, 0.05, 0.15)
+QUICK = (6000, 6000, 1000, 3000)
+SMOKE = (300, 300, 60, 200)
+SYSTOLIC_MMHG = (60, 250)
+DIASTOLIC_MMHG = (30, 200)
+HEIGHT_CM = (120, 220)
+WEIGHT_KG = (30, 250)
+DAYS_A_YEAR = 365.25
+
+LEVELS = ("normal", "above normal", "well above normal")
+NO_YES = ("no", "yes")
+COLUMNS = (
+    Column("age_years", unit="years"),
+    Column("gender", ("female", "male")),
+    Column("height", unit="cm"),
+    Column("weight", unit="kg"),
+    Column("ap_hi", unit="mmHg"),
+    Column("ap_lo", unit="mmHg"),
+    Column("cholesterol", LEVELS),
+    Column("gluc", LEVELS),
+    Column("smoke", NO_YES),
+    Column("alco", NO_YES),
+    Column("active", NO_YES),
+)
+# As the file writes them, in the order of the values above.
+FILE_CODES = {2: ("1", "2"), 3: ("1", "2", "3")}
+CARD = DataCard(
+    name="cardio",
+    title="Cardiovascular disease: examination and habits of 70,000 patients",
+    origin=f"Kaggle (S. Ulianova), OpenML data set {OPENML_ID}; where it was collected is not said",
+    licence="not stated by the source",
+    consent="not stated by the source",
+    deidentification="no names; exact age in days is kept",
+    synthetic=False,
+    patient_identity=True,
+    citation=f"https://www.openml.org/d/{OPENML_ID}",
+    notes=("one record is one patient",),
+)
+
+
+def cardio(profile: str, *, seed: int, patients: int | None, clean: bool) -> Cohort:
+    """Cardiovascular disease records; class 1 is disease present."""
+    path = locate_table("cardio", OPENML_ID)
+    values, labels, identity = read_cardio(path)
+    broken = impossible(values)
+    keep = ~np.logical_or.reduce(list(broken.values()))
+    counts = ", ".join(f"{rule} {found.sum():,}" for rule, found in broken.items())
+    total = f"{(~keep).sum():,} of {len(keep):,} records have impossible values ({counts})"
+    if not clean:
+        keep[:] = True
+    card = file_card(
+        CARD, path, f"{total}; {'they were removed' if clean else 'nothing was removed'}"
+    )
+    rows = Part(
+        x=torch.from_numpy(values[keep].astype(np.float32)),
+        y=torch.from_numpy(labels[keep]),
+        patient=identity[keep],
+        attributes=no_attributes(int(keep.sum())),
+    )
+    weights, limit = _sizes(profile)
+    classes = ("no disease", "disease")
+    return split_rows(
+        "records",
+        card,
+        classes,
+        rows,
+        weights,
+        seed=seed,
+        limit=limit,
+        patients=patients,
+        columns=COLUMNS,
+    )
+
+
+def _sizes(profile: str) -> tuple[tuple[float, float, float, float], int | None]:
+    if profile == "full":
+        return WEIGHTS, None
+    sizes = QUICK if profile == "quick" else SMOKE
+    return sizes, sum(sizes)
+
+
+def read_cardio(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.str_]]:
+    """Values ``(n, columns)`` with categories as positions, labels ``(n,)`` and identities.
+
+    Raises:
+        DataError: a column is missing or holds what it should not.
+    """
+    frame = read_csv(path, (*(column.name for column in COLUMNS[1:]), "cardio"))
+    stacked = [_age_years(frame, path)]
+    for column in COLUMNS[1:]:
+        if not column.categorical:
+            stacked.append(numbers(frame, column.name, path))
+            continue
+        known = ("0", "1") if column.values == NO_YES else FILE_CODES[len(column.values)]
+        stacked.append(codes(frame, column.name, known, path).astype(np.float64))
+    class_labels(frame["cardio"].to_numpy(), path)
+    labels = codes(frame, "cardio", ("0", "1"), path)
+    number = frame["id"] if "id" in frame else pd.Series(np.arange(len(frame)).astype(str))
+    if number.duplicated().any():
+        twice = number[number.duplicated()].iloc[0]
+        raise refuse(path, f"the id {twice} occurs twice", "one record is one patient here")
+    return np.stack(stacked, axis=1), labels, ("cardio-" + number).to_numpy(dtype=str)
+
+
+def _age_years(frame: pd.DataFrame, path: Path) -> NDArray[np.float64]:
+    if "age_years" in frame:
+        return numbers(frame, "age_years", path)
+    name = next((name for name in ("age_days", "age") if name in frame), None)
+    if name is None:
+        raise refuse(path, "it lacks an age", "expected a column age_years, age_days or age")
+    age = numbers(frame, name, path)
+    # OpenML and Kaggle call days "age": nobody is 150 years old, nor 150 days.
+    return age / DAYS_A_YEAR if np.median(age) > 150 else age
+
+
+def impossible(values: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
+    """Which records break each rule of the module's table; a record may break several."""
+    of = {column.name: values[:, position] for position, column in enumerate(COLUMNS)}
+
+    def outside(name: str, limits: tuple[int, int]) -> NDArray[np.bool_]:
+        return (of[name] < limits[0]) | (of[name] > limits[1])
+
+    return {
+        "systolic pressure": outside("ap_hi", SYSTOLIC_MMHG),
+        "diastolic pressure": outside("ap_lo", DIASTOLIC_MMHG),
+        "diastolic not below systolic": of["ap_lo"] >= of["ap_hi"],
+        "height": outside("height", HEIGHT_CM),
+        "weight": outside("weight", WEIGHT_KG),
+    }

@@ -1,0 +1,119 @@
+"""The Cleveland heart disease records: 303 patients, in UCI's or OpenML's spelling."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from medpriv.data.archives import refuse
+from medpriv.data.cohort import Cohort, Column, DataCard, Part
+from medpriv.data.csv_files import codes, numbers, read_csv
+from medpriv.data.sources.openml import locate_table
+from medpriv.data.splitting import file_card, no_attributes, split_rows
+
+OPENML_ID = 49  # "heart-c", version 1
+WEIGHTS = (0.35, 0.35, 0.1, 0.2)
+UNKNOWN = "not recorded"
+NO_YES = ("no", "yes")
+COLUMNS = (
+    Column("age", unit="years"),
+    Column("sex", ("female", "male")),
+    Column("cp", ("typical angina", "atypical angina", "non-anginal pain", "asymptomatic")),
+    Column("trestbps", unit="mmHg"),
+    Column("chol", unit="mg/dl"),
+    Column("fbs", NO_YES),
+    Column("restecg", ("normal", "ST-T abnormality", "left ventricular hypertrophy")),
+    Column("thalach", unit="beats/min"),
+    Column("exang", NO_YES),
+    Column("oldpeak", unit="mm"),
+    Column("slope", ("up", "flat", "down")),
+    Column("ca", ("0", "1", "2", "3", UNKNOWN)),
+    Column("thal", ("normal", "fixed defect", "reversible defect", UNKNOWN)),
+)
+# How the two editions write each value, in the order of the values above.
+SPELLINGS = {
+    "sex": (("female", "0"), ("male", "1")),
+    "cp": (("typ_angina", "1"), ("atyp_angina", "2"), ("non_anginal", "3"), ("asympt", "4")),
+    "fbs": (("f", "0"), ("t", "1")),
+    "restecg": (("normal", "0"), ("st_t_wave_abnormality", "1"), ("left_vent_hyper", "2")),
+    "exang": (("no", "0"), ("yes", "1")),
+    "slope": (("up", "1"), ("flat", "2"), ("down", "3")),
+    "ca": (("0",), ("1",), ("2",), ("3",), ("", "?")),
+    "thal": (("normal", "3"), ("fixed_defect", "6"), ("reversable_defect", "7"), ("", "?")),
+    "num": (("<50", "0"), (">50_1", ">50_2", ">50_3", ">50_4", "1", "2", "3", "4")),
+}
+CARD = DataCard(
+    name="heart",
+    title="Heart disease: the Cleveland Clinic's 303 patients",
+    origin=f"UCI Heart Disease, through OpenML data set {OPENML_ID} (heart-c)",
+    licence="UCI: CC BY 4.0; OpenML: public",
+    consent="not stated by the source",
+    deidentification="names and social security numbers were replaced by the publisher",
+    synthetic=False,
+    patient_identity=True,
+    citation="Detrano et al. 1989, American Journal of Cardiology 64:304",
+    notes=("one record is one patient",),
+)
+
+
+def heart(*, seed: int, patients: int | None) -> Cohort:
+    """The Cleveland records in all profiles; class 1 is a vessel narrowed by over 50 %."""
+    path = locate_table("heart", OPENML_ID)
+    values, labels = read_heart(path)
+    unknown = {
+        column.name: int((values[:, position] == len(column.values) - 1).sum())
+        for position, column in enumerate(COLUMNS)
+        if UNKNOWN in column.values
+    }
+    counts = ", ".join(f"{name} {count}" for name, count in unknown.items())
+    card = file_card(CARD, path, f"missing values are a category of their own ({counts})")
+    rows = Part(
+        x=torch.from_numpy(values.astype(np.float32)),
+        y=torch.from_numpy(labels),
+        patient=np.array([f"heart-{row:04d}" for row in range(len(labels))]),
+        attributes=no_attributes(len(labels)),
+    )
+    return split_rows(
+        "records",
+        card,
+        ("no disease", "disease"),
+        rows,
+        WEIGHTS,
+        seed=seed,
+        patients=patients,
+        columns=COLUMNS,
+    )
+
+
+def read_heart(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Values ``(n, columns)`` with categories as positions, and labels ``(n,)``.
+
+    Raises:
+        DataError: a column is missing or holds what it should not.
+    """
+    frame = read_csv(path)
+    if "target" in frame and "num" not in frame:
+        raise refuse(
+            path,
+            "its label is called target: in the widely copied edition of that name the codes "
+            "are renumbered and 1 means healthy",
+            "use UCI's file with the column num, or OpenML's (leave the file out)",
+        )
+    frame = read_csv(path, (*(column.name for column in COLUMNS), "num"))
+    stacked = [
+        _positions(frame, column.name, path) if column.categorical
+        else numbers(frame, column.name, path)
+        for column in COLUMNS
+    ]  # fmt: skip
+    return np.stack(stacked, axis=1).astype(np.float64), _positions(frame, "num", path)
+
+
+def _positions(frame: pd.DataFrame, name: str, path: Path) -> NDArray[np.int64]:
+    spelled = SPELLINGS[name]
+    known = tuple(word for words in spelled for word in words)
+    value_of = np.array([value for value, words in enumerate(spelled) for _ in words])
+    return value_of[codes(frame, name, known, path)].astype(np.int64)

@@ -1,0 +1,178 @@
+"""Any two-dimensional MedMNIST data set, through the ``medmnist`` package's own list."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pooch
+import torch
+from numpy.typing import NDArray
+
+from medpriv.data.archives import read_npz, refuse
+from medpriv.data.cohort import PARTS, Cohort, DataCard, Part
+from medpriv.data.fetch import Source, locate
+from medpriv.data.image_files import resize, to_images
+from medpriv.data.names import MEDMNIST, VOLUMES
+from medpriv.data.splitting import file_card, first_occurrences, row_keys
+from medpriv.runtime.seeds import rng
+
+# Images in members, auxiliary, victims and test; None takes all there are.
+CAPS: dict[str, tuple[int, int, int, int] | None] = {
+    "smoke": (100, 80, 20, 60),
+    "quick": (1200, 1200, 100, 400),
+    "full": None,
+}
+SPLITS = ("train", "val", "test")
+NAMES = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels"))
+
+
+def medmnist(flag: str, profile: str, *, seed: int, size: int, patients: int | None) -> Cohort:
+    """A MedMNIST data set in its official split.
+
+    Members and auxiliary are disjoint halves of the training images, victims come from the
+    validation images and test from the test images. The source does not say which images belong
+    to one patient, so each image counts as a patient and the card says what that costs.
+    Images that occur more than once stay once, in the first of training, validation, test.
+    A set with many labels an image (chestmnist) becomes: any finding, or none.
+    """
+    info = _info(flag)
+    source = Source(
+        name=flag,
+        files=(f"{flag}.npz",),
+        url=info["url"],
+        page="https://medmnist.com",
+        checksum=f"md5:{info['MD5']}",
+    )
+    path = locate(source)
+    arrays = read_medmnist(path, info["n_channels"])
+    pixels = np.concatenate([arrays[f"{split}_images"] for split in SPLITS])
+    labels = np.concatenate([arrays[f"{split}_labels"] for split in SPLITS])
+    origin = np.repeat(np.arange(3), [len(arrays[f"{split}_images"]) for split in SPLITS])
+    unique = first_occurrences(row_keys(pixels))
+    pools = _pools(flag, path, unique, origin, seed)
+    chosen = _draw(flag, pools, profile, patients)
+    y, classes = _classes(labels, info, path)
+
+    def part(rows: NDArray[np.int64]) -> Part:
+        split = np.array(SPLITS)[origin[rows]]
+        return Part(
+            x=resize(to_images(pixels[rows], path), size),
+            y=torch.from_numpy(y[rows]),
+            patient=np.array([f"{flag}-{row:06d}" for row in rows]),
+            attributes=pd.DataFrame({"official_split": split}),
+        )
+
+    same = pooch.file_hash(str(path), alg="md5") == info["MD5"]
+    card = file_card(
+        medmnist_card(flag),
+        path,
+        "the file is the publisher's"
+        if same
+        else "the file's MD5 is not the publisher's: a subset or another edition",
+        f"{len(pixels) - len(unique)} images that repeat another exactly were removed",
+        f"images of {pixels.shape[1]}×{pixels.shape[2]} pixels, resized to {size}×{size}",
+        "each image counts as one patient",
+        *(["label: any of the findings, or none"] if labels.shape[1] > 1 else []),
+    )
+    parts = {name: part(rows) for name, rows in chosen.items()}
+    return Cohort("images", card, classes, **parts).check()
+
+
+def _info(flag: str) -> dict:
+    if flag in VOLUMES:
+        raise ValueError(
+            f"{flag} holds volumes, and this course works on flat images; "
+            f"expected one of: {', '.join(MEDMNIST)}"
+        )
+    from medmnist import INFO
+
+    return INFO[flag]
+
+
+def read_medmnist(path: Path, channels: int) -> dict[str, NDArray]:
+    """The six arrays of a MedMNIST file.
+
+    Raises:
+        DataError: one is missing, or shapes and types are not MedMNIST's.
+    """
+    arrays = read_npz(path, NAMES)
+    for split in SPLITS:
+        images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
+        tail = (3,) if channels == 3 else ()
+        fits = images.ndim == 3 + len(tail) and images.shape[3:] == tail
+        if not fits or images.dtype != np.uint8 or labels.ndim != 2 or len(labels) != len(images):
+            raise refuse(
+                path,
+                f"{split}_images are {images.dtype} {images.shape} with labels {labels.shape}",
+                f"expected uint8 (n, height, width{', 3' if tail else ''}) with labels (n, k)",
+            )
+        if not np.issubdtype(labels.dtype, np.integer):
+            raise refuse(path, f"{split}_labels are {labels.dtype}", "expected integers")
+    return arrays
+
+
+def _pools(
+    flag: str, path: Path, unique: NDArray[np.int64], origin: NDArray[np.int64], seed: int
+) -> dict[str, NDArray[np.int64]]:
+    """The rows that each part may take, shuffled."""
+    train, val, test = (
+        rng(seed, flag, split).permutation(unique[origin[unique] == number])
+        for number, split in enumerate(SPLITS)
+    )
+    half = (len(train) + 1) // 2
+    pools = dict(zip(PARTS, (train[:half], train[half:], val, test), strict=True))
+    empty = [name for name, rows in pools.items() if not len(rows)]
+    if empty:
+        raise refuse(path, f"nothing is left for {', '.join(empty)}", "get the complete file")
+    return pools
+
+
+def _draw(
+    flag: str, pools: dict[str, NDArray[np.int64]], profile: str, patients: int | None
+) -> dict[str, NDArray[np.int64]]:
+    caps = CAPS[profile] or tuple(len(rows) for rows in pools.values())
+    if patients is not None:
+        edges = np.round(np.cumsum((0, *CAPS["quick"])) / sum(CAPS["quick"]) * patients)
+        caps = tuple(np.maximum(np.diff(edges), 1).astype(int))
+        for (name, rows), cap in zip(pools.items(), caps, strict=True):
+            if cap > len(rows):
+                raise ValueError(
+                    f"patients={patients} puts {cap} images into {name}, but {flag} has {len(rows)}"
+                )
+    return {
+        name: np.sort(rows[:cap]) for (name, rows), cap in zip(pools.items(), caps, strict=True)
+    }
+
+
+def _classes(labels: NDArray, info: dict, path: Path) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    if labels.shape[1] > 1:
+        return labels.any(axis=1).astype(np.int64), ("no finding", "any finding")
+    names = tuple(info["label"][key] for key in sorted(info["label"], key=int))
+    y = labels[:, 0].astype(np.int64)
+    if y.min() < 0 or y.max() >= len(names):
+        raise refuse(path, f"labels run from {y.min()} to {y.max()}", f"expected {len(names)}")
+    if len(np.unique(y)) < 2:
+        raise refuse(path, f"all labels are {y[0]}", "a model needs at least two classes")
+    return y, names
+
+
+def medmnist_card(flag: str) -> DataCard:
+    """The card of a MedMNIST data set, from the package's own list: no file is needed.
+
+    Raises:
+        ValueError: the flag is one of volumes.
+    """
+    info = _info(flag)
+    return DataCard(
+        name=flag,
+        title=f"{info['python_class']} of the MedMNIST collection",
+        origin="MedMNIST v2 (zenodo.org/records/10519652), from public source data sets",
+        licence=info["license"],
+        consent="as in the source data set; see the MedMNIST paper",
+        deidentification="images reduced by the publisher; no patient data with them",
+        synthetic=False,
+        patient_identity=False,
+        citation="Yang et al. 2023, Scientific Data 10:41",
+    )

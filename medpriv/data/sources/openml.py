@@ -1,0 +1,47 @@
+"""Tables from OpenML, through scikit-learn, kept in the cache as ``.csv``."""
+
+from __future__ import annotations
+
+from http.client import HTTPException
+from pathlib import Path
+
+import pandas as pd
+
+from medpriv.data.cohort import DataError
+from medpriv.data.fetch import local_file
+from medpriv.runtime.cache import atomic_path, cache_dir
+
+
+def locate_table(name: str, data_id: int) -> Path:
+    """The path of ``name.csv``: the reader's folder, then the cache, then OpenML.
+
+    scikit-learn compares the download with the MD5 that OpenML publishes before it is used.
+
+    Raises:
+        DataError: it cannot be had; the message says why and how to get it by hand.
+        CacheError: it was downloaded but cannot be kept.
+    """
+    found = local_file((f"{name}.csv",))
+    if found is not None:
+        return found
+    target = cache_dir() / "data" / f"openml-{data_id}.csv"
+    if not target.is_file():
+        frame = _download(name, data_id)
+        with atomic_path(target) as part:
+            frame.to_csv(part, index=False)
+    return target
+
+
+def _download(name: str, data_id: int) -> pd.DataFrame:
+    from sklearn.datasets import fetch_openml
+
+    try:
+        # Kept by us, whole or not at all: scikit-learn's own cache stays out of it.
+        bunch = fetch_openml(data_id=data_id, as_frame=True, parser="auto", cache=False)
+    except (OSError, HTTPException, ValueError) as error:
+        raise DataError(
+            f"{name}: downloading data set {data_id} from OpenML failed ({error}). Try again "
+            f"later, or download it by hand from https://www.openml.org/d/{data_id} and put it "
+            f"as {name}.csv, with its header row, into a folder that MEDPRIV_DATA names"
+        ) from error
+    return bunch.frame

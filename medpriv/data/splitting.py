@@ -1,0 +1,139 @@
+"""From rows to a cohort: how many patients, who goes where, and no twin in two parts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from medpriv.data.archives import refuse
+from medpriv.data.cohort import (
+    PARTS,
+    Cohort,
+    Column,
+    DataCard,
+    DataError,
+    Modality,
+    Part,
+    split_by_patient,
+    with_notes,
+)
+from medpriv.data.fetch import sha256
+
+MIN_PATIENTS = len(PARTS)
+
+
+def check_patients(patients: int | None) -> int | None:
+    """Return ``patients`` if it is ``None`` or a whole number that four parts can share.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if patients is None:
+        return None
+    whole = isinstance(patients, (int, np.integer)) and not isinstance(patients, bool)
+    if not whole or patients < MIN_PATIENTS:
+        raise ValueError(
+            f"patients must be a whole number of at least {MIN_PATIENTS} (one for each of "
+            f"{', '.join(PARTS)}), got {patients!r}"
+        )
+    return int(patients)
+
+
+def split_rows(
+    modality: Modality,
+    card: DataCard,
+    classes: tuple[str, ...],
+    rows: Part,
+    weights: tuple[float, float, float, float],
+    *,
+    seed: int,
+    limit: int | None = None,
+    patients: int | None = None,
+    stratify: bool = True,
+    columns: tuple[Column, ...] = (),
+) -> Cohort:
+    """Split ``rows`` by patient into a checked cohort.
+
+    Args:
+        modality: what the rows are.
+        card: the data card so far.
+        classes: the labels' names.
+        rows: everything there is to split.
+        weights: relative sizes of members, auxiliary, victims and test, in patients.
+        limit: take at most so many patients (drawn with ``seed``); ``None`` takes all.
+        patients: take exactly so many.
+        seed: decides who goes where.
+        stratify: divide the patients of each class in the same shares.
+        columns: what the columns of records mean.
+
+    Raises:
+        DataError: there are fewer patients than parts, or only one class.
+        ValueError: more ``patients`` were asked for than there are.
+    """
+    if len(np.unique(rows.y)) < 2:
+        raise DataError(
+            f"{card.name}: all {len(rows)} rows have one label; a model needs at least two classes"
+        )
+    available = rows.patients
+    if available < MIN_PATIENTS:
+        raise DataError(
+            f"{card.name}: {available} patient(s) cannot be divided into {', '.join(PARTS)}; "
+            f"at least {MIN_PATIENTS} are needed"
+        )
+    if patients is not None and patients > available:
+        raise ValueError(f"patients={patients}, but {card.name} has {available}")
+    wanted = patients or min(available, limit or available)
+    shares = {
+        name: weight / sum(weights) * wanted / available
+        for name, weight in zip(PARTS, weights, strict=True)
+    }
+    labels = rows.y.numpy() if stratify else None
+    where = split_by_patient(rows.patient, shares, seed=seed, stratify=labels)
+    parts = {name: rows.take(index) for name, index in where.items()}
+    return Cohort(modality, card, classes, **parts, columns=columns).check()
+
+
+def file_card(card: DataCard, path: Path, *notes: str, digest: str | None = None) -> DataCard:
+    """The card of data read from ``path``: its sha256 (or ``digest``), its name, and notes."""
+    digest = digest or sha256(path)
+    return with_notes(replace(card, sha256=digest), f"read from {path.name}", *notes)
+
+
+def first_occurrences(keys: Iterable[Hashable]) -> np.ndarray:
+    """The positions at which each key occurs for the first time, ascending."""
+    first: dict[Hashable, int] = {}
+    for position, key in enumerate(keys):
+        first.setdefault(key, position)
+    return np.fromiter(first.values(), dtype=np.int64, count=len(first))
+
+
+def row_keys(rows: np.ndarray) -> list[bytes]:
+    """A digest of each row's content: equal rows have equal keys."""
+    return [hashlib.sha256(np.ascontiguousarray(row)).digest() for row in rows]
+
+
+def refuse_contradictions(path: Path, keys: Iterable[Hashable], labels: np.ndarray) -> None:
+    """Refuse data that gives two labels to the same key.
+
+    Raises:
+        DataError: it names the first two such rows.
+    """
+    first: dict[Hashable, int] = {}
+    for row, key in enumerate(keys):
+        before = first.setdefault(key, row)
+        if labels[before] != labels[row]:
+            raise refuse(
+                path,
+                f"rows {before + 1} and {row + 1} hold the same data with different labels",
+                "decide which label is right and remove the other row",
+            )
+
+
+def no_attributes(rows: int) -> pd.DataFrame:
+    """A frame of facts about ``rows`` patients of whom none is known."""
+    return pd.DataFrame(index=pd.RangeIndex(rows))

@@ -1,0 +1,1 @@
+"""The attacks that can be compared, each with its baseline and its metric."""

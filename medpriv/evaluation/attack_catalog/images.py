@@ -1,0 +1,105 @@
+"""The course's attacks on images, each with its baseline and its metric."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from medpriv import attacks, metrics
+from medpriv.attacks.images.inverse_network import InverseNetwork
+from medpriv.attacks.images.inversion_with_weights import search_steps
+from medpriv.data.cohort import Part
+from medpriv.deployment import View
+from medpriv.evaluation.attacks import Case
+from medpriv.evaluation.recent import Recent
+from medpriv.runtime.device import pick_device
+from medpriv.runtime.hashing import content_hash
+from medpriv.statistics import Estimate
+from medpriv.training.utility_scores import predict
+
+SEARCHED = 16  # victims that are searched for with weights
+_KNOWN = 6  # own images on which a search is tuned
+_TUNING = {"smoke": 5, "quick": 100, "full": 300}  # its steps
+
+
+def inverse_network(fitted_on: View, used_on: View, case: Case) -> Estimate:
+    """SSIM of what :func:`medpriv.attacks.fit_inverse_network` makes of the victims' features."""
+    victims = case.cohort.victims
+    return _ssim(victims, _inverse(fitted_on, case).guess(used_on.intercept(victims.x)))
+
+
+_fitted: Recent[InverseNetwork] = Recent(3)  # one for each split layer
+
+
+def _inverse(view: View, case: Case) -> InverseNetwork:
+    """Fitted anew, but on a system without a defense: there each defense meets the same one."""
+    own = case.cohort.auxiliary.x
+
+    def fit() -> InverseNetwork:
+        return attacks.fit_inverse_network(
+            view, own, profile=case.profile, seed=case.seed, device=case.device
+        )
+
+    if view.defenses or view.query_budget is not None:
+        return fit()
+    key = content_hash(own, view(own), (case.profile, case.seed, str(pick_device(case.device))))
+    return _fitted.get(key, fit)
+
+
+def search(fitted_on: View, used_on: View, case: Case) -> Estimate:
+    """SSIM of :func:`medpriv.attacks.recover` with the weights, from the mean image."""
+    own, victims = case.cohort.auxiliary, _searched(case)
+    mean = own.x.mean(0, keepdim=True)
+    weight, _ = attacks.choose_tv_weight(
+        fitted_on, own.x[:_KNOWN], search=attacks.Search(_TUNING[case.profile]), start=mean,
+        device=case.device,
+    )  # fmt: skip
+    how = attacks.Search(search_steps(case.profile), tv_weight=weight)
+    found = attacks.recover(
+        fitted_on, used_on.intercept(victims.x), shape=own.x.shape[1:], search=how, start=mean,
+        seed=case.seed, device=case.device,
+    )  # fmt: skip
+    return _ssim(victims, found.images)
+
+
+def query_free(fitted_on: View, used_on: View, case: Case) -> Estimate:
+    """SSIM of a search through :func:`medpriv.attacks.fit_shadow_front`, without a query."""
+    own, victims = case.cohort.auxiliary, _searched(case)
+    mean = own.x.mean(0, keepdim=True)
+    shadow = attacks.fit_shadow_front(
+        fitted_on, fitted_on.intercept(case.cohort.victims.x), own.x, own.y,
+        profile=case.profile, seed=case.seed, device=case.device,
+    )  # fmt: skip
+    known = own.x[:_KNOWN]
+    weight, _ = attacks.choose_tv_weight_through(
+        shadow.front, predict(shadow.front, known), known, start=mean, device=case.device,
+        search=attacks.Search(_TUNING[case.profile]),
+    )  # fmt: skip
+    how = attacks.Search(search_steps(case.profile), tv_weight=weight)
+    found = attacks.recover_through(
+        shadow.front, used_on.intercept(victims.x), shape=own.x.shape[1:], search=how, start=mean,
+        seed=case.seed, device=case.device,
+    )  # fmt: skip
+    return _ssim(victims, found.images)
+
+
+def mean_image(case: Case) -> Estimate:
+    """SSIM of the mean of the attacker's own images, handed back for every victim."""
+    return _of_mean(case, case.cohort.victims)
+
+
+def mean_image_of_searched(case: Case) -> Estimate:
+    """The same for the victims that are searched for."""
+    return _of_mean(case, _searched(case))
+
+
+def _of_mean(case: Case, victims: Part) -> Estimate:
+    mean = case.cohort.auxiliary.x.mean(0, keepdim=True)
+    return _ssim(victims, mean.expand_as(victims.x))
+
+
+def _searched(case: Case) -> Part:
+    return case.cohort.victims.take(slice(0, SEARCHED))
+
+
+def _ssim(victims: Part, guess: Tensor) -> Estimate:
+    return metrics.mean_estimate(metrics.ssim(victims.x, guess), victims.patient)

@@ -1,0 +1,136 @@
+"""The course's attacks on records: an attribute of a patient, with imputation as the baseline."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from torch import Tensor
+
+from medpriv import attacks, metrics
+from medpriv.attacks.records.candidate_values import Sensitive
+from medpriv.data.cohort import Cohort, Part
+from medpriv.deployment import View
+from medpriv.evaluation.attack_catalog.answers import asked_twice, labels_of, tolerance
+from medpriv.evaluation.attacks import Case
+from medpriv.statistics import Estimate
+
+#: What is guessed, where an attack is not told: an attribute of each known data set. Of another
+#: one it is the first categorical column.
+ATTRIBUTES = {"warfarin": "vkorc1", "cardio": "gender", "heart": "sex"}
+OWN, VICTIMS = 5_000, 2_000  # records at most
+_PAIRS = 500  # own records that are asked about twice
+
+
+def outcome(fitted_on: View, used_on: View, case: Case, *, attribute: str = "") -> Estimate:
+    """MAP from the patient's true outcome; the model's errors are counted on ``fitted_on``.
+
+    Fredrikson's estimator (:func:`medpriv.attacks.map_posterior`) times an imputation.
+
+    Args:
+        fitted_on: gives labels.
+        used_on: gives labels.
+        case: of records.
+        attribute: what is guessed; without it that of :data:`ATTRIBUTES`.
+    """
+    wanted, own, victims = _parts(case, attribute)
+    errors = attacks.confusion(own.y, labels_of(fitted_on(own.x)), len(case.cohort.classes))
+    grid = attacks.ask_candidates(used_on, victims.x, wanted)
+    return _mcc(attacks.map_posterior(grid, victims.y, errors, _prior(case, attribute)), case,
+                attribute)  # fmt: skip
+
+
+def answer(fitted_on: View, used_on: View, case: Case, *, attribute: str = "") -> Estimate:
+    """MAP from one answer about the patient, such as a letter that quotes it.
+
+    How a second answer goes with a first is counted on ``fitted_on``: an attacker who takes it for
+    a view without coins believes each answer.
+    """
+    wanted, own, victims = _parts(case, attribute)
+    classes = len(case.cohort.classes)
+    twice = asked_twice(fitted_on, own.x, classes)
+    letter = labels_of(used_on.intercept(victims.x))
+    grid = attacks.ask_candidates(used_on, victims.x, wanted)
+    return _mcc(attacks.map_posterior(grid, letter, twice, _prior(case, attribute)), case,
+                attribute)  # fmt: skip
+
+
+def agreement(fitted_on: View, used_on: View, case: Case, *, attribute: str = "") -> Estimate:
+    """From the scores about the patient: which candidate is answered in the same way.
+
+    How far two answers to one question lie apart is learned on ``fitted_on``.
+    """
+    wanted, own, victims = _parts(case, attribute)
+    apart = tolerance(fitted_on, own.x[:_PAIRS])
+    seen = used_on.intercept(victims.x)
+    grid = attacks.ask_candidates(used_on, victims.x, wanted)
+    found = attacks.agreement_posterior(grid, seen, _prior(case, attribute), tolerance=apart)
+    return _mcc(found, case, attribute)
+
+
+def confidence(fitted_on: View, used_on: View, case: Case, *, attribute: str = "") -> Estimate:
+    """The model's confidence in the true outcome, times the imputation; nothing is fitted."""
+    wanted, _, victims = _parts(case, attribute)
+    grid = attacks.ask_candidates(used_on, victims.x, wanted).clamp(0, 1)
+    return _mcc(attacks.confidence_posterior(grid, victims.y, _prior(case, attribute)), case,
+                attribute)  # fmt: skip
+
+
+def cases_of_labels(fitted_on: View, used_on: View, case: Case, *, attribute: str = "") -> Estimate:
+    """LOMIA (:func:`medpriv.attacks.label_only`): learned from the victims' own clear cases."""
+    wanted, own, victims = _parts(case, attribute)
+    grid = attacks.ask_candidates(used_on, victims.x, wanted)
+    found = attacks.label_only(
+        grid, victims.y, victims.x, case.cohort.columns, wanted,
+        attacks.marginal_prior(own.x, wanted), seed=case.seed,
+    )  # fmt: skip
+    return _mcc(found, case, attribute)
+
+
+def hidden_units(fitted_on: View, used_on: View, case: Case, *, attribute: str = "") -> Estimate:
+    """The hidden units that go with each value, from the weights in service; no answer is seen."""
+    wanted, own, victims = _parts(case, attribute)
+    found = attacks.fit_neurons(used_on, own.x, wanted)
+    return _mcc(found.posterior(victims.x, _prior(case, attribute)), case, attribute)
+
+
+def imputation(case: Case, *, attribute: str = "") -> Estimate:
+    """The attribute from the rest of the record, without a model."""
+    return _mcc(_prior(case, attribute), case, attribute)
+
+
+def sensitive_attribute(cohort: Cohort, attribute: str = "") -> str:
+    """The attribute that is guessed.
+
+    Raises:
+        ValueError: none is named, and there is no categorical column.
+    """
+    named = [column.name for column in cohort.columns if len(column.values) > 1]
+    found = attribute or ATTRIBUTES.get(cohort.card.name, next(iter(named), ""))
+    if not found:
+        raise ValueError(
+            f"{cohort.card.name} has no categorical column to guess; name an attribute that you "
+            "have cut into levels, and write the attack with medpriv.attacks.sensitive"
+        )
+    return found
+
+
+def _parts(case: Case, attribute: str) -> tuple[Sensitive, Part, Part]:
+    cohort = case.cohort
+    wanted = attacks.sensitive(cohort.columns, sensitive_attribute(cohort, attribute))
+    return wanted, cohort.auxiliary.take(slice(OWN)), cohort.victims.take(slice(VICTIMS))
+
+
+@lru_cache(maxsize=2)
+def _prior(case: Case, attribute: str) -> Tensor:
+    """``(n, V)``: what statistics alone say; the same for every cell of a case."""
+    wanted, own, victims = _parts(case, attribute)
+    made = attacks.fit_imputer(
+        case.cohort.columns, wanted, own.x, family="logistic", seed=case.seed
+    )
+    return made.posterior(victims.x)
+
+
+def _mcc(posterior: Tensor, case: Case, attribute: str) -> Estimate:
+    wanted, _, victims = _parts(case, attribute)
+    truth, guess = wanted.truth(victims.x).numpy(), posterior.argmax(1).numpy()
+    return metrics.attribute_scores(truth, guess, victims.patient, len(wanted)).mcc

@@ -1,0 +1,95 @@
+"""What an attack is here: how it is fitted, where it is used, and what it is measured by.
+
+An attack is fitted through one view and used on what another shows of the victims. The same
+function is then every attacker of a comparison::
+
+    naive    = attack(clean, defended, case)     # knows of no defense
+    adaptive = attack(defended, defended, case)  # fitted through what is deployed
+    averaged = attack(often, often, case)        # often = attacks.averaged(defended, 16)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from medpriv.data.cohort import Cohort, Modality
+from medpriv.deployment import View
+from medpriv.models.reports import PACKAGED
+from medpriv.statistics import Estimate
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One repetition of an experiment: whose data, and how long everything may take.
+
+    Attributes:
+        cohort: split into parts by ``seed``.
+        seed: of everything.
+        profile: see :data:`medpriv.runtime.profile.PROFILES`.
+        device: see :func:`medpriv.runtime.device.pick_device`.
+        encoder: of reports, as :class:`medpriv.models.reports.ReportEncoder` takes it.
+    """
+
+    cohort: Cohort
+    seed: int = 0
+    profile: str = "quick"
+    device: str = "auto"
+    encoder: str = PACKAGED
+
+
+Run = Callable[[View, View, Case], Estimate]
+
+
+@dataclass(frozen=True)
+class Attack:
+    """An attack with its baseline and its metric.
+
+    ``run`` and ``baseline`` are functions of a module (or ``functools.partial`` of one), so that
+    another process can be sent them; a lambda cannot.
+
+    Attributes:
+        name: in the table.
+        modality: of the cohorts that it attacks.
+        needs: what a view must give, one of :data:`medpriv.deployment.EXPOSURES`.
+        run: ``run(fitted_on, used_on, case)`` → the score. Whatever is learned is asked of
+            ``fitted_on``; what is known of the victims is what ``used_on`` shows of them.
+        baseline: ``baseline(case)`` → the score of the same guess without the model.
+        metric: what the scores are, for readers; the larger the worse for the patients.
+        split: where the model is cut, for an attack that needs it.
+        fits: whether it learns anything of ``fitted_on``; if not, naive and adaptive are one.
+    """
+
+    name: str
+    modality: Modality
+    needs: str
+    run: Run
+    baseline: Callable[[Case], Estimate]
+    metric: str
+    split: str | None = None
+    fits: bool = True
+
+    def __call__(self, fitted_on: View, used_on: View, case: Case) -> Estimate:
+        """Run it.
+
+        Raises:
+            TypeError: the cohort is of another modality.
+            ThreatModelError: a view does not give what the attack needs; nothing was asked.
+        """
+        self.check(case.cohort.modality, case.cohort.card.name)
+        for view in (fitted_on, used_on):
+            view.require(self.needs, self.name)
+        return self.run(fitted_on, used_on, case)
+
+    def check(self, modality: str, dataset: object) -> None:
+        """Pass if it attacks such data.
+
+        Raises:
+            TypeError: it does not.
+        """
+        if modality != self.modality:
+            raise TypeError(
+                f"the attack {self.name!r} is on {self.modality}, and {dataset} holds {modality}; "
+                f"take an attack on {modality}, such as one of known_attacks({modality!r}), or "
+                f"a data set of {self.modality}"
+            )

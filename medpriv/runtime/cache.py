@@ -1,0 +1,134 @@
+"""What is made once and kept: whole files, in one folder, that can be deleted safely."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from filelock import FileLock
+
+from medpriv.runtime.arguments import T
+
+
+class CacheError(OSError):
+    """The cache folder cannot be written: read-only, or the disk is full."""
+
+
+def cache_dir() -> Path:
+    """Where downloads and trained models are kept: ``MEDPRIV_CACHE`` or the user's cache folder.
+
+    Everything in it can be made again; deleting it is safe.
+    """
+    wish = os.environ.get("MEDPRIV_CACHE")
+    if wish:
+        return Path(wish).expanduser()
+    if sys.platform == "win32":
+        home = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        home = Path.home() / "Library" / "Caches"
+    else:
+        home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return home / "medpriv"
+
+
+@contextlib.contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``target``; it becomes ``target`` only if the block ends well.
+
+    A reader sees the old file, or the whole new one, never a part; two writers at once leave
+    one whole file. On any error or interruption the temporary file is removed.
+
+    Raises:
+        CacheError: the folder cannot be made or written.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            dir=target.parent, prefix=f".{target.name}.", suffix=f".part{target.suffix}"
+        )
+        os.close(handle)
+    except OSError as error:
+        raise _cannot_write(target, error) from error
+    part = Path(name)
+    try:
+        yield part
+        part.chmod(0o644)  # mkstemp makes files that only their owner can read
+        part.replace(target)
+    except OSError as error:
+        raise _cannot_write(target, error) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _cannot_write(target: Path, error: OSError) -> CacheError:
+    return CacheError(
+        error.errno,
+        f"cannot write {target.name} in {target.parent}: {error.strerror or error}. Free some "
+        "space or make the folder writable, or point MEDPRIV_CACHE at another folder",
+    )
+
+
+def cached(
+    kind: str,
+    key: str,
+    make: Callable[[], T],
+    save: Callable[[T, Path], None],
+    load: Callable[[Path], T],
+    *,
+    suffix: str = "",
+) -> T:
+    """Load ``kind/key`` from the cache, or make it, save it atomically and return it.
+
+    Whoever asks for it while another process makes it waits for that one. A file that ``load``
+    cannot read is made again. A cache that cannot be written costs only the saving: the value is
+    returned and a warning says why it was not kept.
+    """
+    path = cache_dir() / kind / f"{key}{suffix}"
+    damaged = False
+    if path.exists():
+        try:
+            return load(path)
+        except Exception as error:  # whatever a damaged file makes its reader raise
+            _warn(f"{path.name} in {path.parent} is damaged ({error}); making it again")
+            damaged = True
+    with _alone(path):
+        if path.exists() and not damaged:  # by now another process has made it
+            return load(path)
+        value = make()
+        try:
+            with atomic_path(path) as part:
+                save(value, part)
+        except CacheError as error:
+            _warn(f"not kept for the next run: {error.strerror}")
+    return value
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Run a block while no other process runs it for this path, as far as that can be had.
+
+    The lock of a process that was killed is free again. Nobody waits longer than five minutes, for
+    one that was suspended: the file is then made twice, which only costs time.
+    """
+    lock = FileLock(path.parent / f".{path.name}.lock", timeout=300)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except (OSError, NotImplementedError):  # a timeout is an OSError; not every disk has locks
+        yield
+        return
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # who waits for it already holds the file
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=3)

@@ -1,0 +1,16 @@
+"""The one training loop, target models that are trained once, and honest utility figures."""
+
+from medpriv.training.loop import Recipe
+from medpriv.training.recognisers import train_recogniser
+from medpriv.training.targets import target_recipe, train_target
+from medpriv.training.utility_scores import predict, utility, utility_by
+
+__all__ = [
+    "Recipe",
+    "predict",
+    "target_recipe",
+    "train_recogniser",
+    "train_target",
+    "utility",
+    "utility_by",
+]

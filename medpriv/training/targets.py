@@ -1,0 +1,156 @@
+"""Target models, trained once and kept."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from medpriv.data.cohort import Cohort
+from medpriv.models.reports import ReportClassifier
+from medpriv.models.targets import build_target
+from medpriv.runtime.cache import cache_dir, cached
+from medpriv.runtime.device import (
+    has_fast_bf16,
+    pick_device,
+    to_device,
+)
+from medpriv.runtime.hashing import content_hash, source_hash
+from medpriv.runtime.profile import check_profile
+from medpriv.runtime.seeds import seeded, torch_rng
+from medpriv.training.checkpoint import _save
+from medpriv.training.loop import Loss, Recipe, fit
+from medpriv.training.utility_scores import predict
+
+_EPOCHS = {
+    "images": {"smoke": 2, "quick": 15, "full": 40},
+    "records": {"smoke": 4, "quick": 20, "full": 40},
+    "reports": {"smoke": 10, "quick": 60, "full": 100},
+}
+
+
+def target_recipe(cohort: Cohort, profile: str) -> Recipe:
+    """The recipe with which :func:`train_target` trains this kind of cohort's target."""
+    epochs = _EPOCHS[cohort.modality][check_profile(profile)]
+    if cohort.modality == "images":
+        return Recipe(epochs=epochs, weight_decay=1e-2)
+    # Small dense layers gain nothing from bfloat16.
+    return Recipe(epochs=epochs, batch_size=128, weight_decay=1e-3, exact=True)
+
+
+def train_target(
+    cohort: Cohort,
+    *,
+    profile: str = "quick",
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    recipe: Recipe | None = None,
+    model: nn.Module | None = None,
+    loss: Loss | None = None,
+) -> nn.Module:
+    """The target model of a cohort, trained on its members; from the cache where it is there.
+
+    The key of the cache is a hash of the members, the architecture, the initial weights, the
+    recipe, the seed, the device and the code, so two chapters that need the same model train it
+    once, and no chapter gets a model that its own code would not have given.
+
+    Args:
+        cohort: whose members train the model.
+        profile: how long to train, where there is no ``recipe``.
+        seed: decides the order of rows and, without ``model``, the initial weights.
+        device: see :func:`medpriv.runtime.device.pick_device`.
+        recipe: how to train; without it :func:`target_recipe`.
+        model: an untrained classifier to train in the place of the cohort's own, such as one of
+            torchvision's; it is copied and stays untrained.
+        loss: ``loss(logits, labels)`` → the mean over the batch, such as a defense's; without it
+            the cross-entropy. The key of the cache holds what it makes of some fixed logits.
+
+    Returns:
+        The model in evaluation mode, on ``device``.
+
+    Raises:
+        ValueError: ``model`` does not give one logit for each class.
+    """
+    where = pick_device(device)
+    recipe = recipe or target_recipe(cohort, profile)
+    loss = loss or F.cross_entropy
+    behaviour = None if model is None else _behaviour(model, cohort)
+    model = build_target(cohort, seed=seed) if model is None else copy.deepcopy(model)
+    trained = model.head if isinstance(model, ReportClassifier) else model
+    key = content_hash(
+        behaviour,
+        dict(model.state_dict()),
+        (cohort.members.x, cohort.members.y),
+        recipe,
+        _losses_of_some(loss, len(cohort.classes)),
+        seed,
+        (where.type, has_fast_bf16(where), torch.__version__),
+        source_hash("models", "training", "runtime"),
+    )
+
+    def make() -> nn.Module:
+        inputs = cohort.members.x
+        if isinstance(model, ReportClassifier):
+            inputs = predict(to_device(model.encoder, where), inputs)
+        fit(
+            trained,
+            inputs,
+            cohort.members.y,
+            loss=loss,
+            recipe=recipe,
+            seed=seed,
+            device=where,
+            what="target model",
+            checkpoint=cache_dir() / "checkpoints" / f"{key}.safetensors",
+        )
+        return trained
+
+    def save(net: nn.Module, path: Path) -> None:
+        _save({name: value.contiguous() for name, value in net.state_dict().items()}, path)
+
+    def load(path: Path) -> nn.Module:
+        state = load_file(path)
+        copy.deepcopy(trained).load_state_dict(state)  # a wrong file fails here and changes nothing
+        trained.load_state_dict(state)
+        return trained
+
+    cached("targets", key, make, save, load, suffix=".safetensors")
+    return to_device(model, where).eval()
+
+
+def _behaviour(model: nn.Module, cohort: Cohort) -> tuple[str, Tensor, Tensor]:
+    """What sets a model apart from others with equal weights: its layers and its answers.
+
+    The answers to a few members, in evaluation and in training mode, say what no list of layers
+    says: what ``forward`` does with them.
+
+    Raises:
+        ValueError: the model does not give one logit for each class.
+    """
+    probe = copy.deepcopy(model).cpu()
+    few = cohort.members.x[:4]
+    answers = []
+    for mode in (probe.eval(), probe.train()):
+        with torch.no_grad(), seeded(0, "behaviour"):
+            answer = mode(few)
+        expected = (len(few), len(cohort.classes))
+        if not isinstance(answer, Tensor) or answer.shape != expected:
+            found = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
+            raise ValueError(
+                f"{type(model).__name__} must return logits of shape {expected} for "
+                f"{len(few)} rows, one for each of the classes {', '.join(cohort.classes)}; "
+                f"it returns {found}"
+            )
+        answers.append(answer)
+    return repr(model), *answers
+
+
+def _losses_of_some(loss: Loss, classes: int) -> Tensor:
+    """What sets a loss apart from others: its value for a few answers."""
+    logits = torch.randn(32, classes, generator=torch_rng(0, "some logits"))
+    labels = torch.arange(32) % classes
+    return torch.stack([loss(scale * logits, labels).detach() for scale in (0.1, 1.0, 10.0)])

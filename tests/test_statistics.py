@@ -1,0 +1,153 @@
+"""Drawing patients again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from medpriv.metrics import difference, mean_estimate
+from medpriv.runtime.seeds import rng
+from medpriv.statistics import Estimate, patient_bootstrap
+
+rows = st.lists(st.integers(0, 9), min_size=1, max_size=40)
+
+
+@given(rows, st.integers(1, 20), st.integers(0, 2**31 - 1))
+def test_whole_patients_are_drawn_as_many_as_there_are(rows, draws: int, seed: int) -> None:
+    patient = np.array([f"p{row}" for row in rows])
+    counts = patient_bootstrap(patient, draws=draws, seed=seed)
+    assert counts.shape == (draws, len(rows))
+    assert counts.dtype == np.int64
+    assert (counts >= 0).all()
+    names, first = np.unique(patient, return_index=True)
+    for name in names:  # all rows of a patient count alike
+        of_one = counts[:, patient == name]
+        assert (of_one == of_one[:, :1]).all()
+    assert (counts[:, first].sum(axis=1) == len(names)).all()
+
+
+@given(rows, st.data())
+def test_the_order_of_rows_does_not_matter(rows, data) -> None:
+    patient = np.array(rows)
+    order = np.array(data.draw(st.permutations(range(len(rows)))))
+    counts = patient_bootstrap(patient, draws=5)
+    assert np.array_equal(patient_bootstrap(patient[order], draws=5), counts[:, order])
+
+
+def test_seeds_and_lists() -> None:
+    patient = list("aabbcd")
+    same = patient_bootstrap(patient, seed=1)
+    assert np.array_equal(same, patient_bootstrap(np.array(patient), seed=1))
+    assert not np.array_equal(same, patient_bootstrap(patient, seed=2))
+
+
+def test_how_often_a_patient_is_drawn_is_binomial() -> None:
+    """There are n draws with chance 1/n. A chi-square test of 20,000 fixed draws: alpha = 0.001."""
+    counts = patient_bootstrap(np.arange(20), draws=20_000, seed=0)[:, 7]
+    expected = stats.binom(20, 1 / 20).pmf(np.arange(5))
+    expected = np.append(expected, 1 - expected.sum()) * len(counts)
+    found = np.bincount(np.minimum(counts, 5), minlength=6)
+    assert stats.chisquare(found, expected).pvalue > 0.001
+    assert counts.mean() == pytest.approx(1, abs=0.03)  # four standard errors
+
+
+finite = st.floats(-1e6, 1e6)
+
+
+@given(st.lists(st.tuples(finite, st.integers(0, 5)), min_size=1, max_size=30))
+@settings(max_examples=50)
+def test_the_interval_is_in_order_within_the_values_and_around_the_mean(rows) -> None:
+    values = np.array([value for value, _ in rows])
+    patient = np.array([f"p{who}" for _, who in rows])
+    estimate = mean_estimate(values, patient, draws=200)
+    room = 1e-9 * (1 + np.abs(values).max())
+    assert estimate.value == pytest.approx(values.mean())
+    assert values.min() - room <= estimate.low <= estimate.high <= values.max() + room
+    if len(set(patient)) == len(values):  # patients of equal weight
+        assert estimate.low - room <= estimate.value <= estimate.high + room
+
+
+def test_one_row_a_patient_is_the_bootstrap_over_rows() -> None:
+    values = rng(0, "values").normal(size=80)
+    ours = mean_estimate(values, np.array([f"p{i:03}" for i in range(80)]), draws=20_000)
+    theirs = stats.bootstrap(
+        (values,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(1)
+    ).confidence_interval
+    # A percentile of 20,000 draws varies by about 0.02 standard errors of the mean; 5 of these.
+    room = 0.1 * values.std() / np.sqrt(80)
+    assert ours.low == pytest.approx(theirs.low, abs=room)
+    assert ours.high == pytest.approx(theirs.high, abs=room)
+
+
+def test_copies_of_a_patients_row_do_not_make_us_surer() -> None:
+    values = rng(1, "values").normal(size=30)
+    patient = np.array([f"p{i:02}" for i in range(30)])
+    once = mean_estimate(values, patient)
+    copied, owners = np.repeat(values, 4), np.repeat(patient, 4)
+    honest = mean_estimate(copied, owners)
+    assert (honest.low, honest.high) == pytest.approx((once.low, once.high))
+    naive = mean_estimate(copied, np.arange(120).astype(str))
+    ratio = (honest.high - honest.low) / (naive.high - naive.low)
+    assert ratio == pytest.approx(2, rel=0.15)  # four copies: standard errors differ by √4
+
+
+def test_the_interval_covers_95_times_in_100() -> None:
+    """Clustered rows: 40 patients with 1 to 4 rows, two thirds of the variance between patients.
+
+    Over 200 data sets a percentile interval over patients should cover about 93 % (a little less
+    than 95 for 40 patients), one over rows about 80 %. At a true rate of 93 %, fewer than 174
+    (87 %) happens once in 700 seeds; at 95 %, practically never. The seed is fixed.
+    """
+    generator = rng(0, "coverage")
+    over_patients = over_rows = 0
+    for _ in range(200):
+        patient = np.repeat(np.arange(40), generator.integers(1, 5, 40))
+        values = generator.normal(scale=2**0.5, size=40)[patient]
+        values = values + generator.normal(size=len(patient))
+        estimate = mean_estimate(values, patient, draws=300)
+        over_patients += estimate.low <= 0 <= estimate.high
+        estimate = mean_estimate(values, np.arange(len(values)), draws=300)
+        over_rows += estimate.low <= 0 <= estimate.high
+    assert 174 <= over_patients <= 199
+    assert over_rows < over_patients - 10
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_does_not() -> None:
+    values, patient = rng(0, "v").normal(size=20), np.arange(20)
+    assert mean_estimate(values, patient, seed=3) == mean_estimate(values, patient, seed=3)
+    assert mean_estimate(values, patient, seed=3) != mean_estimate(values, patient, seed=4)
+
+
+def test_one_patient_has_no_spread() -> None:
+    assert mean_estimate([1.0, 2.0], ["a", "a"]) == Estimate(1.5, 1.5, 1.5)
+
+
+def test_a_difference_is_taken_in_pairs() -> None:
+    """What moves score and baseline alike drops out: the paired interval is a point."""
+    generator = rng(0, "pairs")
+    baseline, patient = generator.normal(size=30), np.arange(30)
+    estimate = difference(baseline + 0.25, baseline, patient)
+    assert (estimate.low, estimate.value, estimate.high) == pytest.approx((0.25, 0.25, 0.25))
+    assert mean_estimate(baseline, patient).high - mean_estimate(baseline, patient).low > 0.1
+
+
+def test_an_estimate_reads_as_text() -> None:
+    assert str(Estimate(0.12345, 0.1, 0.2)) == "0.123 [0.100, 0.200]"
+
+
+@pytest.mark.parametrize(
+    ("values", "patient", "message"),
+    [
+        ([], [], r"at least one row, got shape \(0,\)"),
+        ([1.0, 2.0], ["a"], r"got shape \(2,\) for 1 rows"),
+        ([[1.0], [2.0]], ["a", "b"], r"got shape \(2, 1\)"),
+        ([1.0, float("nan")], ["a", "b"], "not finite"),
+        ([1.0, float("inf")], ["a", "b"], "not finite"),
+    ],
+)
+def test_errors(values, patient, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        mean_estimate(values, patient)
