@@ -22,7 +22,7 @@ from medpriv.defenses.no_peek import fit_no_peek
 from medpriv.defenses.split_training import Halves, check_weight, remembered
 from medpriv.deployment import Answer, ViewDefense
 from medpriv.runtime.device import pick_device, to_device
-from medpriv.runtime.profile import check_profile
+from medpriv.runtime.profile import ADAPTER_EPOCHS
 from medpriv.runtime.seeds import seeded
 from medpriv.training.loop import Recipe
 from medpriv.training.utility_scores import predict
@@ -140,7 +140,7 @@ def train_adapter(
 
 def adapter_recipe(profile: str) -> Recipe:
     """The recipe of :func:`train_adapter`."""
-    epochs = {"smoke": 5, "quick": 60, "full": 100}[check_profile(profile)]
+    epochs = ADAPTER_EPOCHS.of(profile)
     # Small dense layers gain nothing from bfloat16.
     return Recipe(epochs, batch_size=128, weight_decay=1e-3, exact=True)
 

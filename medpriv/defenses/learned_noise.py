@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from medpriv.defenses.feature_noise import sampled
 from medpriv.defenses.split_training import check_weight
 from medpriv.deployment import ViewDefense
-from medpriv.runtime.profile import check_profile
+from medpriv.runtime.profile import LEARNED_NOISE_STEPS
 from medpriv.runtime.seeds import torch_rng
 from medpriv.training.loop import Recipe, fit
 
@@ -111,7 +111,7 @@ def noise_recipe(profile: str, rows: int, *, steps: int | None = None) -> Recipe
         rows: how many are learned from.
         steps: instead of the profile's.
     """
-    usual = {"smoke": 10, "quick": 300, "full": 2_000}[check_profile(profile)]
+    usual = LEARNED_NOISE_STEPS.of(profile)
     return Recipe.of_steps(usual if steps is None else steps, rows, learning_rate=0.02)
 
 

@@ -18,7 +18,7 @@ from medpriv.models.targets import build_target
 from medpriv.runtime.cache import cached
 from medpriv.runtime.device import has_fast_bf16, pick_device
 from medpriv.runtime.hashing import content_hash, source_hash
-from medpriv.runtime.profile import check_profile
+from medpriv.runtime.profile import FURTHER_STEPS
 from medpriv.training.loop import Recipe
 
 
@@ -60,7 +60,7 @@ def further_recipe(profile: str, rows: int, *, steps: int | None = None) -> Reci
         rows: how many are trained on.
         steps: instead of the profile's.
     """
-    usual = {"smoke": 3, "quick": 80, "full": 1_000}[check_profile(profile)]
+    usual = FURTHER_STEPS.of(profile)
     return Recipe.of_steps(usual if steps is None else steps, rows, weight_decay=1e-2)
 
 

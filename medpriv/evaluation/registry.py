@@ -17,9 +17,9 @@ from medpriv.evaluation.attacks import Attack, Case, Run
 from medpriv.evaluation.defenses import MODALITIES, NOTHING, Defended
 from medpriv.evaluation.targets import learned_noise, plain_target, untrained
 from medpriv.runtime.arguments import choose
+from medpriv.runtime.profile import PRIVATE_EPOCHS_COMPARED
 
 _KEY = b"kept by the service"
-_EPOCHS = {"smoke": 1, "quick": 20, "full": 40}  # of private training
 
 
 def known_attacks(modality: str) -> tuple[Attack, ...]:
@@ -215,7 +215,7 @@ def with_smoothed_labels(case: Case, share: float) -> nn.Module:
 
 def with_dp_sgd(case: Case, epsilon: float) -> nn.Module:
     """DP-SGD at epsilon."""
-    how = defenses.Privately(epsilon, epochs=_EPOCHS[case.profile])
+    how = defenses.Privately(epsilon, epochs=PRIVATE_EPOCHS_COMPARED.of(case.profile))
     return defenses.train_privately(
         case.cohort, how, seed=case.seed, device=case.device, model=untrained(case)
     ).model

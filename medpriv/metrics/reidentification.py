@@ -32,7 +32,7 @@ from torch.nn import functional as F
 from medpriv.data.cohort import Part
 from medpriv.models.images import ImageCNN
 from medpriv.models.split import front, split_names
-from medpriv.runtime.profile import check_profile
+from medpriv.runtime.profile import MATCHER_STEPS
 from medpriv.runtime.seeds import seeded
 from medpriv.statistics import Estimate, mean_estimate
 from medpriv.training.loop import Recipe, fit
@@ -161,7 +161,7 @@ def matcher_recipe(profile: str, number: int) -> Recipe:
 
     It sees no pair more than 30 times: on few patients it would learn those by heart.
     """
-    steps = {"smoke": 20, "quick": 400, "full": 4000}[check_profile(profile)]
+    steps = MATCHER_STEPS.of(profile)
     # Small dense layers gain nothing from bfloat16.
     recipe = Recipe.of_steps(steps, number, batch_size=128, weight_decay=1e-2, exact=True)
     return replace(recipe, epochs=min(30, recipe.epochs))

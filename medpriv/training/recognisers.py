@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medpriv.models.recognisers import build_recogniser
-from medpriv.runtime.profile import check_profile
+from medpriv.runtime.profile import RECOGNISER_COPIES
 from medpriv.runtime.seeds import torch_rng
 from medpriv.training.loop import Recipe, fit
 
@@ -43,7 +43,7 @@ def train_recogniser(
     people = len(images)
     if people < 2:
         raise ValueError(f"a recogniser needs two or more people to tell apart, got {people}")
-    copies = {"smoke": 2, "quick": 20, "full": 100}[check_profile(profile)]
+    copies = RECOGNISER_COPIES.of(profile)
     draw = torch_rng(seed, "varied pictures")
     rows = torch.arange(people).repeat(copies)
     own = images.cpu()[rows]

@@ -20,22 +20,26 @@ from medpriv.runtime.device import (
     to_device,
 )
 from medpriv.runtime.hashing import content_hash, source_hash
-from medpriv.runtime.profile import check_profile
+from medpriv.runtime.profile import (
+    IMAGE_TARGET_EPOCHS,
+    RECORD_TARGET_EPOCHS,
+    REPORT_TARGET_EPOCHS,
+)
 from medpriv.runtime.seeds import seeded, torch_rng
 from medpriv.training.checkpoint import _save
 from medpriv.training.loop import Loss, Recipe, fit
 from medpriv.training.utility_scores import predict
 
 _EPOCHS = {
-    "images": {"smoke": 2, "quick": 15, "full": 40},
-    "records": {"smoke": 4, "quick": 20, "full": 40},
-    "reports": {"smoke": 10, "quick": 60, "full": 100},
+    "images": IMAGE_TARGET_EPOCHS,
+    "records": RECORD_TARGET_EPOCHS,
+    "reports": REPORT_TARGET_EPOCHS,
 }
 
 
 def target_recipe(cohort: Cohort, profile: str) -> Recipe:
     """The recipe with which :func:`train_target` trains this kind of cohort's target."""
-    epochs = _EPOCHS[cohort.modality][check_profile(profile)]
+    epochs = _EPOCHS[cohort.modality].of(profile)
     if cohort.modality == "images":
         return Recipe(epochs=epochs, weight_decay=1e-2)
     # Small dense layers gain nothing from bfloat16.

@@ -16,7 +16,7 @@ import medpriv
 from medpriv.data import known_datasets, load_images, load_records, load_reports, normalise_text
 from medpriv.data.cohort import Cohort
 from medpriv.data.names import MEDMNIST, VOLUMES
-from medpriv.data.sources.embedded import PHANTOM_SIZES, REPORT_SIZES, WARFARIN_SIZES
+from medpriv.runtime.profile import PHANTOM_PATIENTS, REPORT_PATIENTS, WARFARIN_PATIENTS
 
 RNG = np.random.default_rng(0)
 
@@ -30,7 +30,7 @@ def patients(cohort: Cohort) -> list[int]:
 
 def test_phantoms():
     cohort = load_images("phantom", profile="smoke", size=48)
-    assert patients(cohort) == list(PHANTOM_SIZES["smoke"])
+    assert patients(cohort) == list(PHANTOM_PATIENTS.smoke)
     part = cohort.members
     assert part.x.shape == (80, 1, 48, 48)
     assert part.x.dtype == torch.float32
@@ -45,7 +45,7 @@ def test_phantoms():
 
 def test_warfarin():
     cohort = load_records("warfarin", profile="smoke")
-    assert patients(cohort) == list(WARFARIN_SIZES["smoke"])
+    assert patients(cohort) == list(WARFARIN_PATIENTS.smoke)
     part = cohort.members
     assert part.x.shape == (300, len(cohort.columns))
     assert "dose_mg_week" not in [column.name for column in cohort.columns]
@@ -61,7 +61,7 @@ def test_warfarin():
 
 def test_reports():
     cohort = load_reports("synthetic", profile="smoke")
-    assert patients(cohort) == list(REPORT_SIZES["smoke"])
+    assert patients(cohort) == list(REPORT_PATIENTS.smoke)
     assert all(isinstance(text, str) and text for text in cohort.test.x)
     assert "text" not in cohort.test.attributes
     assert {"hiv", "depression"} <= set(cohort.test.attributes)

@@ -21,7 +21,7 @@ from medpriv.attacks.query_plan import planned_queries
 from medpriv.deployment import View
 from medpriv.models.decoders import PixelShuffleDecoder, solve_linear_path
 from medpriv.models.losses import structural_loss
-from medpriv.runtime.profile import check_profile
+from medpriv.runtime.profile import INVERSE_QUERIES, INVERSE_RATE, INVERSE_STEPS
 from medpriv.runtime.seeds import seeded
 from medpriv.training.loop import Recipe, fit
 from medpriv.training.utility_scores import predict
@@ -62,10 +62,10 @@ def inverse_recipe(profile: str, images: int) -> Recipe:
         profile: sets the number of steps.
         images: how many are trained on, moved copies included.
     """
-    steps = {"smoke": 20, "quick": 1_000, "full": 20_000}[check_profile(profile)]
+    steps = INVERSE_STEPS.of(profile)
     # Adam's first steps have the size of the learning rate whatever the slope: twenty of the usual
     # ones would spoil the linear start, and leave no time to make it good.
-    rate = 1e-4 if profile == "smoke" else 1e-3
+    rate = INVERSE_RATE.of(profile)
     return Recipe.of_steps(steps, images, batch_size=8, learning_rate=rate)
 
 
@@ -115,7 +115,7 @@ def fit_inverse_network(
         raise ValueError(
             f"auxiliary images must have shape (m, c, size, size), got {tuple(images.shape)}"
         )
-    usual = {"smoke": 100, "quick": 2_000, "full": 20_000}[check_profile(profile)]
+    usual = INVERSE_QUERIES.of(profile)
     queries = planned_queries(view, len(images), queries, usual=usual, what="auxiliary images")
     copies = moved_copies(images, queries - len(images), seed=seed)
     sent = torch.cat([images.cpu(), copies])

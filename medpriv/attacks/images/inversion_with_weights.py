@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from medpriv.deployment import View
 from medpriv.models.losses import total_variation
 from medpriv.runtime.device import pick_device, reproducible_kernels, to_device
-from medpriv.runtime.profile import check_profile
+from medpriv.runtime.profile import SEARCH_STEPS
 from medpriv.runtime.progress import progress
 from medpriv.runtime.seeds import torch_rng
 
@@ -67,7 +67,7 @@ class Recovery:
 
 def search_steps(profile: str) -> int:
     """How many steps a profile affords."""
-    return {"smoke": 10, "quick": 300, "full": 5_000}[check_profile(profile)]
+    return SEARCH_STEPS.of(profile)
 
 
 def recover(

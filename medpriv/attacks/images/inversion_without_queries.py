@@ -29,7 +29,7 @@ from torch.nn import functional as F
 from medpriv.deployment import View
 from medpriv.models.images import he_weights
 from medpriv.runtime.device import pick_device, to_device
-from medpriv.runtime.profile import check_profile
+from medpriv.runtime.profile import SHADOW_FRONT_STEPS
 from medpriv.runtime.seeds import seeded
 from medpriv.training.loop import Recipe, fit
 
@@ -49,7 +49,7 @@ class ShadowFront:
 
 def shadow_recipe(profile: str, number: int) -> Recipe:
     """The recipe of a shadow front: about as many steps whatever the ``number`` of images."""
-    steps = {"smoke": 20, "quick": 560, "full": 5_000}[check_profile(profile)]
+    steps = SHADOW_FRONT_STEPS.of(profile)
     return Recipe.of_steps(steps, number, batch_size=16, weight_decay=1e-3)
 
 

@@ -32,7 +32,7 @@ from medpriv.models.writers import (
     packed,
     writing_loss,
 )
-from medpriv.runtime.profile import check_profile
+from medpriv.runtime.profile import WRITER_BATCH, WRITER_QUERIES, WRITER_STEPS
 from medpriv.runtime.seeds import seeded, torch_rng
 from medpriv.training.loop import Recipe, fit
 
@@ -132,8 +132,8 @@ def writer_recipe(profile: str, reports: int) -> Recipe:
         profile: sets the number of steps.
         reports: how many are trained on.
     """
-    steps = {"smoke": 30, "quick": 280, "full": 12_000}[check_profile(profile)]
-    at_once = 64 if profile == "full" else 16
+    steps = WRITER_STEPS.of(profile)
+    at_once = WRITER_BATCH.of(profile)
     return Recipe.of_steps(
         steps, reports, batch_size=at_once, learning_rate=4e-3, weight_decay=1e-2
     )
@@ -176,7 +176,7 @@ def fit_report_decoder(
     view.require("embedding", "the report decoder")
     own = tuple(texts[row] for row in drop_duplicate_texts(texts))
     vocabulary = Vocabulary.of(own)
-    usual = {"smoke": 80, "quick": 1_200, "full": 20_000}[check_profile(profile)]
+    usual = WRITER_QUERIES.of(profile)
     queries = planned_queries(view, len(own), queries, usual=usual, what="different reports")
     sent = (*own, *varied_reports(own, queries - len(own), seed=seed))
     answers = view(sent)

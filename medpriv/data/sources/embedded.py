@@ -12,25 +12,7 @@ import torch
 
 from medpriv.data.cohort import Cohort, Column, DataCard, Part
 from medpriv.data.splitting import split_rows
-
-Sizes = tuple[int, int, int, int]
-
-# Patients in members, auxiliary, victims and test.
-PHANTOM_SIZES: dict[str, Sizes] = {
-    "smoke": (40, 30, 8, 20),
-    "quick": (600, 540, 60, 200),
-    "full": (2400, 2400, 200, 800),
-}
-WARFARIN_SIZES: dict[str, Sizes] = {
-    "smoke": (300, 200, 60, 200),
-    "quick": (3000, 5000, 1000, 2000),
-    "full": (20000, 20000, 5000, 10000),
-}
-REPORT_SIZES: dict[str, Sizes] = {
-    "smoke": (80, 60, 20, 60),
-    "quick": (900, 900, 200, 400),
-    "full": (4000, 4000, 500, 1000),
-}
+from medpriv.runtime.profile import PHANTOM_PATIENTS, REPORT_PATIENTS, WARFARIN_PATIENTS
 
 NOBODY = "not needed: no person is behind any row"
 OWN_LICENCE = "as this repository"
@@ -78,7 +60,7 @@ def phantoms(
     """Mammogram phantoms; class 1 where the image shows a mass."""
     from medpriv.data.sources.phantoms import make_phantoms
 
-    sizes = PHANTOM_SIZES[profile]
+    sizes = PHANTOM_PATIENTS.of(profile)
     made = make_phantoms(patients or sum(sizes), seed=seed, size=size, burned_in=burned_in)
     rows = Part(
         x=torch.from_numpy(made.images[:, None]),
@@ -95,7 +77,7 @@ def warfarin(profile: str, *, seed: int, patients: int | None) -> Cohort:
     """The warfarin cohort; classes are under 21, 21 to 49 and over 49 mg a week."""
     from medpriv.data.sources.warfarin import make_warfarin
 
-    sizes = WARFARIN_SIZES[profile]
+    sizes = WARFARIN_PATIENTS.of(profile)
     frame = make_warfarin(patients or sum(sizes), seed=seed)
     columns = _warfarin_columns()
     rows = Part(
@@ -112,7 +94,7 @@ def reports(profile: str, *, seed: int, patients: int | None) -> Cohort:
     """Synthetic clinical reports; class 1 where the report has an abnormal finding."""
     from medpriv.data.sources.synthetic_reports import make_reports
 
-    sizes = REPORT_SIZES[profile]
+    sizes = REPORT_PATIENTS.of(profile)
     frame = make_reports(patients or sum(sizes), seed=seed)
     rows = Part(
         x=tuple(frame["text"].astype(str)),

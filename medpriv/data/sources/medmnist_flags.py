@@ -16,14 +16,9 @@ from medpriv.data.fetch import Source, locate
 from medpriv.data.image_files import resize, to_images
 from medpriv.data.names import MEDMNIST, VOLUMES
 from medpriv.data.splitting import file_card, first_occurrences, row_keys
+from medpriv.runtime.profile import MEDMNIST_IMAGES
 from medpriv.runtime.seeds import rng
 
-# Images in members, auxiliary, victims and test; None takes all there are.
-CAPS: dict[str, tuple[int, int, int, int] | None] = {
-    "smoke": (100, 80, 20, 60),
-    "quick": (1200, 1200, 100, 400),
-    "full": None,
-}
 SPLITS = ("train", "val", "test")
 NAMES = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels"))
 
@@ -132,9 +127,11 @@ def _pools(
 def _draw(
     flag: str, pools: dict[str, NDArray[np.int64]], profile: str, patients: int | None
 ) -> dict[str, NDArray[np.int64]]:
-    caps = CAPS[profile] or tuple(len(rows) for rows in pools.values())
+    caps = MEDMNIST_IMAGES.of(profile) or tuple(len(rows) for rows in pools.values())
     if patients is not None:
-        edges = np.round(np.cumsum((0, *CAPS["quick"])) / sum(CAPS["quick"]) * patients)
+        edges = np.round(
+            np.cumsum((0, *MEDMNIST_IMAGES.quick)) / sum(MEDMNIST_IMAGES.quick) * patients
+        )
         caps = tuple(np.maximum(np.diff(edges), 1).astype(int))
         for (name, rows), cap in zip(pools.items(), caps, strict=True):
             if cap > len(rows):

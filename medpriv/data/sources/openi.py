@@ -15,8 +15,8 @@ from medpriv.data.archives import read_tar, refuse
 from medpriv.data.cohort import Cohort, DataCard, Part
 from medpriv.data.csv_files import read_csv
 from medpriv.data.fetch import Source, locate
-from medpriv.data.sources.embedded import REPORT_SIZES
 from medpriv.data.splitting import file_card, split_rows
+from medpriv.runtime.profile import REPORT_PATIENTS
 
 COLUMNS = ("uid", "MeSH", "Problems", "findings", "impression")
 MIN_WORDS = 13  # findings and impression together; shorter ones say little but "normal chest"
@@ -86,7 +86,7 @@ def openi(profile: str, *, seed: int, patients: int | None, deduplicate: bool) -
         "each report counts as one patient",
     )
     # As many as of the embedded reports, so that a chapter costs the same; `full` takes them all.
-    sizes = REPORT_SIZES["smoke" if profile == "smoke" else "quick"]
+    sizes = REPORT_PATIENTS.smoke if profile == "smoke" else REPORT_PATIENTS.quick
     limit = None if profile == "full" else sum(sizes)
     return split_rows(
         "reports",

@@ -13,12 +13,12 @@ from medpriv.evaluation.attacks import Case
 from medpriv.evaluation.recent import Recent
 from medpriv.runtime.device import pick_device
 from medpriv.runtime.hashing import content_hash
+from medpriv.runtime.profile import TUNING_STEPS
 from medpriv.statistics import Estimate
 from medpriv.training.utility_scores import predict
 
 SEARCHED = 16  # victims that are searched for with weights
 _KNOWN = 6  # own images on which a search is tuned
-_TUNING = {"smoke": 5, "quick": 100, "full": 300}  # its steps
 
 
 def inverse_network(fitted_on: View, used_on: View, case: Case) -> Estimate:
@@ -50,7 +50,7 @@ def search(fitted_on: View, used_on: View, case: Case) -> Estimate:
     own, victims = case.cohort.auxiliary, _searched(case)
     mean = own.x.mean(0, keepdim=True)
     weight, _ = attacks.choose_tv_weight(
-        fitted_on, own.x[:_KNOWN], search=attacks.Search(_TUNING[case.profile]), start=mean,
+        fitted_on, own.x[:_KNOWN], search=attacks.Search(TUNING_STEPS.of(case.profile)), start=mean,
         device=case.device,
     )  # fmt: skip
     how = attacks.Search(search_steps(case.profile), tv_weight=weight)
@@ -72,7 +72,7 @@ def query_free(fitted_on: View, used_on: View, case: Case) -> Estimate:
     known = own.x[:_KNOWN]
     weight, _ = attacks.choose_tv_weight_through(
         shadow.front, predict(shadow.front, known), known, start=mean, device=case.device,
-        search=attacks.Search(_TUNING[case.profile]),
+        search=attacks.Search(TUNING_STEPS.of(case.profile)),
     )  # fmt: skip
     how = attacks.Search(search_steps(case.profile), tv_weight=weight)
     found = attacks.recover_through(

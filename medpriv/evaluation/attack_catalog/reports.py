@@ -15,6 +15,7 @@ from medpriv.deployment import View
 from medpriv.evaluation.attack_catalog.answers import asked_twice, labels_of, tolerance
 from medpriv.evaluation.attacks import Case
 from medpriv.models.reports import ReportEncoder
+from medpriv.runtime.profile import WRITER_QUERIES_COMPARED
 from medpriv.statistics import Estimate
 
 #: The terms of which one is blacked out, for each known data set; of another one it is its most
@@ -28,7 +29,6 @@ TERMS = {
 OWN, VICTIMS = 600, 150  # patients whose reports are used, at most
 FACT_PENALTY = 100.0  # of a probe; what four folds of 600 made-up reports chose
 _WORDS = 60  # of a report that are read and written
-_TEXTS = {"smoke": 80, "quick": 1_000, "full": 20_000}  # sent to fit a decoder
 _CANDIDATES = 50  # own reports among which the usual one is looked for
 
 
@@ -66,7 +66,7 @@ def decoder(fitted_on: View, used_on: View, case: Case) -> Estimate:
     different = len(data.drop_duplicate_texts(own.x))
     found = attacks.fit_report_decoder(
         fitted_on, own.x, profile=case.profile, seed=case.seed, device=case.device,
-        queries=max(different, _TEXTS[case.profile]), longest=_WORDS,
+        queries=max(different, WRITER_QUERIES_COMPARED.of(case.profile)), longest=_WORDS,
     )  # fmt: skip
     return _f1(victims, found.guess(used_on.intercept(victims.x)))
 
