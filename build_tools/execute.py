@@ -20,15 +20,18 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import nbformat
 import psutil
 
-from build_tools.run import RunError, run_chapter, search_path
-from medpriv.course.catalog import CHAPTERS, chapter_file
-from medpriv.course.record import versions
+from build_tools.run import RunError, reproducible, run_chapter, search_path
+from medpriv.course.catalog import CHAPTERS, read_chapter
+from medpriv.course.exercises import exercises_of
+from medpriv.course.quiz import quiz_file
+from medpriv.data.sources import source_module
 from medpriv.runtime.cache import atomic_path
-from medpriv.runtime.hashing import content_hash, source_hash
+from medpriv.runtime.code import Code, Name, plain_code
+from medpriv.runtime.hashing import content_hash
 
-PACKAGE = Path(__file__).resolve().parents[1]
 # More at once gain little: the longest chapter has to end as well.
 MOST_AT_ONCE = 4
 MEMORY_EACH = 2 * 1024**3  # no chapter's peak is higher
@@ -36,31 +39,26 @@ MEMORY_EACH = 2 * 1024**3  # no chapter's peak is higher
 Run = Callable[[str, dict[str, str], Path], dict[str, Any]]
 
 
-def chapter_key(name: str, root: Path) -> str:
-    """A hash of all that an executed chapter is made from.
+def chapter_code(name: str, root: Path) -> dict[Name, str]:
+    """What an executed chapter is made from: a hash of each definition and file that it uses.
 
-    Its text, the package (embedded data are in its source), the requirements, the versions
-    installed, and the tables and files beside the chapters.
+    The code of its cells and all that they reach in the package, its exercises and its quiz, the
+    data sets that it loads, and the recorded tables that it names. Its prose is none of it, nor
+    are comments; versions of libraries are in `results.json`.
     """
-    beside = files(root / "chapters" / "recorded", root / "chapters" / "data")
-    package_data = [
-        file
-        for file in files(PACKAGE)
-        if file.suffix not in (".py", ".pyc")  # source_hash has the modules
-    ]
-    return content_hash(
-        chapter_file(name),
-        source_hash(),
-        [(file.relative_to(PACKAGE).as_posix(), file) for file in package_data],
-        [(file.name, file) for file in sorted(root.glob("requirements*.txt"))],
-        versions(),
-        [(file.relative_to(root).as_posix(), file) for file in beside],
-    )
+    chapter = CHAPTERS[name]
+    cells = [cell.source for cell in read_chapter(name).cells if cell.cell_type == "code"]
+    datasets = chapter.datasets(chapter.default_dataset).values()
+    roots = [run_chapter, exercises_of(name), *map(source_module, datasets)]
+    found = Code(tables=root / "chapters" / "recorded").used(*roots, text="\n".join(cells))
+    found[name, "cells"] = content_hash(list(map(plain_code, cells)))
+    found[name, "quiz"] = content_hash(quiz_file(name)) if quiz_file(name).exists() else ""
+    return found
 
 
-def files(*folders: Path) -> list[Path]:
-    """All files in the folders and below, in a fixed order."""
-    return [file for folder in folders for file in sorted(folder.rglob("*")) if file.is_file()]
+def chapter_key(name: str, root: Path) -> str:
+    """A hash of all that decides what an executed chapter shows; see :func:`chapter_code`."""
+    return content_hash(sorted(chapter_code(name, root).items()))
 
 
 def execute(name: str, root: Path, run: Run | None = None) -> bool:
@@ -83,6 +81,7 @@ def execute(name: str, root: Path, run: Run | None = None) -> bool:
     key, key_file = chapter_key(name, root), out / "key.txt"
     left = (out / f"{name}.ipynb", out / "results.json")
     if all(file.exists() for file in (*left, key_file)) and key_file.read_text() == key:
+        renew_text(name, left[0])
         print(f"{name}: up to date", flush=True)
         return False
     key_file.unlink(missing_ok=True)
@@ -93,6 +92,26 @@ def execute(name: str, root: Path, run: Run | None = None) -> bool:
     with atomic_path(key_file) as part:  # last: it vouches for the others
         part.write_text(key)
     return True
+
+
+def renew_text(name: str, notebook: Path) -> None:
+    """Give an executed chapter the prose and the comments of the present text, without running it.
+
+    Its code is the same, so each of its cells has an executed one, whose outputs it takes.
+    """
+    old, new = nbformat.read(notebook, as_version=4), read_chapter(name)
+    done = iter(cell for cell in old.cells if cell.cell_type == "code")
+    for cell in new.cells:
+        if cell.cell_type == "code":
+            executed = next(done)
+            if "injected-parameters" in executed.metadata.get("tags", ()):
+                executed = next(done)
+            cell.outputs, cell.execution_count = executed.outputs, executed.execution_count
+    new.metadata = old.metadata
+    new = reproducible(new)
+    if new != old:
+        with atomic_path(notebook) as part:
+            nbformat.write(new, part)
 
 
 def _here(name: str, given: dict[str, str], out: Path) -> dict[str, Any]:

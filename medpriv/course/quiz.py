@@ -8,13 +8,18 @@ from pathlib import Path
 FOLDER = Path(__file__).parent / "quizzes"
 
 
+def quiz_file(chapter: str) -> Path:
+    """Where the questions of a chapter stand."""
+    return FOLDER / f"{chapter}.json"
+
+
 def questions(chapter: str, part: str) -> list[dict]:
     """The questions of one part (``"prediction"``, ``"quiz"``) of a chapter's quiz file.
 
     Raises:
         ValueError: the chapter has no quiz, or the quiz no such part.
     """
-    file = FOLDER / f"{chapter}.json"
+    file = quiz_file(chapter)
     if not file.exists():
         raise ValueError(f"{chapter} has no quiz: {file.name} is not in {FOLDER.name}")
     parts = json.loads(file.read_text(encoding="utf-8"))

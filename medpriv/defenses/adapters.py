@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -19,11 +20,12 @@ from torch.nn import functional as F
 
 from medpriv.defenses.adversarial import Opponent, fit_against
 from medpriv.defenses.no_peek import fit_no_peek
-from medpriv.defenses.split_training import Halves, check_weight, remembered
+from medpriv.defenses.split_training import Halves, check_weight
 from medpriv.deployment import Answer, ViewDefense
 from medpriv.runtime.device import pick_device, to_device
 from medpriv.runtime.profile import ADAPTER_EPOCHS
 from medpriv.runtime.seeds import seeded
+from medpriv.training.checkpoint import cached_module
 from medpriv.training.loop import Recipe
 from medpriv.training.utility_scores import predict
 
@@ -120,7 +122,7 @@ def train_adapter(
         opponent = Opponent(_dense(wide, 1 if secret is None else secret.shape[1]))
     net, halves = nn.Sequential(adapter, head), Halves(adapter, head, classes)
 
-    def train() -> None:
+    def train(_: Path) -> None:
         options = {"recipe": recipe, "seed": seed, "device": where}
         if secret is None:
             fit_no_peek(halves, embeddings, labels, weight, **options)
@@ -133,7 +135,8 @@ def train_adapter(
             alone=float(F.binary_cross_entropy(common, facts)), **options,
         )  # fmt: skip
 
-    remembered(net, ("adapter", weight, secret, recipe, seed, embeddings, labels), train, device)
+    parts = ("adapter", weight, secret, recipe, seed, embeddings, labels)
+    cached_module("defended", parts, net, train, device=device)
     to_device(net, where).eval()
     return Adapted(adapter, head)
 

@@ -24,11 +24,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medpriv.data.cohort import Cohort
-from medpriv.defenses.split_training import Halves, check_weight, remembered, start_from
+from medpriv.defenses.split_training import Halves, check_weight, start_from
 from medpriv.models.decoders import PixelShuffleDecoder
 from medpriv.models.split import back, front
 from medpriv.runtime.device import autocast, in_chunks, pick_device, to_device
 from medpriv.runtime.seeds import seeded
+from medpriv.training.checkpoint import cached_module
 from medpriv.training.loop import Recipe, fit
 from medpriv.training.targets import target_recipe
 from medpriv.training.utility_scores import predict
@@ -126,15 +127,16 @@ def train_adversarially(
     decoder.spread.fill_(1.0)
     opponent = Opponent(decoder)
     alone = F.mse_loss(x, x.mean(0, keepdim=True).expand_as(x))
-    remembered(
-        nn.ModuleList([net, opponent]),
+    cached_module(
+        "defended",
         ("adversarial", split, weight, recipe, seed, turns, x, y, predict(net, x[:4])),
-        lambda: fit_against(
+        nn.ModuleList([net, opponent]),
+        lambda _: fit_against(
             halves, opponent, x, y, x, weight,
             error=F.mse_loss, alone=float(alone), recipe=recipe, seed=seed, device=device,
             turns=turns,
         ),
-        device,
+        device=device,
     )  # fmt: skip
     where = pick_device(device)
     return Adversarial(to_device(net, where).eval(), to_device(opponent, where))

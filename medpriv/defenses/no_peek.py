@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medpriv.data.cohort import Cohort
-from medpriv.defenses.split_training import Halves, check_weight, remembered, start_from
+from medpriv.defenses.split_training import Halves, check_weight, start_from
 from medpriv.models.losses import distance_correlation
 from medpriv.models.split import back, front
 from medpriv.runtime.device import pick_device, to_device
+from medpriv.training.checkpoint import cached_module
 from medpriv.training.loop import Recipe, fit
 from medpriv.training.targets import target_recipe
 from medpriv.training.utility_scores import predict
@@ -66,11 +67,12 @@ def train_no_peek(
     recipe = recipe or target_recipe(cohort, profile)
     x, y = cohort.members.x, cohort.members.y
     halves = Halves(front(net, split), back(net, split), len(cohort.classes))
-    remembered(
-        net,
+    cached_module(
+        "defended",
         ("no peek", split, weight, recipe, seed, x, y, predict(net, x[:4])),
-        lambda: fit_no_peek(halves, x, y, weight, recipe=recipe, seed=seed, device=device),
-        device,
+        net,
+        lambda _: fit_no_peek(halves, x, y, weight, recipe=recipe, seed=seed, device=device),
+        device=device,
     )
     return to_device(net, pick_device(device)).eval()
 

@@ -1,23 +1,15 @@
-"""What trainings at a split share: two halves side by side, and a place in the cache."""
+"""What trainings at a split share: two halves side by side, and how to begin and go on."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors.torch import load_file
-from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from medpriv.data.cohort import Cohort
 from medpriv.models.reports import ReportClassifier
 from medpriv.models.targets import build_target
-from medpriv.runtime.cache import cached
-from medpriv.runtime.device import has_fast_bf16, pick_device
-from medpriv.runtime.hashing import content_hash, source_hash
 from medpriv.runtime.profile import FURTHER_STEPS
 from medpriv.training.loop import Recipe
 
@@ -77,44 +69,3 @@ def start_from(cohort: Cohort, model: nn.Module | None, seed: int) -> nn.Module:
             "use train_adapter, which defends its embedding"
         )
     return net
-
-
-def remembered(
-    net: nn.Module,
-    parts: Sequence[Any],
-    train: Callable[[], object],
-    device: str | torch.device,
-) -> None:
-    """Train ``net`` in place, or load what the same training gave before.
-
-    Args:
-        net: to be trained.
-        parts: what decides the training beside layers and initial weights: data and settings. What
-            the net answers to a few inputs tells nets apart that differ only in how they compute.
-        train: trains the net.
-        device: where.
-    """
-    where = pick_device(device)
-    key = content_hash(
-        list(parts),
-        dict(net.state_dict()),
-        repr(net),
-        (where.type, has_fast_bf16(where), torch.__version__),
-        source_hash("models", "training", "defenses", "runtime"),
-    )
-
-    def make() -> nn.Module:
-        train()
-        return net
-
-    def save(trained: nn.Module, path: Path) -> None:
-        state = {name: value.contiguous() for name, value in trained.state_dict().items()}
-        path.write_bytes(to_safetensors(state))
-
-    def load(path: Path) -> nn.Module:
-        state = load_file(path)
-        copy.deepcopy(net).load_state_dict(state)  # a wrong file fails here and changes nothing
-        net.load_state_dict(state)
-        return net
-
-    cached("defended", key, make, save, load, suffix=".safetensors")

@@ -8,7 +8,6 @@ from typing import ClassVar
 
 import torch
 from safetensors.torch import load_file
-from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from medpriv.defenses import learn_noise
@@ -16,14 +15,14 @@ from medpriv.defenses.learned_noise import LearnedNoise
 from medpriv.deployment import deploy
 from medpriv.evaluation.attacks import Case
 from medpriv.evaluation.defenses import Defended
-from medpriv.evaluation.identity import identity
-from medpriv.evaluation.recent import Recent
 from medpriv.models.reports import PACKAGED, ReportClassifier, ReportEncoder
 from medpriv.models.split import back
 from medpriv.models.targets import build_target
-from medpriv.runtime.cache import cached
+from medpriv.runtime.cache import Memory, cached
+from medpriv.runtime.code import code_hash
 from medpriv.runtime.device import has_fast_bf16, pick_device, to_device
-from medpriv.runtime.hashing import content_hash, source_hash
+from medpriv.runtime.hashing import identity
+from medpriv.training.checkpoint import cached_module, save_tensors
 from medpriv.training.loop import Loss
 from medpriv.training.targets import train_target
 
@@ -57,37 +56,22 @@ def trained(case: Case, defended: Defended) -> nn.Module:
     """
     if defended.train is None:
         return _remembering(plain_target(case), case)
-    train, where = defended.train, pick_device(case.device)
     usual = build_target(case.cohort, seed=case.seed, encoder=case.encoder)
-    key = content_hash(
-        identity(train),
-        defended.strength,
-        case.cohort.content_hash(),
-        (case.seed, case.profile, case.encoder),
-        (where.type, has_fast_bf16(where), torch.__version__),
-        source_hash("models", "training", "runtime", "defenses", "evaluation"),
-    )
+    recipe, part = defended.train, _trained_part(usual)
 
-    def make() -> nn.Module:
-        model = train(case, defended.strength)
+    def train(_: Path) -> None:
+        model = recipe(case, defended.strength)
         found, expected = _shapes(model), _shapes(usual)
         if found != expected:
             raise TypeError(
                 f"the recipe of {defended.name!r} must return a model with the layers of "
                 f"build_target, {expected}; it returns {type(model).__name__} with {found}"
             )
-        return model
+        part.load_state_dict(_trained_part(model).state_dict())
 
-    def save(model: nn.Module, path: Path) -> None:
-        state = _trained_part(model).state_dict()
-        path.write_bytes(to_safetensors({k: v.cpu().contiguous() for k, v in state.items()}))
-
-    def load(path: Path) -> nn.Module:
-        _trained_part(usual).load_state_dict(load_file(path))
-        return usual
-
-    model = cached("defended", key, make, save, load, suffix=".safetensors")
-    return _remembering(to_device(model, where).eval(), case)
+    parts = (identity(recipe), code_hash(recipe), defended.strength, identity(case))
+    cached_module("defended", parts, part, train, device=case.device)
+    return _remembering(to_device(usual, pick_device(case.device)).eval(), case)
 
 
 def learned_noise(case: Case, tensors: int, model: nn.Module, split: str) -> LearnedNoise:
@@ -103,11 +87,10 @@ def learned_noise(case: Case, tensors: int, model: nn.Module, split: str) -> Lea
     """
     members, where = case.cohort.members, pick_device(case.device)
     reports = isinstance(model, ReportClassifier)
-    key = content_hash(
+    parts = (
         dict(_trained_part(model).state_dict()),
-        (tensors, split, case.cohort.content_hash(), case.seed, case.profile, case.encoder),
+        (tensors, split, identity(case)),
         (where.type, has_fast_bf16(where), torch.__version__),
-        source_hash("models", "training", "runtime", "deployment", "defenses", "evaluation"),
     )
 
     def make() -> LearnedNoise:
@@ -122,14 +105,13 @@ def learned_noise(case: Case, tensors: int, model: nn.Module, split: str) -> Lea
         )  # fmt: skip
 
     def save(noise: LearnedNoise, path: Path) -> None:
-        kept = {"tensors": noise.tensors.contiguous(), "unit": torch.tensor(noise.unit)}
-        path.write_bytes(to_safetensors(kept))
+        save_tensors({"tensors": noise.tensors, "unit": torch.tensor(noise.unit)}, path)
 
     def load(path: Path) -> LearnedNoise:
         kept = load_file(path)
         return LearnedNoise(kept["tensors"], float(kept["unit"]))
 
-    return cached("learned-noise", key, make, save, load, suffix=".safetensors")
+    return cached("learned-noise", parts, make, save, load, suffix=".safetensors")
 
 
 def _trained_part(model: nn.Module) -> nn.Module:
@@ -158,7 +140,7 @@ class Remembering(ReportEncoder):
     embedded as depends, in its last digits, on what it is padded with.
     """
 
-    _answers: ClassVar[Recent[Tensor]] = Recent(64)  # of all encoders, 512 texts each: 50 MB
+    _answers: ClassVar[Memory[Tensor]] = Memory(64)  # of all encoders, 512 texts each: 50 MB
     _last: ClassVar[list[nn.Module]] = []  # shared by all targets on top of it: 90 MB
 
     def __init__(self, encoder: ReportEncoder) -> None:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from filelock import FileLock
 
-from medpriv.runtime.arguments import T
+from medpriv.runtime.code import code_hash
+from medpriv.runtime.hashing import content_hash, identity
+
+T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class CacheError(OSError):
@@ -75,20 +82,43 @@ def _cannot_write(target: Path, error: OSError) -> CacheError:
 
 def cached(
     kind: str,
-    key: str,
+    parts: Any,
     make: Callable[[], T],
     save: Callable[[T, Path], None],
     load: Callable[[Path], T],
     *,
     suffix: str = "",
 ) -> T:
-    """Load ``kind/key`` from the cache, or make it, save it atomically and return it.
+    """Load what was made of equal parts by equal code, or make it, keep it and return it.
+
+    The file's name is a hash of ``parts`` and of the source that ``make`` uses.
+
+    Args:
+        kind: a folder of the cache.
+        parts: all that decides the value, as :func:`medpriv.runtime.hashing.identity` takes it.
+        make: makes the value. A function inside another counts as that one.
+        save: ``save(value, path)`` writes it.
+        load: ``load(path)`` reads it.
+        suffix: of the file.
+    """
+    return kept(cache_path(kind, parts, make, suffix=suffix), make, save, load)
+
+
+def cache_path(kind: str, parts: Any, code: Callable[..., Any], *, suffix: str = "") -> Path:
+    """Where :func:`cached` keeps what ``code`` makes of these parts."""
+    key = content_hash(identity(parts), code_hash(code))
+    return cache_dir() / kind / f"{key}{suffix}"
+
+
+def kept(
+    path: Path, make: Callable[[], T], save: Callable[[T, Path], None], load: Callable[[Path], T]
+) -> T:
+    """Load a file, or make its content, save it atomically and return it.
 
     Whoever asks for it while another process makes it waits for that one. A file that ``load``
     cannot read is made again. A cache that cannot be written costs only the saving: the value is
     returned and a warning says why it was not kept.
     """
-    path = cache_dir() / kind / f"{key}{suffix}"
     damaged = False
     if path.exists():
         try:
@@ -132,3 +162,48 @@ def _alone(path: Path) -> Iterator[None]:
 
 def _warn(message: str) -> None:
     warnings.warn(message, RuntimeWarning, stacklevel=3)
+
+
+class Memory(Generic[T]):
+    """The last few things that a process made, by a key that says what they are.
+
+    Few, so that memory stays flat however long the process goes on.
+
+    Args:
+        most: how many are kept; the one that was used longest ago goes first.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._kept: OrderedDict[Hashable, T] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What was made for an equal key, or else what ``make`` makes now."""
+        if key not in self._kept:
+            self._kept[key] = make()
+            while len(self._kept) > self.most:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
+
+def remembered(most: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Let a function keep its last results in memory, by the content of its arguments.
+
+    By content: what came from another process is a new object each time.
+
+    Args:
+        most: how many results are kept.
+    """
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        memory: Memory[T] = Memory(most)
+
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            key = content_hash(identity([args, kwargs]))
+            return memory.get(key, lambda: function(*args, **kwargs))
+
+        return call
+
+    return decorate

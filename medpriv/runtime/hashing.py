@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import inspect
+import pickle
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def content_hash(*parts: Any) -> str:
@@ -61,9 +64,65 @@ def _feed(digest: Any, value: Any) -> None:
         raise TypeError(f"cannot hash the content of a {type(value).__name__}")
 
 
+def identity(value: Any) -> Any:
+    """What sets a value apart from others, as nested plain values for :func:`content_hash`.
+
+    A function is its name and, where it is not of this repository, its source text; what it calls
+    in turn is not followed (:func:`medpriv.runtime.code.code_hash` does that). A cohort is its
+    content, a network its layers and weights.
+
+    Args:
+        value: a function of a module, ``functools.partial`` of one, a dataclass, a plain value or
+            a list, tuple or dictionary of these.
+    """
+    if isinstance(value, functools.partial):
+        keywords = sorted(value.keywords.items())
+        return ["partial", identity(value.func), identity(value.args), identity(keywords)]
+    if isinstance(value, nn.Module):
+        return [identity(type(value)), repr(value), dict(value.state_dict())]
+    if hasattr(value, "content_hash"):
+        return value.content_hash()
+    if is_dataclass(value) and not isinstance(value, type):
+        own = [(field.name, identity(getattr(value, field.name))) for field in fields(value)]
+        return [identity(type(value)), own]
+    if isinstance(value, (list, tuple)):
+        return [identity(item) for item in value]
+    if isinstance(value, dict):
+        return [(str(key), identity(item)) for key, item in value.items()]
+    if callable(value):
+        return [value.__module__, value.__qualname__, source_text(value)]
+    return value
+
+
+def source_text(value: Any) -> str:
+    """The source of a function or class that is not of this repository, else nothing."""
+    if value.__module__.partition(".")[0] in ("medpriv", "experiments", "build_tools"):
+        return ""
+    try:
+        return inspect.getsource(value)
+    except (OSError, TypeError):  # typed into a console, or not written in Python
+        code = getattr(value, "__code__", None)
+        return "" if code is None else f"{code.co_code!r} {code.co_names!r}"
+
+
+def check_sendable(value: Any, what: str) -> None:
+    """Pass if another process can be sent it.
+
+    Raises:
+        TypeError: it cannot.
+    """
+    try:
+        pickle.dumps(value)
+    except Exception as error:  # pickle raises its own, AttributeError and TypeError
+        raise TypeError(
+            f"{what} cannot be sent to another process ({error}); make its functions those of a "
+            "module, or functools.partial of such, in the place of lambdas and inner functions"
+        ) from error
+
+
 def source_hash(*rooms: str) -> str:
-    """A sha256 over the package's source, or over the named rooms only (``"models"``)."""
-    root = Path(__file__).parent
+    """To be deleted with its last users."""
+    root = Path(__file__).parents[1]
     roots = [root / room for room in rooms] if rooms else [root]
     files = [
         file

@@ -24,7 +24,7 @@ from medpriv.runtime.device import (
 )
 from medpriv.runtime.progress import progress
 from medpriv.runtime.seeds import seeded, torch_rng
-from medpriv.training.checkpoint import _keep, _resume
+from medpriv.training.checkpoint import keep_state, resume_state
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -116,7 +116,7 @@ def fit(
     optimizer = torch.optim.AdamW(
         weights, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
-    history = _resume(checkpoint, model, weights, optimizer) if checkpoint else []
+    history = resume_state(checkpoint, model, weights, optimizer) if checkpoint else []
     saved = time.monotonic()
     for epoch in progress(range(len(history), recipe.epochs), what, unit="epoch"):
         batches = _batches(len(inputs), recipe.batch_size, lengths, seed, epoch)
@@ -130,7 +130,7 @@ def fit(
             )
         if checkpoint and time.monotonic() - saved >= checkpoint_seconds:
             try:
-                _keep(checkpoint, model, weights, optimizer, history)
+                keep_state(checkpoint, model, weights, optimizer, history)
             except CacheError as error:
                 warnings.warn(f"no checkpoint: {error.strerror}", RuntimeWarning, stacklevel=2)
             saved = time.monotonic()

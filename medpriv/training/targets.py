@@ -6,27 +6,23 @@ import copy
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medpriv.data.cohort import Cohort
 from medpriv.models.reports import ReportClassifier
 from medpriv.models.targets import build_target
-from medpriv.runtime.cache import cache_dir, cached
 from medpriv.runtime.device import (
-    has_fast_bf16,
     pick_device,
     to_device,
 )
-from medpriv.runtime.hashing import content_hash, source_hash
 from medpriv.runtime.profile import (
     IMAGE_TARGET_EPOCHS,
     RECORD_TARGET_EPOCHS,
     REPORT_TARGET_EPOCHS,
 )
 from medpriv.runtime.seeds import seeded, torch_rng
-from medpriv.training.checkpoint import _save
+from medpriv.training.checkpoint import cached_module
 from medpriv.training.loop import Loss, Recipe, fit
 from medpriv.training.utility_scores import predict
 
@@ -85,44 +81,26 @@ def train_target(
     behaviour = None if model is None else _behaviour(model, cohort)
     model = build_target(cohort, seed=seed) if model is None else copy.deepcopy(model)
     trained = model.head if isinstance(model, ReportClassifier) else model
-    key = content_hash(
+    parts = (
         behaviour,
-        dict(model.state_dict()),
         (cohort.members.x, cohort.members.y),
         recipe,
         _losses_of_some(loss, len(cohort.classes)),
         seed,
-        (where.type, has_fast_bf16(where), torch.__version__),
-        source_hash("models", "training", "runtime"),
     )
 
-    def make() -> nn.Module:
+    def train(checkpoint: Path) -> None:
         inputs = cohort.members.x
         if isinstance(model, ReportClassifier):
             inputs = predict(to_device(model.encoder, where), inputs)
         fit(
-            trained,
-            inputs,
-            cohort.members.y,
-            loss=loss,
-            recipe=recipe,
-            seed=seed,
-            device=where,
-            what="target model",
-            checkpoint=cache_dir() / "checkpoints" / f"{key}.safetensors",
-        )
-        return trained
+            trained, inputs, cohort.members.y, loss=loss, recipe=recipe, seed=seed, device=where,
+            what="target model", checkpoint=checkpoint,
+        )  # fmt: skip
 
-    def save(net: nn.Module, path: Path) -> None:
-        _save({name: value.contiguous() for name, value in net.state_dict().items()}, path)
-
-    def load(path: Path) -> nn.Module:
-        state = load_file(path)
-        copy.deepcopy(trained).load_state_dict(state)  # a wrong file fails here and changes nothing
-        trained.load_state_dict(state)
-        return trained
-
-    cached("targets", key, make, save, load, suffix=".safetensors")
+    # Of a report classifier all weights decide, and the head's alone are trained.
+    encoder = dict(model.state_dict()) if trained is not model else None
+    cached_module("targets", (parts, encoder), trained, train, device=where)
     return to_device(model, where).eval()
 
 

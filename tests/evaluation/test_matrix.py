@@ -31,7 +31,7 @@ from medpriv.evaluation import (
 from medpriv.evaluation.attack_catalog import images
 from medpriv.evaluation.attacks import Attack
 from medpriv.evaluation.defenses import Defended
-from medpriv.evaluation.recent import Recent
+from medpriv.runtime.cache import Memory
 from medpriv.evaluation.targets import learned_noise
 from medpriv.statistics import Estimate
 from tiny import ROOT, make_encoder
@@ -227,7 +227,7 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[View]:
         return fit(view, *args, **options)
 
     monkeypatch.setattr(images.attacks, "fit_inverse_network", counted)
-    monkeypatch.setattr(images, "_fitted", Recent(3))
+    monkeypatch.setattr(images, "_fitted", Memory(3))
     return seen
 
 

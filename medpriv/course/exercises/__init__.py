@@ -38,5 +38,9 @@ def find(name: str) -> Callable[[Any], None]:
 
 def known(chapter: str) -> dict[str, Callable[[Any], None]]:
     """The tests of a chapter's exercises, by their names."""
-    module = chapter.partition("-")[2].replace("-", "_")
-    return import_module(f"{__name__}.{module}").TESTS
+    return import_module(exercises_of(chapter)).TESTS
+
+
+def exercises_of(chapter: str) -> str:
+    """The module that holds them; it bears the chapter's name."""
+    return f"{__name__}.{chapter.partition('-')[2].replace('-', '_')}"

@@ -10,7 +10,7 @@ from medpriv.attacks.images.inversion_with_weights import search_steps
 from medpriv.data.cohort import Part
 from medpriv.deployment import View
 from medpriv.evaluation.attacks import Case
-from medpriv.evaluation.recent import Recent
+from medpriv.runtime.cache import Memory
 from medpriv.runtime.device import pick_device
 from medpriv.runtime.hashing import content_hash
 from medpriv.runtime.profile import TUNING_STEPS
@@ -27,7 +27,7 @@ def inverse_network(fitted_on: View, used_on: View, case: Case) -> Estimate:
     return _ssim(victims, _inverse(fitted_on, case).guess(used_on.intercept(victims.x)))
 
 
-_fitted: Recent[InverseNetwork] = Recent(3)  # one for each split layer
+_fitted: Memory[InverseNetwork] = Memory(3)  # one for each split layer
 
 
 def _inverse(view: View, case: Case) -> InverseNetwork:

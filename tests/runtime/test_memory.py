@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from medpriv.evaluation.recent import Recent
+from medpriv.runtime.cache import Memory
 
 
 def test_the_last_few_are_made_once_and_the_one_used_longest_ago_goes() -> None:
@@ -11,7 +11,7 @@ def test_the_last_few_are_made_once_and_the_one_used_longest_ago_goes() -> None:
     def get(key: str) -> str:
         return kept.get(key, lambda: made.append(key) or key.upper())
 
-    kept: Recent[str] = Recent(2)
+    kept: Memory[str] = Memory(2)
     assert [get(key) for key in "abab"] == ["A", "B", "A", "B"]
     assert made == ["a", "b"]
     get("a")
@@ -23,7 +23,7 @@ def test_the_last_few_are_made_once_and_the_one_used_longest_ago_goes() -> None:
 
 
 def test_what_could_not_be_made_is_tried_again() -> None:
-    kept: Recent[int] = Recent(2)
+    kept: Memory[int] = Memory(2)
 
     def fails() -> int:
         raise OSError("no space")
