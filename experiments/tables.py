@@ -235,12 +235,11 @@ def from_the_back(dataset: str, seed: int, split: str) -> dict[str, Any]:
     found = {}
     for name, traffic in (("traffic", 10.0), ("labels", 0.0)):
         shadow = attacks.fit_shadow_front(partner, passed, own.x, own.y, traffic=traffic, seed=seed)
-        of_own = training.predict(shadow.front, own.x[:6])
-        weight, _ = attacks.choose_tv_weight_through(
-            shadow.front, of_own, own.x[:6], search=attacks.Search(100), start=mean
+        weight, _ = attacks.choose_tv_weight(
+            shadow.front, own.x[:6], search=attacks.Search(100), start=mean
         )
         search = attacks.Search(search_steps("quick"), tv_weight=weight)
-        guess = attacks.recover_through(
+        guess = attacks.recover(
             shadow.front, sent, shape=shape, search=search, start=mean
         ).images
         found[name] = metrics.ssim(victims.x, guess).mean()

@@ -7,9 +7,7 @@ from medpriv.attacks.images.inverse_network import fit_inverse_network, inverse_
 from medpriv.attacks.images.inversion_with_weights import (
     Search,
     choose_tv_weight,
-    choose_tv_weight_through,
     recover,
-    recover_through,
 )
 from medpriv.attacks.images.inversion_without_queries import fit_shadow_front
 from medpriv.attacks.membership import (
@@ -55,7 +53,6 @@ __all__ = [
     "averaged",
     "best_threshold",
     "choose_tv_weight",
-    "choose_tv_weight_through",
     "confidence_cases",
     "confidence_posterior",
     "confusion",
@@ -89,7 +86,6 @@ __all__ = [
     "neighbours",
     "pattern_posterior",
     "recover",
-    "recover_through",
     "sensitive",
     "shadow_attack",
     "train_shadows",

@@ -24,6 +24,7 @@ from medpriv.runtime.device import pick_device, reproducible_kernels, to_device
 from medpriv.runtime.profile import SEARCH_STEPS
 from medpriv.runtime.progress import progress
 from medpriv.runtime.seeds import torch_rng
+from medpriv.training.utility_scores import predict
 
 GREY = 0.5
 WEIGHTS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # for lambda, when it is chosen
@@ -71,7 +72,7 @@ def search_steps(profile: str) -> int:
 
 
 def recover(
-    view: View,
+    through: View | nn.Module,
     features: Tensor,
     *,
     shape: Sequence[int],
@@ -89,7 +90,8 @@ def recover(
     batch, up to rounding. It costs no query.
 
     Args:
-        view: exposes ``weights`` at a split layer.
+        through: a view that exposes ``weights`` at a split layer, or a front that the attacker has
+            made himself, such as a shadow front: a network from images to features.
         features: ``(n, ...)`` float32, the victims', as the view shows them.
         shape: ``(c, h, w)`` of an image.
         search: see :class:`Search`; the profile's number of steps without it.
@@ -104,39 +106,12 @@ def recover(
 
     Raises:
         ThreatModelError: the view does not expose weights, or exposes them without a split.
+        TypeError: ``through`` is neither a view nor a network.
         ValueError: the front does not give such features for images of this shape.
-    """
-    view.require("weights", "recovery by maximum likelihood")
-    view.require("features", "recovery by maximum likelihood")
-    return recover_through(
-        view.weights(), features, shape=shape, search=search, profile=profile, start=start,
-        seed=seed, device=device, keep=keep, chunk=chunk,
-    )  # fmt: skip
-
-
-def recover_through(
-    front: nn.Module,
-    features: Tensor,
-    *,
-    shape: Sequence[int],
-    search: Search | None = None,
-    profile: str = "quick",
-    start: Tensor | None = None,
-    seed: int = 0,
-    device: str | torch.device = "auto",
-    keep: Sequence[int] = (),
-    chunk: int = 32,
-) -> Recovery:
-    """The same through a front that the attacker has made himself, such as a shadow front.
-
-    It takes no view, for nothing is asked. Arguments and result as for :func:`recover`.
-
-    Raises:
-        ValueError: as for :func:`recover`.
     """
     search = search or Search(search_steps(profile))
     where = pick_device(device)
-    front = to_device(front, where).eval().requires_grad_(False)
+    front = to_device(_front(through), where).eval().requires_grad_(False)
     _check_features(front, features, shape, where)
     kept = tuple(sorted({step for step in keep if 0 <= step <= search.steps}))
     begin = _grey(tuple(shape), seed) if start is None else start.cpu()
@@ -149,6 +124,20 @@ def recover_through(
     ]
     images, objectives, courses = zip(*parts, strict=True)
     return Recovery(torch.cat(images), torch.cat(objectives), kept, torch.cat(courses, dim=1))
+
+
+def _front(through: View | nn.Module) -> nn.Module:
+    """The network to search through, where the threat model gives it."""
+    if isinstance(through, nn.Module):
+        return through
+    if not isinstance(through, View):
+        raise TypeError(
+            "expected a view that exposes weights, or a network from images to features, to search "
+            f"through; got {type(through).__name__}"
+        )
+    for need in ("weights", "features"):
+        through.require(need, "recovery by maximum likelihood")
+    return through.weights()
 
 
 def _best_restart(
@@ -235,7 +224,7 @@ def _check_features(
 
 
 def choose_tv_weight(
-    view: View,
+    through: View | nn.Module,
     images: Tensor,
     *,
     weights: Sequence[float] = WEIGHTS,
@@ -251,7 +240,8 @@ def choose_tv_weight(
     sums or means.
 
     Args:
-        view: as for :func:`recover`; asked about the images, one query each.
+        through: as for :func:`recover`. A view is asked about the images, one query each; a front
+            of his own he computes himself.
         images: ``(m, c, h, w)`` float32 in [0, 1], a few auxiliary images.
         weights: the candidates.
         search: see :class:`Search`; its ``tv_weight`` is not used.
@@ -261,44 +251,17 @@ def choose_tv_weight(
 
     Returns:
         The weight, and the mean squared error with each.
+
+    Raises:
+        ThreatModelError: as for :func:`recover`; nothing is then asked.
+        TypeError: as for :func:`recover`.
     """
-    view.require("weights", "choosing the weight of the total variation")
-    return choose_tv_weight_through(
-        view.weights(), view(images), images, weights=weights, search=search, profile=profile,
-        device=device, start=start,
-    )  # fmt: skip
-
-
-def choose_tv_weight_through(
-    front: nn.Module,
-    features: Tensor,
-    images: Tensor,
-    *,
-    weights: Sequence[float] = WEIGHTS,
-    search: Search | None = None,
-    profile: str = "quick",
-    device: str | torch.device = "auto",
-    start: Tensor | None = None,
-) -> tuple[float, dict[float, float]]:
-    """The same through a front that the attacker has made himself; see :func:`recover_through`.
-
-    Args:
-        front: what he searches through.
-        features: ``(m, ...)`` float32, what it says about the images.
-        images: and the others, as for :func:`choose_tv_weight`.
-        weights: the candidates.
-        search: its ``tv_weight`` is not used.
-        profile: sets the number of steps.
-        device: where to search.
-        start: as for :func:`recover`.
-
-    Returns:
-        The weight, and the mean squared error with each.
-    """
+    front = _front(through)
+    features = through(images) if isinstance(through, View) else predict(front, images)
     search = search or Search(search_steps(profile))
     errors = {}
     for weight in weights:
-        found = recover_through(
+        found = recover(
             front, features, shape=images.shape[1:], search=replace(search, tv_weight=weight),
             device=device, start=start,
         )  # fmt: skip

@@ -9,7 +9,7 @@ see its weights. He trains a front of his own that works with the back he has::
 and then searches as with the true weights, through f1'::
 
     shadow = fit_shadow_front(view, sent, images, labels)
-    recover_through(shadow.front, sent, shape=images.shape[1:])
+    recover(shadow.front, sent, shape=images.shape[1:])
 
 Many fronts work with a back, and most of them give other features than the true one: on a task of
 two classes this alone recovers nothing. But the attacker also sees the traffic. So here f1' must

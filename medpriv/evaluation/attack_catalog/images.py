@@ -15,7 +15,6 @@ from medpriv.runtime.device import pick_device
 from medpriv.runtime.hashing import content_hash
 from medpriv.runtime.profile import TUNING_STEPS
 from medpriv.statistics import Estimate
-from medpriv.training.utility_scores import predict
 
 SEARCHED = 16  # victims that are searched for with weights
 _KNOWN = 6  # own images on which a search is tuned
@@ -69,13 +68,12 @@ def query_free(fitted_on: View, used_on: View, case: Case) -> Estimate:
         fitted_on, fitted_on.intercept(case.cohort.victims.x), own.x, own.y,
         profile=case.profile, seed=case.seed, device=case.device,
     )  # fmt: skip
-    known = own.x[:_KNOWN]
-    weight, _ = attacks.choose_tv_weight_through(
-        shadow.front, predict(shadow.front, known), known, start=mean, device=case.device,
-        search=attacks.Search(TUNING_STEPS.of(case.profile)),
+    weight, _ = attacks.choose_tv_weight(
+        shadow.front, own.x[:_KNOWN], search=attacks.Search(TUNING_STEPS.of(case.profile)),
+        start=mean, device=case.device,
     )  # fmt: skip
     how = attacks.Search(search_steps(case.profile), tv_weight=weight)
-    found = attacks.recover_through(
+    found = attacks.recover(
         shadow.front, used_on.intercept(victims.x), shape=own.x.shape[1:], search=how, start=mean,
         seed=case.seed, device=case.device,
     )  # fmt: skip

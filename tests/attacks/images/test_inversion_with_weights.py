@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from medpriv.attacks import Search, choose_tv_weight, choose_tv_weight_through, recover
+from medpriv.attacks import Search, choose_tv_weight, recover
 from medpriv.deployment import ThreatModelError, View, deploy
 from medpriv.metrics.images import mse
 from medpriv.models.images import ImageCNN
@@ -140,7 +140,16 @@ def test_lambda_is_chosen_through_a_front_of_ones_own_alike() -> None:
     view, own = cnn_view(split="conv4"), smooth(4, seed=2)
     options = {"weights": (1e-4, 1e-1, 1e3), "search": Search(60)}
     expected = choose_tv_weight(view, own, **options)
-    assert choose_tv_weight_through(view.weights(), view(own), own, **options) == expected
+    assert choose_tv_weight(view.weights(), own, **options) == expected
+
+
+def test_a_front_of_ones_own_is_searched_through_as_a_views() -> None:
+    view = cnn_view(split="conv4")
+    sent, options = view.intercept(smooth(2)), {"shape": SHAPE, "search": Search(20)}
+    found = recover(view.weights(), sent, **options)
+    assert torch.equal(found.images, recover(view, sent, **options).images)
+    with pytest.raises(TypeError, match="a network from images to features.* got Recovery"):
+        recover(found, sent, **options)
 
 
 # --- Who may --------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from medpriv.attacks import Search, fit_shadow_front, recover_through
+from medpriv.attacks import Search, fit_shadow_front, recover
 from medpriv.attacks.images.inversion_without_queries import ShadowFront, _Moments
 from medpriv.deployment import QueryBudgetError, ThreatModelError, View, deploy
 from medpriv.metrics.images import mse
@@ -47,7 +47,7 @@ def test_it_recovers_from_the_traffic_alone_and_asks_nothing() -> None:
         served, sent, images, labels, recipe=Recipe(20, batch_size=32), device="cpu"
     )
     assert shadow.front(victims).shape == sent.shape
-    found = recover_through(
+    found = recover(
         shadow.front, sent, shape=SHAPE, search=Search(200, tv_weight=1e-2), device="cpu"
     )
     mean = images.mean(0, keepdim=True).expand_as(victims)
