@@ -7,7 +7,6 @@ neighbours of the input instead, one after the other (Warner's coin is then thro
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -20,67 +19,6 @@ from medpriv.deployment import View
 from medpriv.runtime.seeds import torch_rng
 
 Vary = Callable[[Tensor, int], Tensor]
-
-
-class Averaged(View):
-    """A view through which each question is asked several times; made by :func:`averaged`.
-
-    ``queries``, ``left`` and the budget are those of the view behind it, which pays for each time.
-    """
-
-    def __init__(self, view: View, times: int, vary: Vary | None) -> None:
-        self._view, self._times, self._vary = view, times, vary
-        self.expose, self.split, self.defenses = view.expose, view.split, view.defenses
-
-    def __call__(self, x: Tensor | Sequence[str]) -> Tensor:
-        """Ask about ``n`` rows, each so many times: ``(n, ...)``, as the view behind answers.
-
-        Raises:
-            QueryBudgetError: the budget does not cover all of them; none is then spent.
-        """
-        self.afford(len(x))
-        if self._vary is None:
-            return _together(self._view.again(x, self._times))
-        return _together([self._view(self._vary(x, time)) for time in range(self._times)])
-
-    def again(
-        self, x: Tensor | Sequence[str], times: int, *, intercepted: bool = False
-    ) -> list[Tensor]:
-        """As of other views; each time is itself so many questions."""
-        if not intercepted:
-            self.afford(len(x) * times)
-        return [self.intercept(x) if intercepted else self(x) for _ in range(times)]
-
-    @property
-    def query_budget(self) -> int | None:
-        """That of the view behind."""
-        return self._view.query_budget
-
-    @property
-    def queries(self) -> int:
-        """Spent on the view behind."""
-        return self._view.queries
-
-    @property
-    def left(self) -> float:
-        """How many questions it will still answer, each so many times."""
-        return self._view.left // self._times if self.query_budget is not None else math.inf
-
-    def afford(self, rows: int) -> None:
-        """As of the view behind."""
-        self._view.afford(rows * self._times)
-
-    def intercept(self, x: Tensor | Sequence[str]) -> Tensor:
-        """What passes by when the same victims use the system so many times."""
-        return _together(self._view.again(x, self._times, intercepted=True))
-
-    def weights(self) -> torch.nn.Module:
-        """As of the view behind."""
-        return self._view.weights()
-
-    def back(self) -> torch.nn.Module:
-        """As of the view behind."""
-        return self._view.back()
 
 
 def averaged(view: View, times: int, *, vary: Vary | None = None) -> View:
@@ -100,7 +38,16 @@ def averaged(view: View, times: int, *, vary: Vary | None = None) -> View:
     """
     if times < 1:
         raise ValueError(f"expected to ask 1 or more times, got {times}")
-    return Averaged(view, times, vary)
+
+    def ask(x: Tensor | Sequence[str]) -> Tensor:
+        if vary is None:
+            return _together(view.again(x, times))
+        return _together([view(vary(x, time)) for time in range(times)])
+
+    def intercept(x: Tensor | Sequence[str]) -> Tensor:
+        return _together(view.again(x, times, intercepted=True))
+
+    return view.through(ask, intercept, times)
 
 
 def neighbours(columns: Sequence[Column], width: float | Tensor, *, seed: int = 0) -> Vary:

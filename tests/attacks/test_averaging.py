@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from medpriv.attacks import averaged, majority_right, neighbours
 from medpriv.data.cohort import Column
-from medpriv.defenses import fresh_parameters
-from medpriv.defenses import label_perturbation as randomised_response
+from medpriv.defenses import fresh_parameters, randomised_response
 from medpriv.deployment import QueryBudgetError, ThreatModelError, View, deploy
 
 
