@@ -9,8 +9,7 @@ from torch import Tensor
 
 from experiments.ch04_ch05 import mcc_of
 from medpriv import attacks, data, deployment, training
-from medpriv.defenses import label_perturbation as randomised_response
-from medpriv.defenses import response_matrix
+from medpriv.defenses import randomised_response, response_matrix
 from medpriv.evaluation.attack_catalog.reports import TERMS
 
 FLIPS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4)
@@ -44,7 +43,7 @@ def flips_cell(dataset: str, attribute: str, seed: int, flips: float) -> dict[st
     share = attacks.marginal_prior(own.x, wanted)
     prior = attacks.fit_imputer(
         cohort.columns, wanted, own.x, family="logistic", seed=seed
-    ).posterior(victims.x)
+    ).guess(victims.x)
 
     def served(**coins: Any) -> deployment.View:
         coin = randomised_response(flips, classes, seed=seed, **coins)
@@ -114,7 +113,7 @@ def terms_cell(dataset: str, seed: int, flips: float) -> dict[str, Any]:
     hidden = attacks.mask_terms(some.x, terms)
     about, truth = some.take(hidden.rows), hidden.truth.numpy()
     known = attacks.mask_terms(own.x, terms)
-    prior = attacks.fit_term_imputer(known, len(terms)).posterior(hidden.texts)
+    prior = attacks.fit_term_imputer(known, len(terms)).guess(hidden.texts)
 
     def served(**coins: Any) -> deployment.View:
         coin = randomised_response(flips, classes, seed=seed, **coins)

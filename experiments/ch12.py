@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from medpriv.evaluation import comparison as compare
-from medpriv.evaluation import known_attacks, known_defenses, named_attack, named_defense
+from medpriv.evaluation import compare, known_attacks, known_defenses, named_attack, named_defense
 from medpriv.evaluation.attacks import Attack
 from medpriv.evaluation.defenses import Defended
 
@@ -27,7 +26,7 @@ _KEPT = ("naive", "adaptive", "averaged", "baseline", "low", "high", "utility", 
 def matrix_cell(
     dataset: str, attack: str, defense: str, strength: float, seed: int, profile: str = "quick"
 ) -> dict[str, Any]:
-    """One cell of ``12-matrix``: one row of :func:`medpriv.evaluation.comparison`.
+    """One cell of ``12-matrix``: one row of :func:`medpriv.evaluation.compare`.
 
     Args:
         dataset: one of :data:`DATASETS`.

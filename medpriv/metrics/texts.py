@@ -114,7 +114,7 @@ def statement_scores(
     """Of all that the reports state, how much the guesses state too; and how much of it is true.
 
     Args:
-        truth: for each of n reports what it states, see :func:`medpriv.data.statements`.
+        truth: for each of n reports what it states, see :func:`medpriv.data.report_statements`.
         guess: what each guess states.
         patient: ``(n,)`` the patient of each report.
         kind: count statements of this kind only, such as ``"diagnosis"``.

@@ -11,8 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medpriv.data import age_and_sex, keywords, load_reports, names_words
-from medpriv.data import facts as report_facts
+from medpriv.data import age_and_sex, keywords, load_reports, names_words, report_facts
 from medpriv.data.cohort import Cohort, Part
 from medpriv.data.sources.synthetic_reports import FACTS, SENSITIVE_FACTS
 

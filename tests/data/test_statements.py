@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medpriv.data import load_reports
-from medpriv.data import statements as report_statements
 from medpriv.data.sources.synthetic_reports import FACTS, make_reports
-from medpriv.data.statements import named_findings, stated_facts
+from medpriv.data.statements import named_findings, report_statements, stated_facts
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

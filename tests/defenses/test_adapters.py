@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from medpriv.attacks import fit_fact_reader
-from medpriv.data import facts as report_facts
-from medpriv.data import load_reports
+from medpriv.data import load_reports, report_facts
 from medpriv.data.cohort import Cohort
 from medpriv.defenses import learn_noise
 from medpriv.defenses.adapters import EmbeddingAdapter, train_adapter
@@ -92,7 +91,7 @@ def test_a_fact_is_harder_to_read_behind_an_opponent() -> None:
         )  # fmt: skip
         rows = predict(adapter, x)
         reader = fit_fact_reader(rows[:1000], fact[:1000], penalty=1.0)
-        guess = reader.probabilities(rows[1000:]) > 0.5
+        guess = reader.guess(rows[1000:]) > 0.5
         right.append((guess == fact[1000:]).double().mean().item())
         assert (predict(head, rows[1000:]).argmax(1) == y[1000:]).double().mean().item() > 0.9
     assert right[0] > 0.65

@@ -23,10 +23,10 @@ from medpriv.defenses import (
     ForwardCorrected,
     epsilon_of,
     private_labels,
+    randomised_response,
     response_matrix,
     unbiased_accuracy,
 )
-from medpriv.defenses import label_perturbation as randomised_response
 from medpriv.defenses.label_perturbation import flips_of
 from medpriv.runtime.seeds import torch_rng
 

@@ -28,13 +28,13 @@ from medpriv.attacks import majority_right
 from medpriv.evaluation import (
     NOTHING,
     Case,
+    compare,
     known_attacks,
     named_attack,
     named_defense,
     pairs,
     trained,
 )
-from medpriv.evaluation import comparison as compare
 from medpriv.evaluation import comparison as grid
 from medpriv.evaluation.attacks import Attack
 from medpriv.evaluation.defenses import Defended

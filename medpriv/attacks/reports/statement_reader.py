@@ -50,7 +50,7 @@ class StatementReader:
         shared = as_shared(embeddings, unit=self._unit, width=self._evidence.width)
         return self._evidence.of(shared) - self._bar
 
-    def read(self, embeddings: Tensor) -> list[frozenset[Statement]]:
+    def guess(self, embeddings: Tensor) -> list[frozenset[Statement]]:
         """What each embedding speaks for: the statements whose :meth:`evidence` is above 0."""
         return [
             frozenset(one for one, above in zip(self.statements, row, strict=True) if above)
@@ -69,7 +69,7 @@ def fit_statement_reader(
 
     Args:
         decoder: fitted through the view whose embeddings are to be read.
-        read: texts → what each states, such as :func:`medpriv.data.statements`.
+        read: texts → what each states, such as :func:`medpriv.data.report_statements`.
         without: kinds to leave out, such as those that slot readers read.
     """
     said = read(decoder.sent)

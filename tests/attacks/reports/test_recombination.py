@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medpriv.attacks.reports import recombination as varied_reports
-from medpriv.attacks.reports.recombination import sentences_of
+from medpriv.attacks.reports.recombination import sentences_of, varied_reports
 from medpriv.data.sources.synthetic_reports import make_reports
 
 TEXTS = tuple(make_reports(120, seed=3)["text"])

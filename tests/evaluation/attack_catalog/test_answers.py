@@ -6,21 +6,12 @@ import pytest
 import torch
 
 from medpriv.data import load_records
-from medpriv.defenses import label_perturbation as randomised_response
-from medpriv.defenses import noised, response_matrix
+from medpriv.defenses import noised, randomised_response, response_matrix
 from medpriv.deployment import deploy
-from medpriv.evaluation import comparison as compare
-from medpriv.evaluation import named_attack, named_defense
-from medpriv.evaluation.attack_catalog.answers import asked_twice, labels_of, tolerance
+from medpriv.evaluation import compare, named_attack, named_defense
+from medpriv.evaluation.attack_catalog.answers import asked_twice, tolerance
 from medpriv.models import build_target
 from medpriv.runtime.seeds import torch_rng
-
-
-def test_labels_stay_and_scores_become_labels() -> None:
-    scores = torch.rand(4, 3, 2, generator=torch_rng(0, "scores"))
-    labels = labels_of(scores)
-    assert labels.equal(scores.argmax(-1))
-    assert labels_of(labels) is labels
 
 
 def test_two_coins_fall_between_two_answers() -> None:
