@@ -117,9 +117,9 @@ class Code:
             root = inspect.unwrap(root)
             root = root if hasattr(root, "__qualname__") else type(root)
             name = (root.__module__, root.__qualname__.partition(".")[0])
-            if self._resolve(*name):
-                yield name
-            else:
+            resolved = list(self._resolve(*name))
+            yield from resolved
+            if not resolved:
                 found[name] = content_hash(source_text(root))
 
     def _whole(self, dotted: str) -> Iterator[Name]:

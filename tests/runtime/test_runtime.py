@@ -30,11 +30,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from medpriv import runtime
 from medpriv.runtime.arguments import choose
-from medpriv.runtime.cache import CacheError, atomic_path, cache_dir, cached
+from medpriv.runtime.cache import CacheError, atomic_path, cache_dir, cached, kept, remembered
 from medpriv.runtime.device import (
     DEVICES,
+    autocast,
     available_devices,
     describe_device,
     has_fast_bf16,
@@ -42,7 +42,7 @@ from medpriv.runtime.device import (
     pick_device,
     to_device,
 )
-from medpriv.runtime.hashing import content_hash, source_hash
+from medpriv.runtime.hashing import content_hash, identity
 from medpriv.runtime.memory import give_back_memory
 from medpriv.runtime.profile import PROFILES, check_profile
 from medpriv.runtime.progress import progress
@@ -124,7 +124,7 @@ def test_streams_of_different_scopes_are_uncorrelated() -> None:
 
 def test_streams_are_the_same_in_another_process() -> None:
     code = (
-        "from medpriv.runtime import *\n"
+        "from medpriv.runtime.seeds import *\n"
         "import torch, random, numpy as np\n"
         "print(rng(3, 'a', 1).integers(2**62), torch.rand(1, generator=torch_rng(3, 'a')).item())\n"
         "with seeded(3, 'a'): print(random.random(), np.random.rand(), torch.rand(1).item())"
@@ -235,9 +235,9 @@ def test_moving_to_a_device(device: str) -> None:
 def test_exact_switches_autocast_off(device: str) -> None:
     where = torch.device(device)
     one = torch.ones(2, 2, device=where)
-    with runtime.autocast(where, exact=True):
+    with autocast(where, exact=True):
         assert (one @ one).dtype == torch.float32
-    with runtime.autocast(where):
+    with autocast(where):
         expected = torch.bfloat16 if has_fast_bf16(where) else torch.float32
         assert (one @ one).dtype == expected
 
@@ -413,25 +413,9 @@ def test_hashes_are_the_same_in_another_process() -> None:
         "content_hash({'b': [1, 2.5, None], 'a': ('x', b'y')}, np.arange(6.).reshape(2, 3), "
         "torch.arange(4), pd.DataFrame({'t': ['u', 'v'], 'n': [1, 2]}), True)"
     )
-    imports = "import numpy as np, pandas as pd, torch\nfrom medpriv.runtime import *\n"
+    imports = "import numpy as np, pandas as pd, torch\nfrom medpriv.runtime.hashing import *\n"
     names = {"np": np, "pd": pd, "torch": torch, "content_hash": content_hash}
     assert elsewhere(f"{imports}print({expression})") == eval(expression, names)
-
-
-def test_source_hash_follows_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = tmp_path / "medpriv"
-    (package / "models").mkdir(parents=True)
-    for name in ("runtime.py", "training.py", "models/split.py"):
-        (package / name).write_text("x = 1\n")
-    monkeypatch.setattr(runtime, "__file__", str(package / "runtime.py"))
-    whole, models, training = source_hash(), source_hash("models"), source_hash("training")
-    assert len({whole, models, training}) == 3
-    (package / "models" / "split.py").write_text("x = 2\n")
-    assert source_hash() != whole
-    assert source_hash("models") != models
-    assert source_hash("training") == training
-    (package / "models" / "split.py").rename(package / "models" / "cut.py")
-    assert source_hash("models") not in (models, source_hash("training"))
 
 
 # --- Writing --------------------------------------------------------------------------------------
@@ -570,7 +554,7 @@ def remember(make: Callable[[], str], key: str = "key") -> str:
             raise ValueError("not whole")
         return text.removeprefix("whole:")
 
-    return cached("kind", key, make, save, load, suffix=".txt")
+    return kept(cache_dir() / "kind" / f"{key}.txt", make, save, load)
 
 
 def files_in(folder: Path) -> list[str]:
@@ -651,9 +635,9 @@ def test_without_a_lock_it_is_made_all_the_same(
 
 def test_the_lock_of_a_killed_process_is_free_again(cache: Path) -> None:
     script = (
-        "import os, signal; from medpriv.runtime import cached; "
-        "cached('kind', 'key', lambda: os.kill(os.getpid(), signal.SIGKILL), print, print, "
-        "suffix='.txt')"
+        "import os, signal; from medpriv.runtime.cache import cache_dir, kept; "
+        "kept(cache_dir() / 'kind' / 'key.txt', lambda: os.kill(os.getpid(), signal.SIGKILL), "
+        "print, print)"
     )
     environment = os.environ | {"MEDPRIV_CACHE": str(cache)}
     killed = subprocess.run([sys.executable, "-c", script], env=environment, check=False)
@@ -666,6 +650,61 @@ def test_a_whole_cache_warns_of_nothing(cache: Path) -> None:
         warnings.simplefilter("error")
         remember(lambda: "value")
         remember(lambda: "value")
+
+
+def maker(value: str) -> Callable[[], str]:
+    def make() -> str:
+        return value
+
+    return make
+
+
+def test_what_is_made_of_other_parts_or_by_other_code_is_another_file(cache: Path) -> None:
+    def keep(parts: Any, make: Callable[[], str]) -> str:
+        return cached("kind", parts, make, lambda text, path: path.write_text(text), Path.read_text)
+
+    def other() -> str:
+        return "other"
+
+    assert keep({"a": 1}, maker("first")) == "first"
+    assert keep({"a": 1}, maker("second")) == "first"  # the same code, of the same parts
+    assert keep({"a": 2}, maker("second")) == "second"
+    assert keep({"a": 1}, other) == "other"
+    assert len(files_in(cache)) == 3
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value that another process would send as a new object."""
+
+    name: str
+    values: tuple[int, ...]
+
+
+def test_a_function_remembers_by_content() -> None:
+    asked: list[Any] = []
+
+    @remembered(2)
+    def ask(setting: Setting, times: int = 1) -> int:
+        asked.append(setting)
+        return times * sum(setting.values)
+
+    assert ask(Setting("a", (1, 2))) == ask(Setting("a", (1, 2))) == 3
+    assert ask(Setting("a", (1, 2)), times=2) == 6
+    assert len(asked) == 2
+    assert ask.__name__ == "ask"
+
+
+def test_identities_tell_functions_settings_and_networks_apart() -> None:
+    one, same, other = (torch.nn.Linear(2, 2) for _ in range(3))
+    same.load_state_dict(one.state_dict())
+    hashed = [content_hash(identity(net)) for net in (one, same, other)]
+    assert hashed[0] == hashed[1] != hashed[2]
+    assert identity(maker) != identity(files_in)
+    assert (
+        identity(Setting("a", (1,))) == identity(Setting("a", (1,))) != identity(Setting("b", (1,)))
+    )
+    assert identity({"a": [maker]}) == identity({"a": [maker]})
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -693,7 +732,7 @@ def test_giving_memory_back_changes_nothing() -> None:
 
 _FRESH_PAGES = """
 import resource, torch
-from medpriv.runtime import keep_memory
+from medpriv.runtime.memory import keep_memory
 {}
 torch.zeros(2**20).add_(1)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
