@@ -17,10 +17,11 @@ from pathlib import Path
 
 import yaml
 
-from build_tools.execute import execute_all, files
+from build_tools.chapter_text import book_root
+from build_tools.execute import execute_all
+from build_tools.kernel import search_path
 from build_tools.pages import fill
-from build_tools.run import search_path
-from medpriv.course.catalog import CHAPTERS, chapters_dir
+from medpriv.course.catalog import CHAPTERS
 from medpriv.runtime.cache import atomic_path
 
 
@@ -39,7 +40,7 @@ def build_book() -> Path:
         RunError: a cell failed; the message holds its traceback.
         BookError: Sphinx warned or failed, or a page of `_toc.yml` was not written.
     """
-    root = chapters_dir().resolve().parent
+    root = book_root()
     build = root / "_build"
     try:
         execute_all(root)
@@ -77,7 +78,7 @@ def stage(root: Path) -> None:
         if not target.exists() or target.read_bytes() != content:
             with atomic_path(target) as part:
                 part.write_bytes(content)
-    stale = [file for file in files(source) if file.relative_to(source).as_posix() not in wanted]
+    stale = [file for file in _files(source) if file.relative_to(source).as_posix() not in wanted]
     for file in stale:
         file.unlink()
     if stale:
@@ -96,12 +97,17 @@ def _sources(root: Path) -> dict[str, Path]:
     chapters = root / "chapters"
     pages = [file for file in sorted(chapters.glob("*.md")) if file.stem not in CHAPTERS]
     tops = [root / name for name in ("_config.yml", "_toc.yml", "references.bib")]
-    beside = files(chapters / "images", root / "_static")
+    beside = _files(chapters / "images", root / "_static")
     sources = {file.relative_to(root).as_posix(): file for file in (*tops, *pages, *beside)}
     for name in CHAPTERS:
         executed = root / "_build" / "executed" / name / f"{name}.ipynb"
         sources[f"chapters/{name}.ipynb"] = executed
     return sources
+
+
+def _files(*folders: Path) -> list[Path]:
+    """All files in the folders and below, in a fixed order."""
+    return [file for folder in folders for file in sorted(folder.rglob("*")) if file.is_file()]
 
 
 # --- Building -------------------------------------------------------------------------------------

@@ -15,9 +15,10 @@ import pandas as pd
 import requests
 
 import medpriv.data
+from build_tools.chapter_text import book_root
 from build_tools.execute import chapter_key
 from build_tools.run import RunError, run_chapter
-from medpriv.course.catalog import EMBEDDED, ChapterError, ChapterSpec, chapters_dir, spec
+from medpriv.course.catalog import EMBEDDED, ChapterError, ChapterSpec, spec
 from medpriv.course.record import write_results
 from medpriv.runtime.cache import atomic_path
 from medpriv.runtime.hashing import content_hash
@@ -68,7 +69,7 @@ def _plan(
 
 
 def _chapter(chapter: ChapterSpec, runs: list[tuple[str, int]]) -> bool:
-    root = chapters_dir().resolve().parent
+    root = book_root()
     folder = root / "_build" / "claims"
     key = chapter_key(chapter.name, root)
     rows: list[dict[str, Any]] = []

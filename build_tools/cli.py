@@ -9,16 +9,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from build_tools.book import BookError, build_book
+from build_tools.chapter_text import chapter_file, defaults, known_values, read_chapter
 from build_tools.claims import check_claims
 from build_tools.run import RunError, run_chapter
-from medpriv.course.catalog import (
-    CHAPTERS,
-    ChapterError,
-    chapter_file,
-    defaults,
-    known_values,
-    read_chapter,
-)
+from medpriv.course.catalog import CHAPTERS, ChapterError
 
 
 class _Parser(argparse.ArgumentParser):
@@ -37,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        return options.command(options)
+        return options.command(options) or 0
     except ChapterError as error:
         print(f"medpriv: {error}", file=sys.stderr)
         return 2
@@ -64,40 +58,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.set_defaults(command=_run)
 
-    listing = commands.add_parser("list", help="show chapters and their parameters")
-    listing.set_defaults(command=_list)
-
     claims = commands.add_parser("claims", help="run claims over their promised seeds and data")
     claims.add_argument("chapters", metavar="CHAPTER", nargs="*", help="(default: all)")
     claims.add_argument("--datasets", nargs="+", metavar="NAME", help="only these data sets")
     claims.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="only these seeds")
     claims.set_defaults(command=_claims)
 
-    book = commands.add_parser("book", help="execute what changed and build the book")
-    book.set_defaults(command=_book)
-
-    pdf = commands.add_parser("pdf", help="build the book and print it into one PDF")
-    pdf.set_defaults(command=_pdf)
-
-    lab = commands.add_parser("lab", help="make your notebooks for JupyterLab; keeps your changes")
-    lab.set_defaults(command=_lab)
-
-    export = commands.add_parser("export", help="write the notebooks for Colab and Binder")
-    export.set_defaults(command=_export)
-
-    pair = commands.add_parser("pair", help="pair each chapter's text with an .ipynb, for authors")
-    pair.set_defaults(command=_pair)
-
-    grids = commands.add_parser("grids", help="make the recorded sweeps again")
-    grids.add_argument(
-        "--renew-keys", action="store_true",
-        help="compute nothing: give what is recorded the keys of the present code",
-    )  # fmt: skip
-    grids.set_defaults(command=_grids)
+    for name, command, what in (
+        ("list", _list, "show chapters and their parameters"),
+        ("book", _book, "execute what changed and build the book"),
+        ("pdf", _pdf, "build the book and print it into one PDF"),
+        ("lab", _lab, "make your notebooks for JupyterLab; keeps your changes"),
+        ("export", _export, "write the notebooks for Colab and Binder"),
+        ("pair", _pair, "pair each chapter's text with an .ipynb, for authors"),
+        ("grids", _grids, "make the recorded sweeps again"),
+    ):
+        commands.add_parser(name, help=what).set_defaults(command=command)
     return parser
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> None:
     given = dict(options.parameters)
     if len(given) < len(options.parameters):
         raise ChapterError("a parameter is given twice; give each -p NAME once")
@@ -107,15 +87,13 @@ def _run(options: argparse.Namespace) -> int:
         f"{run.notebook}\n{run.notebook.with_name('results.json')}\n"
         f"{run.results['seconds']:.0f} s, peak {run.results['peak_mb']:.0f} MB"
     )
-    return 0
 
 
-def _list(_: argparse.Namespace) -> int:
+def _list(_: argparse.Namespace) -> None:
     for chapter in CHAPTERS.values():
         print(f"{chapter.name}: {chapter.title}")
         for name, default in defaults(chapter.name).items():
             print(f"  {name} = {default!r}  ({known_values(chapter.name, name)})")
-    return 0
 
 
 def _claims(options: argparse.Namespace) -> int:
@@ -123,34 +101,30 @@ def _claims(options: argparse.Namespace) -> int:
     return 0 if hold else 1
 
 
-def _book(_: argparse.Namespace) -> int:
+def _book(_: argparse.Namespace) -> None:
     print(build_book())
-    return 0
 
 
-def _pdf(_: argparse.Namespace) -> int:
+def _pdf(_: argparse.Namespace) -> None:
     from build_tools.pdf import build_pdf  # as below: what only this command needs
 
     print(build_pdf())
-    return 0
 
 
-def _lab(_: argparse.Namespace) -> int:
-    from build_tools.export import reader_notebooks
+def _lab(_: argparse.Namespace) -> None:
+    from build_tools.lab import reader_notebooks
 
     for path, what in reader_notebooks():
         print(f"{path}: {what}", flush=True)
-    return 0
 
 
-def _export(_: argparse.Namespace) -> int:
+def _export(_: argparse.Namespace) -> None:
     from build_tools.export import export_notebooks
 
     print(export_notebooks())
-    return 0
 
 
-def _pair(_: argparse.Namespace) -> int:
+def _pair(_: argparse.Namespace) -> None:
     from jupytext.cli import jupytext  # slow to import, and no other command needs it
 
     for name in CHAPTERS:
@@ -162,14 +136,9 @@ def _pair(_: argparse.Namespace) -> int:
         # Whichever of the two was edited last wins, and the .ipynb keeps its outputs.
         jupytext(["--quiet", "--sync", str(chapter_file(name))])
         print(chapter_file(name).with_suffix(".ipynb"))
-    return 0
 
 
-def _grids(options: argparse.Namespace) -> int:
-    from experiments import tables as grids
+def _grids(_: argparse.Namespace) -> None:
+    from build_tools.grids import make_grids
 
-    if options.renew_keys:
-        grids.renew_keys()
-    else:
-        grids.main()
-    return 0
+    make_grids()

@@ -10,19 +10,17 @@ from __future__ import annotations
 import html
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from build_tools.citations import Bibliography
+from build_tools.myst import LABELLED_MATH, Directive, Text, Verbatim, blocks
+from build_tools.numbering import PROOFS, in_words, kind_of
 
 ADMONITIONS = ("admonition", "attention", "caution", "danger", "error", "hint", "important",
                "note", "seealso", "tip", "warning")  # fmt: skip
-PROOFS = "prf:"
 
-# A fence, its indentation, and what stands behind it; behind ``` no more backticks.
-_FENCE = re.compile(r"^(?P<indent> *)(?P<marks>`{3,}(?=[^`]*$)|~{3,}|:{3,})(?P<info>.*)$")
-_DIRECTIVE = re.compile(r"^\{(?P<name>[\w:.+-]+)\} *(?P<argument>.*)$")
-_OPTION = re.compile(r"^:(?P<key>[\w-]+): *(?P<value>.*)$")
 # A role; code, in which nothing is a role or a link; or where a link inside the book leads.
 _INLINE = re.compile(
     r"\{(?P<name>[a-z][\w:.+-]*)\}(?P<ticks>`+)(?P<content>(?:(?!\n\n).)+?)(?<!`)(?P=ticks)(?!`)"
@@ -32,9 +30,6 @@ _INLINE = re.compile(
 )
 _TITLED = re.compile(r"^(?P<title>.*?)\s*<(?P<target>[^<>]+)>$", re.DOTALL)
 _MATH = re.compile(r"\$\$(?:(?!\$\$).)+\$\$", re.DOTALL)
-_LABELLED_MATH = re.compile(
-    r"^\$\$(?P<math>(?:(?!\$\$).)+)\$\$ *\((?P<label>[\w:.-]+)\) *$", re.M | re.S
-)
 _DEFINITION = re.compile(r"^(?P<term>[^\s:|>#].*)\n: +", re.M)
 # Comments, targets, breaks between cells, and classes for the block that follows.
 _INVISIBLE = re.compile(r"^(?:%.*|\([\w-]+\)=|\+\+\+.*|\{[.#][^}]*\})\n?", re.M)
@@ -42,30 +37,6 @@ _INVISIBLE = re.compile(r"^(?:%.*|\([\w-]+\)=|\+\+\+.*|\{[.#][^}]*\})\n?", re.M)
 
 class MarkupError(ValueError):
     """Markup that has no plain form yet."""
-
-
-@dataclass(frozen=True)
-class Directive:
-    """One directive: ``:::{admonition} Title`` is called ``admonition``, its argument the title."""
-
-    name: str
-    argument: str
-    options: Mapping[str, str]
-    body: str
-
-
-@dataclass(frozen=True)
-class Verbatim:
-    """A code block, fences included."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Text:
-    """Anything else."""
-
-    text: str
 
 
 @dataclass(frozen=True)
@@ -91,7 +62,7 @@ class Surroundings:
         site: the address of the published book, without a slash at its end.
         page: the page's name, such as ``06-model-inversion``.
         bibliography: what can be cited.
-        numbers: label → what the book calls it, such as ``Fig. 3``; see :func:`number`.
+        numbers: label → what the book calls it, such as ``Fig. 3``.
         counts: how many of each kind are numbered before the place reached so far.
         value: name of a figure → how the text shows it.
         cited: keys cited so far, in order; a list of references takes them from here.
@@ -104,92 +75,6 @@ class Surroundings:
     counts: Counter[str]
     value: Callable[[str], str]
     cited: list[str] = field(default_factory=list)
-
-
-# --- Blocks ---------------------------------------------------------------------------------------
-
-
-def blocks(text: str) -> Iterator[Directive | Verbatim | Text]:
-    """Take a text apart at its fences; nested ones stay in their directive's body."""
-    lines = text.split("\n")
-    plain: list[str] = []
-    while lines:
-        line = lines.pop(0)
-        fence = _FENCE.match(line)
-        if fence is None:
-            plain.append(line)
-            continue
-        if plain:
-            yield Text("\n".join(plain))
-            plain = []
-        inside = _inside(lines, fence["indent"], fence["marks"])
-        named = _DIRECTIVE.match(fence["info"].strip())
-        if named is None:
-            yield Verbatim("\n".join([line, *inside, fence["indent"] + fence["marks"]]))
-        else:
-            options, body = _options([row.removeprefix(fence["indent"]) for row in inside])
-            yield Directive(named["name"], named["argument"].strip(), options, body)
-    if plain:
-        yield Text("\n".join(plain))
-
-
-def _inside(lines: list[str], indent: str, marks: str) -> list[str]:
-    """Take the lines up to the closing fence off ``lines``, and the fence with them."""
-    closing = re.compile(rf"^ *{re.escape(marks)}{re.escape(marks[0])}* *$")
-    inside: list[str] = []
-    while lines:
-        line = lines.pop(0)
-        if closing.match(line):
-            break
-        inside.append(line)
-    return inside
-
-
-def _options(lines: list[str]) -> tuple[dict[str, str], str]:
-    options = {}
-    while lines and (found := _OPTION.match(lines[0])):
-        options[found["key"]] = found["value"]
-        lines = lines[1:]
-    return options, "\n".join(lines).strip("\n")
-
-
-# --- Numbers --------------------------------------------------------------------------------------
-
-
-def numbered(text: str) -> Iterator[tuple[str, str]]:
-    """Kind and label of everything in a text that the book numbers, in order.
-
-    The label is empty where there is none.
-    """
-    for block in blocks(text):
-        if isinstance(block, Directive):
-            kind = _kind(block)
-            if kind:
-                yield kind, block.options.get("label", block.options.get("name", ""))
-            yield from numbered(block.body)
-        elif isinstance(block, Text):
-            for found in _LABELLED_MATH.finditer(block.text):
-                yield "equation", found["label"]
-
-
-def _kind(block: Directive) -> str:
-    """What Sphinx counts a directive as, or nothing."""
-    if block.name in ("exercise", "exercise-start"):
-        return "" if "nonumber" in block.options else "exercise"
-    if block.name.startswith(PROOFS):
-        return "" if "nonumber" in block.options else block.name.removeprefix(PROOFS)
-    if block.name == "math":
-        return "equation" if "label" in block.options else ""
-    if block.name == "figure":
-        return "figure" if block.body else ""
-    return "table" if block.name.endswith("table") and block.argument else ""
-
-
-def in_words(kind: str, number: int) -> str:
-    """What the book calls the n-th of a kind: ``Fig. 3``, ``(3)``, ``Exercise 3``."""
-    if kind == "equation":
-        return f"({number})"
-    return f"{'Fig.' if kind == 'figure' else kind.capitalize()} {number}"
 
 
 # --- Directives -----------------------------------------------------------------------------------
@@ -258,13 +143,13 @@ def _fold(block: Directive, around: Surroundings) -> str:
 
 def _proof(block: Directive, around: Surroundings) -> str:
     kind = block.name.removeprefix(PROOFS)
-    name = in_words(kind, _count(kind, around)) if _kind(block) else kind.capitalize()
+    name = in_words(kind, _count(kind, around)) if kind_of(block) else kind.capitalize()
     title = f" ({inline(block.argument, around)})" if block.argument else ""
     return _quote(f"**{name}**{title}.", plain(block.body, around))
 
 
 def _exercise(block: Directive, around: Surroundings) -> str:
-    name = in_words("exercise", _count("exercise", around)) if _kind(block) else "Exercise"
+    name = in_words("exercise", _count("exercise", around)) if kind_of(block) else "Exercise"
     title = f": {inline(block.argument, around)}" if block.argument else ""
     body = plain(block.body, around)
     return f"### {name}{title}" + (f"\n\n{body}" if body else "")
@@ -314,7 +199,7 @@ def _quote(*parts: str) -> str:
 
 def _prose(text: str, around: Surroundings) -> str:
     text = _INVISIBLE.sub("", text)
-    text = _LABELLED_MATH.sub(
+    text = LABELLED_MATH.sub(
         lambda found: f"$${found['math'].rstrip()} \\tag{{{_count('equation', around)}}}\n$$", text
     )
     text = _DEFINITION.sub(r"- **\g<term>**: ", text)
@@ -385,14 +270,7 @@ def _cite(content: str, around: Surroundings, *, in_text: bool) -> str:
     return ", ".join(shown) if in_text else f"({'; '.join(shown)})"
 
 
-def _in_text(content: str, around: Surroundings) -> str:
-    return _cite(content, around, in_text=True)
-
-
-def _in_brackets(content: str, around: Surroundings) -> str:
-    return _cite(content, around, in_text=False)
-
-
+_in_text, _in_brackets = partial(_cite, in_text=True), partial(_cite, in_text=False)
 _ROLES: dict[str, Callable[[str, Surroundings], str]] = {
     "cite": _in_brackets,
     "cite:p": _in_brackets,

@@ -6,8 +6,6 @@ A chapter runs one setting live and shows the rest from a small table in ``chapt
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -27,13 +25,11 @@ from experiments import ch11 as representation_sweeps
 from experiments import ch12 as matrix_sweeps
 from medpriv import attacks, data, deployment, metrics, training
 from medpriv.attacks.images.inversion_with_weights import search_steps
-from medpriv.course.catalog import CHAPTERS
 from medpriv.course.recorded_tables import place, recorded
 from medpriv.data.cohort import Cohort
 from medpriv.data.sources.phantoms import make_phantoms
 from medpriv.metrics.images import mse as mse_
 from medpriv.runtime.cache import atomic_path
-from medpriv.runtime.device import machine
 from medpriv.runtime.hashing import content_hash, source_hash
 from medpriv.runtime.memory import give_back_memory
 from medpriv.runtime.seeds import torch_rng
@@ -350,34 +346,6 @@ def inversion_settings() -> list[dict[str, Any]]:
     ]
 
 
-def record_costs() -> None:
-    """Run each chapter from an empty cache and record its time and memory."""
-    from build_tools.run import run_chapter
-
-    rows = []
-    for chapter in CHAPTERS:
-        with tempfile.TemporaryDirectory() as folder:
-            before = os.environ.get("MEDPRIV_CACHE")
-            os.environ["MEDPRIV_CACHE"] = str(Path(folder) / "cache")
-            try:
-                results = run_chapter(chapter, {}, Path(folder) / "out").results
-            finally:
-                os.environ.pop("MEDPRIV_CACHE")
-                if before is not None:
-                    os.environ["MEDPRIV_CACHE"] = before
-        rows.append(
-            {
-                "chapter": chapter,
-                "profile": results["parameters"]["profile"],
-                "seconds": results["seconds"],
-                "peak_mb": results["peak_mb"],
-                "machine": machine(),
-            }
-        )
-    with atomic_path(place("costs")) as part:
-        pd.DataFrame(rows).to_csv(part, index=False)
-
-
 TABLES: dict[str, tuple[Cell, Callable[[], list[dict[str, Any]]]]] = {
     "02-texture": (likeness.texture_cell, likeness.texture_settings),
     "02-reports": (likeness.report_cell, likeness.report_settings),
@@ -410,7 +378,6 @@ def main() -> None:
     with parallel_config(backend="loky", n_jobs=-1, inner_max_num_threads=1):
         for name, (cell, settings) in TABLES.items():
             run_grid(name, cell, settings())
-    record_costs()
 
 
 def renew_keys() -> None:

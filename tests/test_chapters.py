@@ -15,8 +15,9 @@ import pytest
 from nbformat import NotebookNode
 
 from build_tools.book import toc_pages
+from build_tools.chapter_text import defaults, read_chapter
 from build_tools.run import run_chapter
-from medpriv.course.catalog import ALL_REAL, CHAPTERS, ChapterSpec, defaults, read_chapter
+from medpriv.course.catalog import ALL_REAL, CHAPTERS, ChapterSpec
 from tiny import ROOT, Tiny, code
 
 # What draws random ids or embeds a movie, and so is never equal twice.

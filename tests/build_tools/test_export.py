@@ -18,6 +18,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from build_tools import cli, export
+from build_tools.chapter_text import read_chapter
 from build_tools.execute import execute
 from build_tools.export import (
     BRANCH,
@@ -30,7 +31,7 @@ from build_tools.export import (
     reader_notebooks,
 )
 from build_tools.run import _kernel_manager
-from medpriv.course.catalog import CHAPTERS, ChapterError, read_chapter
+from medpriv.course.catalog import CHAPTERS, ChapterError
 from tiny import ROOT, Tiny, code
 
 HTML = ROOT / "_build" / "html"

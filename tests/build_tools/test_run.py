@@ -15,8 +15,9 @@ import psutil
 import pytest
 
 from build_tools import cli
+from build_tools.chapter_text import check_parameters, defaults
 from build_tools.run import RunError, run_chapter
-from medpriv.course.catalog import ChapterError, check_parameters, defaults
+from medpriv.course.catalog import ChapterError
 from medpriv.data import known_datasets
 from medpriv.runtime.profile import PROFILES
 from tiny import HEADER, ROOT, Tiny, code

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from answering import refused
+from build_tools.chapter_text import read_chapter
 from medpriv import attacks, data, deployment, metrics, models, training
 from medpriv.course import exercises
-from medpriv.course.catalog import CHAPTERS, read_chapter
+from medpriv.course.catalog import CHAPTERS
 from medpriv.course.checks import NOT_SOLVED, check
 
 EXERCISES = [name for chapter in CHAPTERS for name in exercises.known(chapter)]

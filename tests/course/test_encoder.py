@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from build_tools.chapter_text import check_parameters
 from build_tools.run import run_chapter
-from medpriv.course.catalog import ChapterError, check_parameters
+from medpriv.course.catalog import ChapterError
 from medpriv.models.reports import ReportEncoder
 from tiny import make_encoder
 

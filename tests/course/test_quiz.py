@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from build_tools.chapter_text import read_chapter
 from medpriv.course import quiz as show
-from medpriv.course.catalog import CHAPTERS, read_chapter
+from medpriv.course.catalog import CHAPTERS
 from medpriv.course.quiz import FOLDER, questions
 
 FILES = sorted(FOLDER.glob("*.json"))

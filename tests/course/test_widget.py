@@ -10,7 +10,7 @@ import pytest
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
-from medpriv.course.catalog import read_chapter
+from build_tools.chapter_text import read_chapter
 from tiny import ROOT
 
 SETUP = """

@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, expect
 
 from browsing import BY_SPHINX, HTML, NEEDS_BROWSER, PAGES, Reader, in_turn, in_two_settings
-from medpriv.course.catalog import CHAPTERS, read_chapter
+from build_tools.chapter_text import read_chapter
+from medpriv.course.catalog import CHAPTERS
 from medpriv.course.quiz import FOLDER
 
 pytestmark = NEEDS_BROWSER
