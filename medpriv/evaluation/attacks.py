@@ -1,22 +1,21 @@
 """What an attack is here: how it is fitted, where it is used, and what it is measured by.
 
 An attack is fitted through one view and used on what another shows of the victims. The same
-function is then every attacker of a comparison::
-
-    naive    = attack(clean, defended, case)     # knows of no defense
-    adaptive = attack(defended, defended, case)  # fitted through what is deployed
-    averaged = attack(often, often, case)        # often = attacks.averaged(defended, 16)
+function is then every attacker of a comparison, see :func:`attackers`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from medpriv.data.cohort import Cohort, Modality
 from medpriv.deployment import View
 from medpriv.models.reports import PACKAGED
 from medpriv.statistics import Estimate
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,3 +92,33 @@ class Attack:
                 f"take an attack on {modality}, such as one of known_attacks({modality!r}), or "
                 f"a data set of {self.modality}"
             )
+
+
+def attackers(
+    attack: Callable[[View, View], T],
+    served: Callable[[], View],
+    *,
+    plain: View | None = None,
+    often: View | None = None,
+) -> dict[str, T]:
+    """What one attack gives to each who runs it.
+
+    Args:
+        attack: ``attack(fitted_on, used_on)`` → a score, a guess, whatever is compared.
+        served: the defended system, deployed anew for each of them or the same for all.
+        plain: the system without the defense; without it there is nothing to know of.
+        often: the defended system for one who asks often (:func:`medpriv.attacks.averaged`).
+
+    Returns:
+        In this order ``naive``, fitted on ``plain``, who knows of no defense; ``adaptive``, fitted
+        through what is deployed; and, with ``often``, ``averaged``, fitted and used through that.
+    """
+    found: dict[str, T] = {}
+    if plain is not None:
+        found["naive"] = attack(plain, served())
+    view = served()
+    found["adaptive"] = attack(view, view)
+    found.setdefault("naive", found["adaptive"])
+    if often is not None:
+        found["averaged"] = attack(often, often)
+    return found

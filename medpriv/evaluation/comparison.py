@@ -3,37 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
-import os
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
 import pandas as pd
-import torch
-from joblib import Parallel, delayed, parallel_config
-from torch import Tensor, nn
 
-from medpriv.attacks import averaged
-from medpriv.data import known_datasets, load_images, load_records, load_reports
-from medpriv.data.cohort import Cohort
-from medpriv.deployment import Answer, QueryDefense, View, ViewDefense
-from medpriv.evaluation.attacks import Attack, Case
+from medpriv.data import known_datasets
+from medpriv.evaluation.attacks import Attack
+from medpriv.evaluation.cell import CaseData, Cell, case_of, computed, key_of, surroundings
 from medpriv.evaluation.defenses import MODALITIES, NOTHING, Defended
-from medpriv.evaluation.identity import check_sendable, identity
-from medpriv.evaluation.recent import Recent
+from medpriv.evaluation.sweep import CellFiles, Row, side_by_side, sweep
 from medpriv.evaluation.targets import trained
-from medpriv.evaluation.utility import usefulness
 from medpriv.models.reports import PACKAGED
-from medpriv.runtime.cache import atomic_path, cache_dir
-from medpriv.runtime.device import has_fast_bf16, pick_device
-from medpriv.runtime.hashing import content_hash, source_hash
-from medpriv.runtime.memory import give_back_memory, keep_memory
+from medpriv.runtime.cache import cache_dir
+from medpriv.runtime.device import pick_device
+from medpriv.runtime.hashing import check_sendable, content_hash, identity
 from medpriv.runtime.profile import check_profile
-from medpriv.runtime.progress import progress
 from medpriv.runtime.seeds import check_seed
 
 #: How often the averaging attacker asks.
@@ -43,38 +30,6 @@ COLUMNS = (
     "attack", "defense", "strength", "seed", "metric", "naive", "adaptive", "averaged", "baseline",
     "interval", "utility", "accuracy", "seconds", "error",
 )  # fmt: skip
-_LOADERS: dict[str, Callable[..., Cohort]] = {
-    "images": load_images,
-    "records": load_records,
-    "reports": load_reports,
-}
-_PACKAGE = Path(__file__).parent.parent
-T = TypeVar("T")
-# Every room but the course's: how a page looks changes no figure.
-_SOURCES = tuple(sorted({path.stem for path in _PACKAGE.glob("[a-z]*")} - {"course"}))
-
-
-@dataclass(frozen=True)
-class _Data:
-    """What is loaded, and how: enough for another process to make a case of it."""
-
-    dataset: str
-    modality: str
-    profile: str
-    device: str
-    encoder: str
-    seed: int
-
-
-@dataclass(frozen=True, eq=False)
-class _Cell:
-    """One row of the table."""
-
-    attack: Attack
-    defended: Defended
-    data: _Data
-    times: int
-    path: Path
 
 
 def compare(
@@ -144,35 +99,30 @@ def compare(
         DataError: the data cannot be had.
     """
     modality = _checked(attacks, defenses, seeds, dataset, times)
-    place = cache_dir() / "compare" if folder is None else Path(folder).expanduser()
+    files = CellFiles(cache_dir() / "compare" if folder is None else Path(folder).expanduser())
     # Cells of one model behind one another, since a process keeps few of them; the table's order is
     # that of the arguments.
-    cells: dict[_Cell, tuple[int, ...]] = {}
+    cells: dict[str, Cell] = {}
+    place: dict[str, tuple[int, ...]] = {}
     for nth, seed in enumerate(seeds):
-        data = _Data(
+        data = CaseData(
             str(dataset), modality, check_profile(profile), pick_device(device).type, encoder,
             check_seed(seed),
         )  # fmt: skip
-        around = _surroundings(data, times)
-        met = [
-            (i, j)
-            for j, one in sorted(enumerate(defenses), key=lambda item: item[1].train is not None)
-            for i, attack in enumerate(attacks)
-            if one.exposure(attack)
-        ]
-        for i, j in met:
-            name = content_hash(identity((attacks[i], defenses[j])), around)[:32]
-            cell = _Cell(attacks[i], defenses[j], data, times, place / f"{name}.json")
-            cells[cell] = (i, j, nth)
-    rows = {cell.path: row for cell in cells if (row := _kept(cell.path)) is not None}
-    missing = [cell for cell in cells if cell.path not in rows]
-    for _ in _side_by_side(_prepare, _targets(missing), "targets"):
+        around = surroundings(data, times)
+        for j, one in sorted(enumerate(defenses), key=lambda item: item[1].train is not None):
+            for i, attack in enumerate(attacks):
+                if one.exposure(attack):
+                    cell = Cell(attack, one, data, times)
+                    key = key_of(cell, around)
+                    cells[key], place[key] = cell, (i, j, nth)
+    missing = [cell for key, cell in cells.items() if files.find(key) is None]
+    for _ in side_by_side(_prepare, _targets(missing), "targets"):
         pass
-    for path, row in _side_by_side(_computed, missing, "cells"):
-        if not row["error"] and not path.exists():  # of a machine that has other folders
-            _keep(path, row)
-        rows[path] = row
-    return _table([rows[cell.path] for cell in sorted(cells, key=cells.__getitem__)])
+    found = sweep(computed, cells, files)
+    rows = [found[key] for key in sorted(cells, key=place.__getitem__)]
+    _warn_of_guesses(rows)
+    return _table(rows)
 
 
 def pairs(attacks: Sequence[Attack], defenses: Sequence[Defended]) -> pd.DataFrame:
@@ -227,32 +177,10 @@ def _checked(
     return modality
 
 
-def _surroundings(data: _Data, times: int) -> str:
-    """A hash of all that decides a cell, but for its attack and its defense."""
-    cohort = _case(data).cohort
-    bf16 = has_fast_bf16(pick_device(data.device))
-    return content_hash(
-        (cohort.card.name, cohort.content_hash(), [column.name for column in cohort.columns]),
-        (data.seed, data.profile, data.device, bf16, data.encoder, times),
-        torch.__version__,
-        source_hash(*_SOURCES),
-    )
+# --- Targets first -------------------------------------------------------------------------------
 
 
-# --- Running --------------------------------------------------------------------------------------
-
-
-def _side_by_side(work: Callable[[Any], Any], items: Sequence[Any], what: str) -> Iterator[Any]:
-    if not items:
-        return
-    # One at a time: a batch would be lost as a whole, and its results come late.
-    done = Parallel(return_as="generator_unordered", batch_size=1)(
-        delayed(work)(item) for item in items
-    )
-    yield from progress(done, what, total=len(items), unit=what[:-1])
-
-
-def _targets(cells: Sequence[_Cell]) -> list[tuple[_Data, Defended]]:
+def _targets(cells: Sequence[Cell]) -> list[tuple[CaseData, Defended]]:
     """The models that cells attack, each once; the plain ones first, since all compare with them.
 
     Two processes that came upon the same one at once would both train it.
@@ -268,182 +196,37 @@ def _targets(cells: Sequence[_Cell]) -> list[tuple[_Data, Defended]]:
     return [*plain.values(), *others.values()]
 
 
-def _prepare(target: tuple[_Data, Defended]) -> None:
+def _prepare(target: tuple[CaseData, Defended]) -> None:
     # Whatever is wrong with it, the cells that need it will say.
-    with _alone(), contextlib.suppress(Exception):
-        trained(_case(target[0]), target[1])
+    with contextlib.suppress(Exception):
+        trained(case_of(target[0]), target[1])
 
 
-def _computed(cell: _Cell) -> tuple[Path, dict[str, Any]]:
-    # A cluster starts a cell again if its worker is lost; it may have been finished before.
-    row = _kept(cell.path)
-    if row is None:
-        keep_memory()
-        row = _row(cell)
+# --- The table ------------------------------------------------------------------------------------
+
+
+def _warn_of_guesses(rows: Iterable[Row]) -> None:
+    """Say once which attacks do no better than their baseline, in none of their seeds."""
+    better: dict[tuple[str, str], bool] = {}
+    for row in rows:
         if not row["error"]:
-            _keep(cell.path, row)
-        give_back_memory()
-    return cell.path, row
+            pair = (row["attack"], f"{row['defense']} {row['strength']:g}")
+            better[pair] = better.get(pair, False) or row["low"] > row["baseline"]
+    weak: dict[str, list[str]] = {}
+    for (attack, defense), any_better in better.items():
+        if not any_better:
+            weak.setdefault(attack, []).append(defense)
+    if weak:
+        said = "; ".join(f"{attack!r} against {', '.join(those)}" for attack, those in weak.items())
+        warnings.warn(
+            f"no better than the guess without the model: {said}. The interval of the adaptive "
+            "figure reaches the baseline: such a row says little of a defense, whose attacker may "
+            "merely be a weak one",
+            stacklevel=3,
+        )
 
 
-def _row(cell: _Cell) -> dict[str, Any]:
-    began = time.perf_counter()
-    error, figures = "", {}
-    try:
-        with _alone():
-            figures = _figures(cell)
-    except Exception as caught:  # whatever an attack, a defense or the data may raise
-        error = f"{type(caught).__name__}: {caught}"
-    return {
-        "attack": cell.attack.name,
-        "defense": cell.defended.name,
-        "strength": float(cell.defended.strength),
-        "seed": cell.data.seed,
-        "metric": cell.attack.metric,
-        **figures,
-        "seconds": time.perf_counter() - began,
-        "error": error,
-    }
-
-
-def _figures(cell: _Cell) -> dict[str, float]:
-    attack, defended, data = cell.attack, cell.defended, cell.data
-    case, split = _case(data), attack.split
-    expose = defended.exposure(attack) or attack.needs
-    model = _target(data, defended)
-
-    def served() -> View:
-        return defended.deploy(model, case, expose, split)
-
-    view = served()
-    adaptive = attack(view, view, case)
-    naive = adaptive.value
-    if attack.fits and not (defended.train is None and defended.around is None):
-        plain = NOTHING.deploy(_target(data, NOTHING), case, expose, split)
-        naive = _naive(attack, plain, served, case)
-    often = math.nan
-    if defended.random:
-        asked = averaged(_often(defended, model, case, expose, split), cell.times)
-        often = attack(asked, asked, case).value
-    worth = _once(
-        ("utility", data, defended, expose, split),
-        lambda: usefulness(model, defended, case, expose, split),
-    )
-    baseline = _once(("baseline", data, attack), lambda: attack.baseline(case))
-    return {
-        "naive": naive,
-        "adaptive": adaptive.value,
-        "averaged": often,
-        "baseline": baseline.value,
-        "low": adaptive.low,
-        "high": adaptive.high,
-        "utility": worth.auc.value,
-        "accuracy": worth.accuracy.value,
-    }
-
-
-def _naive(attack: Attack, plain: View, served: Callable[[], View], case: Case) -> float:
-    few = case.cohort.auxiliary.x[:1]
-    if plain.intercept(few).shape != served().intercept(few).shape:
-        return math.nan
-    return attack(plain, served(), case).value
-
-
-def _often(
-    defended: Defended, model: nn.Module, case: Case, expose: str, split: str | None
-) -> View:
-    """The system, made for being asked the same many times."""
-    around = defended.around(case, defended.strength, model) if defended.around else ()
-    # What is drawn for each query must be drawn anew; what is behind it is the same.
-    by_query = any(isinstance(one, QueryDefense) for one in around)
-    first = () if by_query else (_SAME_QUESTION,)
-    return defended.deploy(model, case, expose, split, first=first)
-
-
-def _same_question(answer: Answer) -> Answer:
-    """A question that is asked many times in a row is computed once."""
-    last: list[Any] = [None, None, None]
-
-    def respond(x: Tensor | Sequence[str]) -> Tensor:
-        version = x._version if isinstance(x, Tensor) else None  # counts changes in place
-        if x is not last[0] or version != last[1]:
-            last[:] = x, version, answer(x)
-        return last[2].clone()
-
-    return respond
-
-
-_SAME_QUESTION = ViewDefense("the same question computed once", _same_question)
-
-
-@contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """Without bars inside the comparison's bar, nor jobs inside its jobs.
-
-    What runs in a cell, such as a cross-validation, would else be sent to the cluster again, and
-    while it waits the worker would begin another cell.
-    """
-    before = os.environ.get("MEDPRIV_PROGRESS")
-    os.environ["MEDPRIV_PROGRESS"] = "0"
-    try:
-        with parallel_config("sequential"):
-            yield
-    finally:
-        os.environ.pop("MEDPRIV_PROGRESS", None)
-        if before is not None:
-            os.environ["MEDPRIV_PROGRESS"] = before
-
-
-# --- What a process keeps between cells -----------------------------------------------------------
-
-
-_made: dict[str, Recent[Any]] = {
-    "case": Recent(2), "target": Recent(4), "utility": Recent(16), "baseline": Recent(16),
-}  # fmt: skip
-
-
-def _once(key: tuple[Any, ...], make: Callable[[], T]) -> T:
-    """What was made for an equal key a short while ago.
-
-    By content: an attack that came from another process is a new object each time.
-    """
-    return _made[key[0]].get(content_hash(identity(key)), make)
-
-
-def _case(data: _Data) -> Case:
-    def make() -> Case:
-        cohort = _LOADERS[data.modality](data.dataset, profile=data.profile, seed=data.seed)
-        return Case(cohort, data.seed, data.profile, data.device, data.encoder)
-
-    return _once(("case", data), make)
-
-
-def _target(data: _Data, defended: Defended) -> nn.Module:
-    strength = None if defended.train is None else defended.strength
-    return _once(("target", data, defended.train, strength), lambda: trained(_case(data), defended))
-
-
-# --- Finished cells -------------------------------------------------------------------------------
-
-
-def _kept(path: Path) -> dict[str, Any] | None:
-    """A finished cell; ``None`` if there is none, or its file is damaged."""
-    try:
-        row = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    complete = isinstance(row, dict) and {"attack", "adaptive", "seconds"} <= set(row)
-    return {k: math.nan if v is None else v for k, v in row.items()} if complete else None
-
-
-def _keep(path: Path, row: dict[str, Any]) -> None:
-    # JSON has no NaN.
-    plain = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
-    with atomic_path(path) as part:
-        part.write_text(json.dumps(plain, indent=1), encoding="utf-8")
-
-
-def _table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+def _table(rows: Sequence[Row]) -> pd.DataFrame:
     table = pd.DataFrame([{"low": math.nan, "high": math.nan, **row} for row in rows])
     ends = zip(table.pop("low"), table.pop("high"), strict=True)
     table["interval"] = pd.arrays.IntervalArray(

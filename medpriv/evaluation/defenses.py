@@ -65,8 +65,6 @@ class Defended:
         case: Case,
         expose: str,
         split: str | None,
-        *,
-        first: Sequence[Defense] = (),
     ) -> View:
         """Put a trained model into service with this defense.
 
@@ -75,7 +73,6 @@ class Defended:
             case: its seed is that of the defense's noise.
             expose: as for :func:`medpriv.deployment.deploy`.
             split: the layer, used where ``expose`` takes one.
-            first: what is put around the model before this defense.
 
         Raises:
             ValueError: the defense is made for another layer.
@@ -87,7 +84,7 @@ class Defended:
             )
         cut = split if expose in ("features", "back", "weights") else None
         around = self.around(case, self.strength, model) if self.around else ()
-        return deploy(model, expose=expose, split=cut, defenses=[*first, *around])
+        return deploy(model, expose=expose, split=cut, defenses=around)
 
     def check(self, modality: str, dataset: object) -> None:
         """Pass if it protects models of such data.

@@ -1,21 +1,18 @@
-"""What attackers learn about a view's answers before they read those about a victim."""
+"""What attackers learn about answers before those about a victim, and how a guess is scored."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
+import numpy as np
 from torch import Tensor
 
-from medpriv import attacks
+from medpriv import attacks, metrics
+from medpriv.attacks.records.candidate_values import labels_of
 from medpriv.deployment import View
+from medpriv.statistics import Estimate
 
 _LEAST = 1e-4  # what rounding alone may move a score by
-
-
-def labels_of(answers: Tensor) -> Tensor:
-    """Labels or scores ``(..., K)`` → labels, int64."""
-    return answers if answers.dtype == torch.int64 else answers.argmax(-1)
 
 
 def asked_twice(view: View, rows: Tensor | Sequence[str], classes: int) -> Tensor:
@@ -35,3 +32,15 @@ def tolerance(view: View, rows: Tensor | Sequence[str]) -> float:
     """
     apart = (view(rows) - view(rows)).abs().amax(1)
     return max(_LEAST, float(apart.quantile(0.95)))
+
+
+def mcc(posterior: Tensor, truth: Tensor, patient: Sequence[str] | np.ndarray) -> Estimate:
+    """Matthews' correlation of the likeliest of V candidates with the true ones.
+
+    Args:
+        posterior: ``(n, V)``, the larger the likelier.
+        truth: ``(n,)`` int64.
+        patient: ``(n,)`` of whom each row is.
+    """
+    guess, classes = posterior.argmax(1).numpy(), posterior.shape[1]
+    return metrics.attribute_scores(truth.numpy(), guess, patient, classes).mcc

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from torch import Tensor
 
-from medpriv import attacks, metrics
-from medpriv.attacks.records.candidate_values import Sensitive
+from medpriv import attacks
+from medpriv.attacks.records.candidate_values import Sensitive, labels_of
 from medpriv.data.cohort import Cohort, Part
 from medpriv.deployment import View
-from medpriv.evaluation.attack_catalog.answers import asked_twice, labels_of, tolerance
+from medpriv.evaluation.attack_catalog.answers import asked_twice, mcc, tolerance
 from medpriv.evaluation.attacks import Case
+from medpriv.runtime.cache import remembered
 from medpriv.statistics import Estimate
 
-#: What is guessed, where an attack is not told: an attribute of each known data set. Of another
-#: one it is the first categorical column.
-ATTRIBUTES = {"warfarin": "vkorc1", "cardio": "gender", "heart": "sex"}
+#: What is sensitive in each known data set. An attack that is not told guesses the first; in
+#: another data set the first categorical column.
+SENSITIVE = {
+    "warfarin": ("vkorc1",),
+    "cardio": ("gender", "cholesterol", "smoke", "alco"),
+    "heart": ("sex",),
+}
 OWN, VICTIMS = 5_000, 2_000  # records at most
 _PAIRS = 500  # own records that are asked about twice
 
@@ -30,7 +33,7 @@ def outcome(fitted_on: View, used_on: View, case: Case, *, attribute: str = "") 
         fitted_on: gives labels.
         used_on: gives labels.
         case: of records.
-        attribute: what is guessed; without it that of :data:`ATTRIBUTES`.
+        attribute: what is guessed; without it the first of :data:`SENSITIVE`.
     """
     wanted, own, victims = _parts(case, attribute)
     errors = attacks.confusion(own.y, labels_of(fitted_on(own.x)), len(case.cohort.classes))
@@ -90,7 +93,7 @@ def hidden_units(fitted_on: View, used_on: View, case: Case, *, attribute: str =
     """The hidden units that go with each value, from the weights in service; no answer is seen."""
     wanted, own, victims = _parts(case, attribute)
     found = attacks.fit_neurons(used_on, own.x, wanted)
-    return _mcc(found.posterior(victims.x, _prior(case, attribute)), case, attribute)
+    return _mcc(found.guess(victims.x, _prior(case, attribute)), case, attribute)
 
 
 def imputation(case: Case, *, attribute: str = "") -> Estimate:
@@ -105,13 +108,13 @@ def sensitive_attribute(cohort: Cohort, attribute: str = "") -> str:
         ValueError: none is named, and there is no categorical column.
     """
     named = [column.name for column in cohort.columns if len(column.values) > 1]
-    found = attribute or ATTRIBUTES.get(cohort.card.name, next(iter(named), ""))
-    if not found:
+    known = [attribute] if attribute else [*SENSITIVE.get(cohort.card.name, ()), *named]
+    if not known:
         raise ValueError(
             f"{cohort.card.name} has no categorical column to guess; name an attribute that you "
             "have cut into levels, and write the attack with medpriv.attacks.sensitive"
         )
-    return found
+    return known[0]
 
 
 def _parts(case: Case, attribute: str) -> tuple[Sensitive, Part, Part]:
@@ -120,17 +123,16 @@ def _parts(case: Case, attribute: str) -> tuple[Sensitive, Part, Part]:
     return wanted, cohort.auxiliary.take(slice(OWN)), cohort.victims.take(slice(VICTIMS))
 
 
-@lru_cache(maxsize=2)
+@remembered(2)
 def _prior(case: Case, attribute: str) -> Tensor:
     """``(n, V)``: what statistics alone say; the same for every cell of a case."""
     wanted, own, victims = _parts(case, attribute)
     made = attacks.fit_imputer(
         case.cohort.columns, wanted, own.x, family="logistic", seed=case.seed
     )
-    return made.posterior(victims.x)
+    return made.guess(victims.x)
 
 
 def _mcc(posterior: Tensor, case: Case, attribute: str) -> Estimate:
     wanted, _, victims = _parts(case, attribute)
-    truth, guess = wanted.truth(victims.x).numpy(), posterior.argmax(1).numpy()
-    return metrics.attribute_scores(truth, guess, victims.patient, len(wanted)).mcc
+    return mcc(posterior, wanted.truth(victims.x), victims.patient)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from medpriv import attacks, data, metrics
+from medpriv.attacks.records.candidate_values import labels_of
 from medpriv.attacks.reports.masked_terms import Hidden
 from medpriv.data.cohort import Cohort, Part
 from medpriv.deployment import View
-from medpriv.evaluation.attack_catalog.answers import asked_twice, labels_of, tolerance
+from medpriv.evaluation.attack_catalog.answers import asked_twice, mcc, tolerance
 from medpriv.evaluation.attacks import Case
 from medpriv.models.reports import ReportEncoder
+from medpriv.runtime.cache import remembered
 from medpriv.runtime.profile import WRITER_QUERIES_COMPARED
 from medpriv.statistics import Estimate
 
@@ -38,19 +40,26 @@ def facts(fitted_on: View, used_on: View, case: Case) -> Estimate:
     reader = attacks.fit_fact_reader(
         fitted_on(own.x), torch.tensor(_facts(case.cohort, own)), penalty=FACT_PENALTY
     )
-    return _auc(case, victims, reader.probabilities(used_on.intercept(victims.x)))
+    return _auc(case, victims, reader.guess(used_on.intercept(victims.x)))
 
 
 def other_facts(case: Case) -> Estimate:
     """The baseline: each fact from the patient's other facts, age and sex, without an embedding."""
     own, victims = _parts(case)
-    reader = attacks.fit_cooccurrence(
-        torch.tensor(_facts(case.cohort, own)), data.age_and_sex(own), penalty=1.0
-    )
-    known = torch.tensor(_facts(case.cohort, victims)).double()
-    return _auc(
-        case, victims, reader.probabilities(torch.cat([known, data.age_and_sex(victims)], dim=1))
-    )
+    return _auc(case, victims, from_other_facts(case.cohort, own, victims))
+
+
+def from_other_facts(cohort: Cohort, own: Part, victims: Part) -> Tensor:
+    """``(n, facts)``: how likely each fact of a victim is, given all her other facts, age and sex.
+
+    Args:
+        cohort: of reports.
+        own: whose facts the attacker knows.
+        victims: of whom he knows all facts but one.
+    """
+    known, told = (torch.tensor(_facts(cohort, part)) for part in (own, victims))
+    reader = attacks.fit_cooccurrence(known, data.age_and_sex(own), penalty=1.0)
+    return reader.guess(torch.cat([told, data.age_and_sex(victims)], dim=1))
 
 
 def nearest(fitted_on: View, used_on: View, case: Case) -> Estimate:
@@ -112,7 +121,7 @@ def tokens(fitted_on: View, used_on: View, case: Case) -> Estimate:
     own, victims = _parts(case)
     split = _tokeniser(case.encoder)
     reader = attacks.fit_token_reader(fitted_on, own.x, split)
-    return _tokens_right(case, victims, reader.read(used_on.intercept(victims.x)))
+    return _tokens_right(case, victims, reader.guess(used_on.intercept(victims.x)))
 
 
 def usual_token(case: Case) -> Estimate:
@@ -147,20 +156,19 @@ def _f1(victims: Part, guess: tuple[str, ...] | list[str]) -> Estimate:
     return metrics.mean_estimate(metrics.token_f1(victims.x, guess), victims.patient)
 
 
-@lru_cache(maxsize=2)
+@remembered(2)
 def _gaps(case: Case) -> tuple[tuple[str, ...], Hidden, Part, Tensor]:
     """Terms, the victims' reports with a gap, the rows these are of, and the imputation."""
     own, victims = _parts(case)
     terms = terms_of(case.cohort)
     hidden, known = attacks.mask_terms(victims.x, terms), attacks.mask_terms(own.x, terms)
-    prior = attacks.fit_term_imputer(known, len(terms)).posterior(hidden.texts)
+    prior = attacks.fit_term_imputer(known, len(terms)).guess(hidden.texts)
     return terms, hidden, victims.take(hidden.rows), prior
 
 
 def _term_mcc(case: Case, posterior: Tensor) -> Estimate:
-    terms, hidden, about, _ = _gaps(case)
-    guess = posterior.argmax(1).numpy()
-    return metrics.attribute_scores(hidden.truth.numpy(), guess, about.patient, len(terms)).mcc
+    _, hidden, about, _ = _gaps(case)
+    return mcc(posterior, hidden.truth, about.patient)
 
 
 def _tokens_right(case: Case, victims: Part, read: list[list[str]]) -> Estimate:
@@ -172,16 +180,13 @@ def _tokens_right(case: Case, victims: Part, read: list[list[str]]) -> Estimate:
     return metrics.mean_estimate(np.array(share), victims.patient)
 
 
-class _Tokens:
+@remembered(1)
+def _tokeniser(encoder: str) -> Callable[[str], list[str]]:
     """A text → its tokens, as the encoder cuts it."""
+    whole = ReportEncoder(encoder)
 
-    def __init__(self, encoder: str) -> None:
-        whole = ReportEncoder(encoder)
-        self.tokenizer, self.most = whole.tokenizer, whole.max_tokens
+    def cut(text: str) -> list[str]:
+        numbers = whole.tokenizer(text, truncation=True, max_length=whole.max_tokens)["input_ids"]
+        return whole.tokenizer.convert_ids_to_tokens(numbers)
 
-    def __call__(self, text: str) -> list[str]:
-        numbers = self.tokenizer(text, truncation=True, max_length=self.most)["input_ids"]
-        return self.tokenizer.convert_ids_to_tokens(numbers)
-
-
-_tokeniser = lru_cache(maxsize=1)(_Tokens)
+    return cut

@@ -1,0 +1,158 @@
+"""One cell of a comparison: one attack, one defense, one seed, by each attacker."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from medpriv.attacks import averaged
+from medpriv.data import load_images, load_records, load_reports
+from medpriv.data.cohort import Cohort
+from medpriv.deployment import View
+from medpriv.evaluation.attacks import Attack, Case, attackers
+from medpriv.evaluation.defenses import NOTHING, Defended
+from medpriv.evaluation.sweep import Row
+from medpriv.evaluation.targets import trained
+from medpriv.evaluation.utility import usefulness
+from medpriv.runtime.cache import remembered
+from medpriv.runtime.code import code_hash
+from medpriv.runtime.device import has_fast_bf16, pick_device
+from medpriv.runtime.hashing import content_hash, identity
+from medpriv.statistics import Estimate
+from medpriv.training.utility_scores import Utility
+
+_LOADERS: dict[str, Callable[..., Cohort]] = {
+    "images": load_images,
+    "records": load_records,
+    "reports": load_reports,
+}
+
+
+@dataclass(frozen=True)
+class CaseData:
+    """What is loaded, and how: enough for another process to make a case of it."""
+
+    dataset: str
+    modality: str
+    profile: str
+    device: str
+    encoder: str
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """An attack, a defense, a seed, and how often the averaging attacker asks."""
+
+    attack: Attack
+    defended: Defended
+    data: CaseData
+    times: int
+
+
+def surroundings(data: CaseData, times: int) -> str:
+    """A hash of all that decides a cell, but for its attack and its defense."""
+    cohort = case_of(data).cohort
+    bf16 = has_fast_bf16(pick_device(data.device))
+    return content_hash(
+        (cohort.card.name, cohort.content_hash(), [column.name for column in cohort.columns]),
+        (data.seed, data.profile, data.device, bf16, data.encoder, times),
+    )
+
+
+def key_of(cell: Cell, around: str) -> str:
+    """What a finished cell is found by: itself, its :func:`surroundings`, and the code it uses.
+
+    Versions of libraries are not in it: they are recorded, and change no figure by themselves.
+    """
+    attack, defended = cell.attack, cell.defended
+    code = code_hash(computed, attack.run, attack.baseline, defended.train, defended.around)
+    return content_hash(identity((attack, defended)), code, around)[:32]
+
+
+def computed(cell: Cell) -> Row:
+    """The row of a cell; where it failed, with an ``error`` and without figures."""
+    began = time.perf_counter()
+    error, figures = "", {}
+    try:
+        figures = _figures(cell)
+    except Exception as caught:  # whatever an attack, a defense or the data may raise
+        error = f"{type(caught).__name__}: {caught}"
+    return {
+        "attack": cell.attack.name,
+        "defense": cell.defended.name,
+        "strength": float(cell.defended.strength),
+        "seed": cell.data.seed,
+        "metric": cell.attack.metric,
+        **figures,
+        "seconds": time.perf_counter() - began,
+        "torch": torch.__version__,
+        "error": error,
+    }
+
+
+def _figures(cell: Cell) -> dict[str, float]:
+    attack, defended, data = cell.attack, cell.defended, cell.data
+    case, split = case_of(data), attack.split
+    expose = defended.exposure(attack) or attack.needs
+    model = _target(data, defended)
+
+    def served() -> View:
+        return defended.deploy(model, case, expose, split)
+
+    plain, reads = None, True
+    if attack.fits and not (defended.train is None and defended.around is None):
+        plain = NOTHING.deploy(_target(data, NOTHING), case, expose, split)
+        few = case.cohort.auxiliary.x[:1]
+        reads = plain.intercept(few).shape == served().intercept(few).shape
+    found = attackers(
+        lambda fitted_on, used_on: attack(fitted_on, used_on, case),
+        served,
+        plain=plain if reads else None,
+        often=averaged(served(), cell.times) if defended.random else None,
+    )
+    adaptive, worth = found["adaptive"], _worth(data, defended, expose, split)
+    return {
+        "naive": found["naive"].value if reads else math.nan,
+        "adaptive": adaptive.value,
+        "averaged": found["averaged"].value if defended.random else math.nan,
+        "baseline": _baseline(data, attack).value,
+        "low": adaptive.low,
+        "high": adaptive.high,
+        "utility": worth.auc.value,
+        "accuracy": worth.accuracy.value,
+    }
+
+
+# --- What a process keeps between cells -----------------------------------------------------------
+
+
+@remembered(2)
+def case_of(data: CaseData) -> Case:
+    """Its data, loaded."""
+    cohort = _LOADERS[data.modality](data.dataset, profile=data.profile, seed=data.seed)
+    return Case(cohort, data.seed, data.profile, data.device, data.encoder)
+
+
+def _target(data: CaseData, defended: Defended) -> nn.Module:
+    return _model(data, NOTHING if defended.train is None else defended)
+
+
+@remembered(4)
+def _model(data: CaseData, defended: Defended) -> nn.Module:
+    return trained(case_of(data), defended)
+
+
+@remembered(16)
+def _worth(data: CaseData, defended: Defended, expose: str, split: str | None) -> Utility:
+    return usefulness(_target(data, defended), defended, case_of(data), expose, split)
+
+
+@remembered(16)
+def _baseline(data: CaseData, attack: Attack) -> Estimate:
+    return attack.baseline(case_of(data))
