@@ -69,11 +69,11 @@ def _one_attribute(cohort: Cohort, target: nn.Module, name: str) -> list[dict[st
         def from_answer(family: str = family) -> Tensor:
             grid = attacks.ask_candidates(view, victims.x, wanted)
             prior = attacks.fit_imputer(cohort.columns, wanted, own.x, family=family)
-            return attacks.map_posterior(grid, answer, certain, prior.posterior(victims.x))
+            return attacks.map_posterior(grid, answer, certain, prior.guess(victims.x))
 
         def from_label(family: str = family) -> Tensor:
             model = attacks.fit_imputer(cohort.columns, wanted, own.x, own.y, family=family)
-            return model.posterior(victims.x, victims.y)
+            return model.guess(victims.x, victims.y)
 
         def black_box(kind: str = kind) -> np.ndarray:
             attack = art.BlackBox(art.classifier, attack_model_type=kind, attack_feature=column)

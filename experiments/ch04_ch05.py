@@ -47,7 +47,7 @@ def attribute_cell(dataset: str, attribute: str, seed: int, records: int) -> dic
     def imputed(with_y: bool) -> Tensor:
         y = (own.y, victims.y) if with_y else (None, None)
         made = attacks.fit_imputer(cohort.columns, wanted, own.x, y[0], seed=seed)
-        return made.posterior(victims.x, y[1])
+        return made.guess(victims.x, y[1])
 
     prior = imputed(with_y=False)
     same = torch.eye(len(cohort.classes))
@@ -60,7 +60,7 @@ def attribute_cell(dataset: str, attribute: str, seed: int, records: int) -> dic
         "outcome": attacks.confidence_posterior(grid, victims.y, prior),
         "answer": attacks.map_posterior(grid, said.argmax(1), same, prior),
         "scores": attacks.agreement_posterior(grid, printed, prior, tolerance=STEP / 2),
-        "neurons": neurons.posterior(victims.x, prior),
+        "neurons": neurons.guess(victims.x, prior),
     }
     truth = wanted.truth(victims.x).numpy()
     return {name: mcc_of(posterior, truth, victims.patient) for name, posterior in found.items()}
@@ -103,10 +103,10 @@ def fact_cell(dataset: str, seed: int, reports: int) -> dict[str, Any]:
     guesses = {
         "embedding": attacks.fit_fact_reader(
             view(own.x), known, penalty=FACT_PENALTY
-        ).probabilities(view.intercept(cohort.victims.x)),
+        ).guess(view.intercept(cohort.victims.x)),
         "cooccurrence": attacks.fit_cooccurrence(
             known, data.age_and_sex(own), penalty=1.0
-        ).probabilities(torch.cat([torch.tensor(truth), data.age_and_sex(cohort.victims)], dim=1)),
+        ).guess(torch.cat([torch.tensor(truth), data.age_and_sex(cohort.victims)], dim=1)),
     }
     return {
         name: metrics.auc(truth, guess.numpy(), cohort.victims.patient).value

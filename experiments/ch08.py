@@ -118,17 +118,17 @@ def views_cell(dataset: str, seed: int, view: str) -> dict[str, Any]:
         recall, _ = metrics.statement_scores(stated[:number], said[name], victims.patient[:number])
         row[name] = recall.value
         row[f"{name}_f1"] = metrics.token_f1(truth[:number], guess).mean()
-    both = [a | b for a, b in zip(said["corrected"], reader.read(there[:CORRECTED]), strict=True)]
+    both = [a | b for a, b in zip(said["corrected"], reader.guess(there[:CORRECTED]), strict=True)]
     found = metrics.statement_scores(stated[:CORRECTED], both, victims.patient[:CORRECTED])
     row["both"], row["both_true"] = (one.value for one in found)
     row["name"] = float("nan")
     if "name" in slots:
         named = slots["name"]
-        pairs = zip(map(named.slot.word, truth), named.read(there), strict=True)
+        pairs = zip(map(named.slot.word, truth), named.guess(there), strict=True)
         row["name"] = float(np.mean([word == read for word, read in pairs if word]))
     abnormal = part.y.bool()[:, None]
     probe = attacks.fit_fact_reader(served(own), abnormal, penalty=FACT_PENALTY)
-    read = probe.probabilities(there).numpy()[:, 0]
+    read = probe.guess(there).numpy()[:, 0]
     row["use"] = metrics.auc(victims.y.bool().numpy(), read, victims.patient).value
     return row
 

@@ -252,7 +252,7 @@ def _attribute_advantage(
     wanted, part = attacks.sensitive(cohort.columns, secret), people.part
     prior = attacks.fit_imputer(
         cohort.columns, wanted, own.x, family="logistic", seed=seed
-    ).posterior(part.x)
+    ).guess(part.x)
     grid = attacks.ask_candidates(view, part.x, wanted)
     guess = attacks.confidence_posterior(grid, part.y, prior).argmax(1)
     right = (guess == wanted.truth(part.x)).numpy()
@@ -291,7 +291,7 @@ def answers_cell(dataset: str, seed: int, epsilon: float) -> dict[str, Any]:
     truth = wanted.truth(victims.x).numpy()
     prior = attacks.fit_imputer(
         cohort.columns, wanted, own.x, family="logistic", seed=seed
-    ).posterior(victims.x)
+    ).guess(victims.x)
     view = deployment.deploy(model, expose="scores", defenses=[fewer_digits(2)])
     grid, said = attacks.ask_candidates(view, victims.x, wanted), view.intercept(victims.x)
     labels, letter = grid.argmax(-1), said.argmax(1)

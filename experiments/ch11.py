@@ -188,10 +188,10 @@ def reports_cell(dataset: str, seed: int, defense: str) -> dict[str, Any]:
         }
         learn = rows["auxiliary"] if naive else seen["auxiliary"]
         reader = attacks.fit_fact_reader(learn, known)
-        guess = reader.probabilities(seen["victims"])
+        guess = reader.guess(seen["victims"])
         return metrics.auc(truth, guess.numpy(), patient).value
 
-    again = attacks.fit_cooccurrence(known, data.age_and_sex(own), penalty=1.0).probabilities(
+    again = attacks.fit_cooccurrence(known, data.age_and_sex(own), penalty=1.0).guess(
         torch.cat([torch.tensor(truth), data.age_and_sex(cohort.victims)], dim=1)
     )
     test, nan = kept(rows["test"]), float("nan")

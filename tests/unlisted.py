@@ -15,11 +15,11 @@ from torch import Tensor
 from medpriv import attacks, data, metrics
 from medpriv.attacks.images.class_inversion import ClassInversion
 from medpriv.attacks.membership import Shadows
+from medpriv.attacks.records.candidate_values import labels_of
 from medpriv.attacks.reports.report_decoder import ReportDecoder
 from medpriv.data.cohort import Part
 from medpriv.deployment import View
 from medpriv.evaluation import Case
-from medpriv.evaluation.attack_catalog.answers import labels_of
 from medpriv.evaluation.attack_catalog.membership import no_advantage
 from medpriv.evaluation.attacks import Attack
 from medpriv.statistics import Estimate
@@ -135,7 +135,7 @@ def _slot(fitted_on: View, used_on: View, case: Case) -> Estimate:
     reader = attacks.fit_slot_reader(
         fitted_on, own, name, known=fitted_on(own), sentences=1, seed=case.seed
     )
-    read = reader.read(used_on.intercept(victims.x))
+    read = reader.guess(used_on.intercept(victims.x))
     right = [float(word == name.word(text)) for word, text in zip(read, victims.x, strict=True)]
     return metrics.mean_estimate(np.array(right), victims.patient)
 

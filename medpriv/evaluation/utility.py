@@ -54,7 +54,7 @@ def _probed(view: View, case: Case) -> Tensor:
     known, test = case.cohort.members.take(slice(_PROBED)), case.cohort.test
     truth = F.one_hot(known.y, len(case.cohort.classes)).bool()
     reader = attacks.fit_fact_reader(_rows(view, known), truth, penalty=FACT_PENALTY)
-    return reader.probabilities(_rows(view, test))
+    return reader.guess(_rows(view, test))
 
 
 def _rows(view: View, part: Part) -> Tensor:

@@ -26,7 +26,8 @@ from medpriv.attacks import (
     membership_posterior,
     sensitive,
 )
-from medpriv.attacks.records.attribute_inference import map_posterior_of_number
+from medpriv.attacks.records.attribute_inference import posterior
+from medpriv.attacks.records.candidate_values import labels_of
 from medpriv.data.cohort import Cohort, Column
 from medpriv.data.sources import warfarin
 from medpriv.metrics import attribute_scores
@@ -139,14 +140,13 @@ def test_a_candidate_that_nothing_explains_leaves_the_prior() -> None:
     assert torch.allclose(found[0], prior.double())
 
 
-def test_a_number_with_a_normal_error_by_hand() -> None:
-    """Predictions 1 and 3 of a truth 2.5 with spread 1: odds exp(0.5 (1.5^2 - 0.5^2)) = e."""
-    found = map_posterior_of_number(
-        torch.tensor([[1.0, 3.0]]), torch.tensor([2.5]), 1.0, torch.tensor([0.5, 0.5])
-    )
-    assert found[0, 1] / found[0, 0] == pytest.approx(np.e, rel=1e-6)
-    with pytest.raises(ValueError, match="above 0"):
-        map_posterior_of_number(torch.ones(1, 2), torch.ones(1), 0.0, torch.tensor([0.5, 0.5]))
+def test_whole_numbers_are_labels_and_of_scores_the_largest_counts() -> None:
+    grid = torch.rand(4, 3, 2, generator=torch.Generator().manual_seed(0))
+    labels = labels_of(grid)
+    assert labels.equal(grid.argmax(-1))
+    assert labels_of(labels) is labels
+    assert labels_of(labels.to(torch.int32)).equal(labels)  # such as a reader's own service gives
+    assert labels_of(grid[:, 0]).equal(labels[:, 0])  # scores of two axes: no grid, and no labels
 
 
 def test_counting_cases_by_hand() -> None:
@@ -206,12 +206,12 @@ def test_the_imputer_learns_the_posterior_of_the_table(family: str) -> None:
     """100,000 records: a share of 0.2 has a standard error of 0.002."""
     records, y = drawn(100_000, 0)
     without = fit_imputer(COLUMNS, WANTED, records, family=family)
-    assert torch.allclose(without.posterior(VICTIMS), GIVEN_A[[0, 0, 1]], atol=0.01)
+    assert torch.allclose(without.guess(VICTIMS), GIVEN_A[[0, 0, 1]], atol=0.01)
     if family == "logistic":  # log-linear: it has no term for a and y together
         return
     exact = confidence_posterior(asked(), Y, GIVEN_A[[0, 0, 1]])
     given_y = fit_imputer(COLUMNS, WANTED, records, y, family=family)
-    assert torch.allclose(given_y.posterior(VICTIMS, Y), exact, atol=0.02)
+    assert torch.allclose(given_y.guess(VICTIMS, Y), exact, atol=0.02)
 
 
 def test_label_only_learns_from_cases_of_exactly_one() -> None:
@@ -288,7 +288,8 @@ def test_a_perfect_regression_and_the_conditional_prior_are_the_exact_attacker(c
     roots = torch.from_numpy(model.root(grid.flatten(0, 1))).unflatten(0, grid.shape[:2])
     y = torch.from_numpy(np.sqrt(frame["dose_mg_week"].to_numpy()))
     conditional = torch.from_numpy(warfarin.vkorc1_posterior(frame, given="ancestry"))
-    found = map_posterior_of_number(roots, y, warfarin.RESIDUAL_SD, conditional)
+    away = (y[:, None] - roots) / warfarin.RESIDUAL_SD
+    found = posterior(-away.square() / 2, conditional)
     # Its normal error is not cut off below, as the cohort's is; far above, that is nothing.
     far = roots.amin(1) > warfarin.MIN_SQRT_DOSE + 4 * warfarin.RESIDUAL_SD
     exact = torch.from_numpy(warfarin.vkorc1_posterior(frame, given="dose"))
@@ -309,7 +310,7 @@ def test_an_attribute_that_goes_with_nothing_is_guessed_at_chance() -> None:
         records[:, 1] = records[torch.randperm(len(records), generator=source), 1]
         own, victims = records[:500], records[500:]
         model = fit_imputer(COLUMNS, WANTED, own, y[:500], family="boosting", seed=seed)
-        guess = model.posterior(victims, y[500:]).argmax(1).numpy()
+        guess = model.guess(victims, y[500:]).argmax(1).numpy()
         scores = attribute_scores(WANTED.truth(victims).numpy(), guess, np.arange(1_000), 3)
         inside += scores.mcc.low <= 0 <= scores.mcc.high
     assert inside >= 16  # Pr[fewer of 20 at 0.95] = 0.0026
@@ -366,7 +367,7 @@ def test_a_value_that_the_attacker_never_met_stays_possible() -> None:
     """Laplace: 1 of 40 + 3; the others share the rest."""
     records, _ = drawn(400, 1)
     records = records[records[:, 1] < 2][:40]
-    found = fit_imputer(COLUMNS, WANTED, records).posterior(VICTIMS)
+    found = fit_imputer(COLUMNS, WANTED, records).guess(VICTIMS)
     assert found[:, 2].tolist() == pytest.approx([1 / 43] * 3)
     assert torch.allclose(found.sum(1), torch.ones(3, dtype=torch.float64))
 
@@ -375,7 +376,7 @@ def test_records_of_a_single_value_give_a_constant() -> None:
     records = torch.tensor([[0.0, 1.0], [1.0, 1.0]])
     model = fit_imputer(COLUMNS, WANTED, records)
     assert model.family == "constant"
-    same(model.posterior(VICTIMS), [[0.2, 0.6, 0.2]] * 3)
+    same(model.guess(VICTIMS), [[0.2, 0.6, 0.2]] * 3)
 
 
 def test_a_missing_known_value_is_imputed_and_not_asked() -> None:
@@ -383,7 +384,7 @@ def test_a_missing_known_value_is_imputed_and_not_asked() -> None:
     records[0, 0] = torch.nan
     for family in ("logistic", "boosting"):
         model = fit_imputer(COLUMNS, WANTED, records, family=family)
-        assert bool(model.posterior(records[:1]).isfinite().all())
+        assert bool(model.guess(records[:1]).isfinite().all())
     with pytest.raises(ValueError, match="a known attribute is missing"):
         ask_candidates(deployment.deploy(Table(), expose="scores"), records[:1], WANTED)
     with pytest.raises(ValueError, match="a sensitive value is missing"):
@@ -396,7 +397,7 @@ def test_what_a_record_holds_in_the_sensitive_column_is_never_read() -> None:
     blank[:, 1] = torch.nan
     assert torch.equal(ask_candidates(view, blank, WANTED), asked())
     model = fit_imputer(COLUMNS, WANTED, drawn(300, 3)[0])
-    assert torch.equal(model.posterior(blank), model.posterior(VICTIMS))
+    assert torch.equal(model.guess(blank), model.guess(VICTIMS))
 
 
 def test_each_candidate_costs_a_query_and_a_small_budget_stops_before_the_first() -> None:
@@ -503,7 +504,7 @@ def test_the_planted_unit_is_found_and_its_odds_are_those_of_the_table() -> None
     found = fit_neurons(view, records, WANTED, units=1, layers=("hidden",))
     assert found.units.flatten().tolist() == [17, 17, 17]
     assert found.correlation[2].item() == pytest.approx(0.4 / (0.24**0.5 * 2), abs=0.02)
-    guess = found.posterior(VICTIMS, torch.full((3,), 1 / 3)).argmax(1)
+    guess = found.guess(VICTIMS, torch.full((3,), 1 / 3)).argmax(1)
     assert guess.tolist() == [0, 0, 2]
 
 
@@ -513,7 +514,7 @@ def test_units_that_never_change_tell_nothing() -> None:
     nn.init.zeros_(flat.hidden.weight)
     view = deployment.deploy(flat, expose="weights")
     prior = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64)
-    found = fit_neurons(view, records, WANTED, layers=("hidden",)).posterior(VICTIMS, prior)
+    found = fit_neurons(view, records, WANTED, layers=("hidden",)).guess(VICTIMS, prior)
     assert torch.allclose(found, prior.expand(3, 3))
     with pytest.raises(ValueError, match="at least one unit"):
         fit_neurons(view, records, WANTED, units=0)

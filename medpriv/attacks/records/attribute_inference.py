@@ -7,7 +7,6 @@ answer to the victim's record with candidate v in it, and return how likely each
   often the model answers one class when another is true. With y the patient's true label, C is
   the model's confusion matrix. With y the API's own answer about the patient, C is how likely a
   first answer is, given a second one: the identity unless answers are random.
-- The same for a number: prior(v) N(y; f(x_v), sigma^2).
 - Confidence (Jayaraman & Evans 2022, section 4): f(x_v)[y].
 - Agreement: where the API's scores about the patient are seen, prior(v) for the candidates that
   give the same scores. They were computed from the true record, so the truth is among them.
@@ -80,29 +79,6 @@ def map_posterior(answers: Tensor, y: Tensor, errors: Tensor, prior: Tensor) -> 
         ``(n, V)`` float64, rows sum to 1.
     """
     return posterior(errors.double().log()[y[:, None], labels_of(answers)], prior)
-
-
-def map_posterior_of_number(
-    predictions: Tensor, y: Tensor, spread: float | Tensor, prior: Tensor
-) -> Tensor:
-    """Fredrikson's estimator for a regression, whose error is normal.
-
-    Args:
-        predictions: ``(n, V)``, what the model predicts with each candidate.
-        y: ``(n,)``, the victims' true value, in the same unit.
-        spread: standard deviation of the model's error, in that unit, over 0.
-        prior: ``(V,)`` or ``(n, V)``, positive.
-
-    Returns:
-        ``(n, V)`` float64, rows sum to 1.
-
-    Raises:
-        ValueError: the spread is not above 0.
-    """
-    if not bool((torch.as_tensor(spread) > 0).all()):
-        raise ValueError(f"the spread of an error is above 0, got {spread}")
-    away = (y.double()[:, None] - predictions.double()) / spread
-    return posterior(-away.square() / 2, prior)
 
 
 def confidence_posterior(answers: Tensor, y: Tensor, prior: Tensor | None = None) -> Tensor:

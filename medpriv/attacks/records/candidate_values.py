@@ -193,5 +193,12 @@ def ask_candidates(view: View, records: Tensor, wanted: Sensitive) -> Tensor:
 
 
 def labels_of(answers: Tensor) -> Tensor:
-    """``(n, V)`` int64: the labels of a grid, which for scores ``(n, V, K)`` is the largest."""
-    return answers.argmax(-1) if answers.ndim == 3 else answers
+    """The labels in a view's answers: whole numbers are labels, of scores the largest counts.
+
+    Args:
+        answers: labels of any shape, an integer type; or scores ``(..., K)``, floating point.
+
+    Returns:
+        ``(...)`` int64.
+    """
+    return answers.argmax(-1) if answers.is_floating_point() else answers.long()

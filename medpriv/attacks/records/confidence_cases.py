@@ -18,16 +18,6 @@ from medpriv.attacks.records.imputation import fit_imputer
 from medpriv.data.cohort import Column
 
 
-def right_candidates(answers: Tensor, y: Tensor) -> Tensor:
-    """``(n, V)`` bool: with which candidates the model says y.
-
-    Args:
-        answers: ``(n, V)`` int64 labels, or ``(n, V, K)`` scores, of which the largest counts.
-        y: ``(n,)`` int64, the victims' true labels.
-    """
-    return labels_of(answers) == y[:, None]
-
-
 def confidence_cases(answers: Tensor, y: Tensor) -> Tensor:
     """CSMIA: ranks the candidates of each victim, ``(n, V)`` float64 in [0, 1].
 
@@ -46,7 +36,7 @@ def confidence_cases(answers: Tensor, y: Tensor) -> Tensor:
         raise ValueError(
             f"CSMIA needs scores, (n, V, K), got {tuple(answers.shape)}; labels suit label_only"
         )
-    right = right_candidates(answers, y)
+    right = labels_of(answers) == y[:, None]
     sure = answers.double().amax(-1).clamp(0, 1)
     many = right.sum(1, keepdim=True)
     worth = torch.where(many == 0, 1 - sure, torch.where(right, sure, -1.0))
@@ -79,12 +69,12 @@ def label_only(
     Returns:
         ``(n, V)`` float64, rows sum to 1; a case of exactly one is certain.
     """
-    right = right_candidates(answers, y)
+    right = labels_of(answers) == y[:, None]
     alone = right.sum(1) == 1
     if not bool(alone.any()):
         return prior.double().expand(len(records), -1).clone()
     found = right.long().argmax(1)
     model = fit_imputer(columns, wanted, records[alone], y[alone], truth=found[alone], seed=seed)
-    result = model.posterior(records, y)
+    result = model.guess(records, y)
     result[alone] = right[alone].double()
     return result

@@ -74,7 +74,7 @@ class Imputer:
     _seen: np.ndarray
     _unseen: float
 
-    def posterior(self, records: Tensor, y: Tensor | None = None) -> Tensor:
+    def guess(self, records: Tensor, y: Tensor | None = None) -> Tensor:
         """P(candidate | the rest of the record, and y): ``(n, V)`` float64, rows sum to 1.
 
         Args:

@@ -39,7 +39,7 @@ class Neurons:
     _spread: Tensor
     _curve: Tensor
 
-    def posterior(self, records: Tensor, prior: Tensor) -> Tensor:
+    def guess(self, records: Tensor, prior: Tensor) -> Tensor:
         """P(candidate | record), from its units and a prior: ``(n, V)`` float64, rows sum to 1.
 
         Args:

@@ -38,21 +38,10 @@ class FactReader:
     _mean: Tensor
     _spread: Tensor
 
-    def probabilities(self, inputs: Tensor) -> Tensor:
+    def guess(self, inputs: Tensor) -> Tensor:
         """``(n, d)`` → ``(n, F)`` float64 in [0, 1], each fact on its own."""
         scaled = (inputs.double() - self._mean) / self._spread
         return torch.sigmoid(scaled @ self.weights + self.bias)
-
-
-def prevalence(facts: Tensor, number: int) -> Tensor:
-    """The guess without an embedding: how common each fact is, ``(number, F)`` float64.
-
-    Args:
-        facts: ``(m, F)`` bool, of the attacker's own patients.
-        number: how many victims.
-    """
-    share = (facts.double().sum(0) + 1) / (len(facts) + 2)  # Laplace: nothing is impossible
-    return share.expand(number, -1).clone()
 
 
 def fit_cooccurrence(
@@ -60,7 +49,7 @@ def fit_cooccurrence(
 ) -> FactReader:
     """The other baseline: each fact from all *other* facts of the same patient.
 
-    Give its ``probabilities`` the victims' facts as numbers, and what else is known after them;
+    Give its ``guess`` the victims' facts as numbers, and what else is known after them;
     the entry that is guessed is not used.
 
     Args:
@@ -120,7 +109,7 @@ def _held_out(x: Tensor, y: Tensor, penalty: float, without_self: bool) -> float
     for number in range(_FOLDS):
         kept, out = fold != number, fold == number
         reader = _fit(x[kept], y[kept], penalty, without_self=without_self)
-        guess = reader.probabilities(x[out]).clamp(1e-12, 1 - 1e-12)
+        guess = reader.guess(x[out]).clamp(1e-12, 1 - 1e-12)
         losses.append(float(F.binary_cross_entropy(guess, y[out])))
     return sum(losses) / _FOLDS
 

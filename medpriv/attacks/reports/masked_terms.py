@@ -112,7 +112,7 @@ class TermImputer:
     _unseen: float
     _classifier: Any
 
-    def posterior(self, texts: Sequence[str]) -> Tensor:
+    def guess(self, texts: Sequence[str]) -> Tensor:
         """P(term | the rest of the report): ``(n, V)`` float64, rows sum to 1."""
         share = np.ones((len(texts), 1))
         if self._classifier is not None:
@@ -152,23 +152,16 @@ class LanguageModel:
     vocabulary: int
     _known: frozenset[str]
     _counts: dict[tuple[str, ...], int]
-    _contexts: dict[tuple[str, ...], int]
-    _followers: dict[tuple[str, ...], int]
+    _after: dict[tuple[str, ...], tuple[int, int]]  # a context: words that came, kinds of them
 
     def log_probability(self, texts: Sequence[str]) -> Tensor:
         """Natural logarithm of the probability of each text: ``(n,)`` float64."""
         return torch.tensor([self._of_text(text) for text in texts], dtype=torch.float64)
 
-    def posterior(self, texts: Sequence[str], terms: Sequence[str]) -> Tensor:
+    def guess(self, texts: Sequence[str], terms: Sequence[str]) -> Tensor:
         """P(term | the rest), by how likely each filled text is: ``(n, V)`` float64."""
         scores = self.log_probability(filled(texts, terms))
         return F.softmax(scores.unflatten(0, (len(texts), len(terms))), dim=1)
-
-    def probability(self, word: str, before: Sequence[str] = ()) -> float:
-        """P(word | the words before it), as the model has it; an unknown word is one word."""
-        read = [one if one in self._known else _UNKNOWN for one in (*before, word)]
-        padded = [_START] * (self.order - 1) + read
-        return self._next(padded[-1], tuple(padded[-self.order : -1]))
 
     def _of_text(self, text: str) -> float:
         words = [word if word in self._known else _UNKNOWN for word in _words(text)]
@@ -182,9 +175,9 @@ class LanguageModel:
         chance = 1 / self.vocabulary
         for start in range(len(context), -1, -1):
             short = context[start:]
-            total = self._contexts.get(short, 0)
-            if total:
-                kinds, found = self._followers[short], self._counts.get((*short, word), 0)
+            if short in self._after:
+                total, kinds = self._after[short]
+                found = self._counts.get((*short, word), 0)
                 chance = (found + kinds * chance) / (total + kinds)
         return chance
 
@@ -209,13 +202,12 @@ def fit_language_model(texts: Sequence[str], *, order: int = 3) -> LanguageModel
             counts.update(
                 tuple(padded[start : end + 1]) for start in range(end - order + 1, end + 1)
             )
-    contexts: Counter[tuple[str, ...]] = Counter()
-    followers: Counter[tuple[str, ...]] = Counter()
+    after: dict[tuple[str, ...], tuple[int, int]] = {}
     for gram, number in counts.items():
-        contexts[gram[:-1]] += number
-        followers[gram[:-1]] += 1
+        total, kinds = after.get(gram[:-1], (0, 0))
+        after[gram[:-1]] = total + number, kinds + 1
     known = frozenset(word for words in read for word in words)
-    return LanguageModel(order, len(known) + 2, known, counts, contexts, followers)
+    return LanguageModel(order, len(known) + 2, known, counts, after)
 
 
 def _words(text: str) -> list[str]:

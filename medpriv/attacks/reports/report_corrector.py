@@ -81,11 +81,11 @@ def correct_reports(
     view.require("embedding", "the corrector")
     if queries < 1 or steps < 0:
         raise ValueError(f"expected steps from 0 and queries from 1 on, got {steps}, {queries}")
-    about = decoder.read(embeddings)
+    about = decoder.inputs(embeddings)
     view.afford(len(embeddings) * queries * (steps + 1))
     search = Changes(decoder, seed, statements)
     goals = as_shared(embeddings, unit=decoder.unit)
-    read = list(zip(*(reader.read(embeddings) for reader in slots), strict=True))
+    read = list(zip(*(reader.guess(embeddings) for reader in slots), strict=True))
     held = [reader.slot for reader in slots]
     fill = [_filler(held, words) for words in read or [()] * len(goals)]
     worth = _WORTH * statements.evidence(embeddings) if statements else torch.zeros(len(goals), 0)

@@ -78,7 +78,7 @@ class ReportDecoder:
         """
         if beam < 1:
             raise ValueError(f"a beam keeps at least one hypothesis, got {beam}")
-        about, evidence = self.read(embeddings)
+        about, evidence = self.inputs(embeddings)
         return self._written(about, evidence, beam)
 
     def draw(self, embeddings: Tensor, number: int, *, seed: int = 0, heat: float = 0.8) -> Tensor:
@@ -96,12 +96,9 @@ class ReportDecoder:
         Raises:
             ValueError: as for :meth:`guess`, or number or heat is not positive.
         """
-        if number < 1 or heat <= 0:
-            raise ValueError(
-                f"expected a number from 1 on and a heat above 0, got {number}, {heat}"
-            )
+        about, evidence = self.inputs(embeddings)
         return draw_reports(
-            self.writer, *self.read(embeddings), number, seed=seed, heat=heat, longest=self.longest
+            self.writer, about, evidence, number, seed=seed, heat=heat, longest=self.longest
         )
 
     def without_embedding(self, *, beam: int = 4) -> str:
@@ -109,7 +106,7 @@ class ReportDecoder:
         d, words = self.writer.sizes
         return self._written(torch.zeros(1, d), torch.zeros(1, words), beam)[0]
 
-    def read(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+    def inputs(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings in the network's own units, and the evidence for each word.
 
         Raises:

@@ -55,7 +55,7 @@ class SlotReader:
         shared = as_shared(embeddings, unit=False, width=len(self._mean))
         return ((shared - self._mean) @ self._weights + self._bias).softmax(1)
 
-    def read(self, embeddings: Tensor) -> tuple[str, ...]:
+    def guess(self, embeddings: Tensor) -> tuple[str, ...]:
         """The likeliest candidate for each embedding; see :meth:`chances`."""
         return tuple(self.slot.words[best] for best in self.chances(embeddings).argmax(1).tolist())
 

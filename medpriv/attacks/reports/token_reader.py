@@ -34,7 +34,7 @@ class TokenReader:
     _mean: Tensor
     _weights: Tensor
 
-    def read(self, features: Tensor) -> list[list[str]]:
+    def guess(self, features: Tensor) -> list[list[str]]:
         """``(n, T, d)`` features, as the view shows them → the tokens of each report.
 
         Rows of zeros are padding and give no token.

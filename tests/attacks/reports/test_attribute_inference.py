@@ -9,7 +9,6 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from medpriv.attacks import fit_cooccurrence, fit_fact_reader
-from medpriv.attacks.reports.attribute_inference import prevalence
 from medpriv.metrics import auc
 
 
@@ -30,7 +29,7 @@ def test_each_fact_is_scikit_learns_logistic_regression(penalty: float) -> None:
         oracle = LogisticRegression(C=1 / penalty, tol=1e-8, max_iter=2000)
         oracle.fit(scaled.numpy(), facts[:, number].numpy())
         expected = oracle.predict_proba(scaled.numpy())[:, 1]
-        assert np.allclose(found.probabilities(x)[:, number], expected, atol=1e-4)
+        assert np.allclose(found.guess(x)[:, number], expected, atol=1e-4)
 
 
 def test_the_penalty_is_chosen_on_the_attackers_rows() -> None:
@@ -44,9 +43,8 @@ def test_a_fact_that_nobody_has_stays_at_laplaces_rule() -> None:
     x, facts = drawn(98, 2)
     facts[:, 1], facts[:, 2] = False, True
     found = fit_fact_reader(x, facts, penalty=1.0)
-    assert torch.allclose(found.probabilities(x)[:, 1], torch.tensor(0.01).double())
-    assert torch.allclose(found.probabilities(x)[:, 2], torch.tensor(0.99).double())
-    assert torch.allclose(prevalence(facts, 3)[:, 1], torch.tensor(0.01).double())
+    assert torch.allclose(found.guess(x)[:, 1], torch.tensor(0.01).double())
+    assert torch.allclose(found.guess(x)[:, 2], torch.tensor(0.99).double())
 
 
 def test_cooccurrence_reads_the_other_facts_and_never_the_one_it_guesses() -> None:
@@ -57,7 +55,7 @@ def test_cooccurrence_reads_the_other_facts_and_never_the_one_it_guesses() -> No
     facts = torch.stack([first, second, third], dim=1)
     found = fit_cooccurrence(facts, penalty=1.0)
     rows = torch.tensor([[1, 1, 0], [0, 1, 0], [1, 0, 0]])
-    guess = found.probabilities(rows)
+    guess = found.guess(rows)
     assert guess[:2, 0].tolist() == pytest.approx([0.9, 0.9], abs=0.03)
     assert guess[2, 0].item() == pytest.approx(0.1, abs=0.03)
     assert guess[:, 2].tolist() == pytest.approx([0.5] * 3, abs=0.05)
@@ -70,7 +68,7 @@ def test_what_else_is_known_is_read_as_well() -> None:
     age = torch.randint(20, 80, (3000, 1), generator=source)
     facts = torch.cat([age < 50, torch.rand(3000, 1, generator=source) < 0.5], dim=1)
     found = fit_cooccurrence(facts, age, penalty=1.0)
-    guess = found.probabilities(torch.tensor([[0, 1, 25], [1, 1, 75]]))
+    guess = found.guess(torch.tensor([[0, 1, 25], [1, 1, 75]]))
     assert guess[0, 0] > 0.95
     assert guess[1, 0] < 0.05
     assert guess[:, 1].tolist() == pytest.approx([0.5, 0.5], abs=0.05)
@@ -82,7 +80,7 @@ def test_a_number_that_hardly_moves_does_not_drown_the_others_in_noise() -> None
     dead = torch.cat([x, torch.full((300, 1), 0.1)], dim=1)
     dead[::2, 5] += 1e-8
     noisy = dead + 0.1 * torch.randn(dead.shape, generator=torch.Generator().manual_seed(7))
-    guess = fit_fact_reader(dead, facts, penalty=1.0).probabilities(noisy)
+    guess = fit_fact_reader(dead, facts, penalty=1.0).guess(noisy)
     assert auc(facts[:, 0].numpy(), guess[:, 0].numpy(), np.arange(300)).value > 0.95
 
 

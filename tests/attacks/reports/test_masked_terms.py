@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 
 import pytest
 import torch
@@ -20,6 +19,7 @@ from medpriv.attacks import (
 )
 from medpriv.attacks.reports.masked_terms import GAP, filled
 from medpriv.deployment import QueryBudgetError, ThreatModelError, View
+from medpriv.deployment.view import Meter
 
 TERMS = ("effusion", "nodule", "pleural effusion")
 
@@ -36,7 +36,7 @@ def view(expose: str = "scores", budget: int | None = None) -> View:
     reader = Reader()
     answer = (lambda texts: reader(texts).argmax(1)) if expose == "label" else reader
     return View(
-        answer, hold=nullcontext, expose=expose, split=None, query_budget=budget, defenses=(),
+        answer, expose=expose, split=None, defenses=(), meter=Meter(budget),
         open_weights=nn.Identity, open_back=nn.Identity,
     )  # fmt: skip
 
@@ -104,7 +104,7 @@ def test_what_cannot_be_asked_is_refused() -> None:
 def test_the_imputer_reads_the_words_around_the_gap() -> None:
     own = ["round nodule seen", "fluid with pleural effusion seen"] * 20
     model = fit_term_imputer(mask_terms(own, TERMS), len(TERMS))
-    found = model.posterior([f"round {GAP} seen", f"fluid with {GAP} seen"])
+    found = model.guess([f"round {GAP} seen", f"fluid with {GAP} seen"])
     assert found.argmax(1).tolist() == [1, 2]
     assert torch.allclose(found.sum(1), torch.ones(2, dtype=torch.float64))
     assert found[:, 0].tolist() == pytest.approx([1 / 43] * 2)  # never met: Laplace's rule
@@ -112,7 +112,7 @@ def test_the_imputer_reads_the_words_around_the_gap() -> None:
 
 def test_a_single_term_makes_a_constant_imputer() -> None:
     model = fit_term_imputer(mask_terms(["A nodule."] * 7, TERMS), len(TERMS))
-    assert model.posterior(["x", "y"])[1].tolist() == pytest.approx([0.1, 0.8, 0.1])
+    assert model.guess(["x", "y"])[1].tolist() == pytest.approx([0.1, 0.8, 0.1])
 
 
 def test_the_language_model_by_hand() -> None:
@@ -124,9 +124,9 @@ def test_the_language_model_by_hand() -> None:
     model = fit_language_model(["a b a"], order=2)
     assert model.vocabulary == 4
     single = fit_language_model(["a b a"], order=1)
-    assert single.probability("a") == pytest.approx(2.75 / 7)
-    assert single.probability("zebra") == pytest.approx(0.75 / 7)
-    assert model.probability("b", ["a"]) == pytest.approx((1 + 2 * 1.75 / 7) / 4)
+    assert single._next("a", ()) == pytest.approx(2.75 / 7)
+    assert single._next("zebra", ()) == pytest.approx(0.75 / 7)
+    assert model._next("b", ("a",)) == pytest.approx((1 + 2 * 1.75 / 7) / 4)
 
 
 @given(st.lists(st.lists(st.sampled_from("abcd"), max_size=6), min_size=1, max_size=5),
@@ -143,7 +143,7 @@ def test_what_may_follow_sums_to_one(texts: list[list[str]], order: int, before:
 
 def test_the_likelier_text_has_the_likelier_term() -> None:
     model = fit_language_model(["round nodule seen", "free effusion seen"] * 5)
-    found = model.posterior([f"round {GAP} seen", f"free {GAP} seen"], TERMS[:2])
+    found = model.guess([f"round {GAP} seen", f"free {GAP} seen"], TERMS[:2])
     assert found.argmax(1).tolist() == [1, 0]
     assert bool((model.log_probability(["", "word", "round nodule seen"]) < 0).all())
     with pytest.raises(ValueError, match="expected texts"):

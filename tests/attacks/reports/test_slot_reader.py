@@ -124,7 +124,7 @@ def test_names_are_read_through_whatever_the_view_does(defenses: tuple[Any, ...]
     name = report_slots(own)[0]
     reader = fit_slot_reader(view, own, name, known=view(own))
     who = [text for text in victims if name.word(text)]
-    read = reader.read(view.intercept(who))
+    read = reader.guess(view.intercept(who))
     right = np.mean([name.word(text) == word for text, word in zip(who, read, strict=True)])
     assert reader.queries == 2 * len(name.words)
     assert right > 0.2
@@ -143,7 +143,7 @@ def test_it_is_seeded_and_counts_its_queries() -> None:
     there = view.intercept(letters(5, seed=1))
     torch.testing.assert_close(one.chances(there), same.chances(there), rtol=0, atol=0)
     torch.testing.assert_close(other.chances(there).sum(1), torch.ones(5))
-    assert one.read(there[:0]) == ()
+    assert one.guess(there[:0]) == ()
 
 
 def test_fewer_sentences_than_asked_for_are_taken_as_they_are() -> None:
@@ -172,9 +172,9 @@ def test_what_cannot_be_read_says_so() -> None:
         fit_slot_reader(view, ["w1 w2"] * 10, TOWN, known=known)
     reader = fit_slot_reader(view, texts, TOWN, known=known)
     with pytest.raises(ValueError, match=r"shape \(n, 6\)"):
-        reader.read(known[:, :5])
+        reader.guess(known[:, :5])
     with pytest.raises(ValueError, match="not finite"):
-        reader.read(known * float("nan"))
+        reader.guess(known * float("nan"))
 
 
 # --- Slots ------------------------------------------------------------------------------------
@@ -232,7 +232,7 @@ def test_the_corrector_writes_what_was_read() -> None:
         decoder.vocabulary.text(row) for row in decoder.vocabulary.table(decoder.sent).tolist()
     }
     for slot, reader in zip(slots, readers, strict=True):
-        for text, word in zip(states[-1].reports, reader.read(there), strict=True):
+        for text, word in zip(states[-1].reports, reader.guess(there), strict=True):
             assert slot.word(text) in (None, word) or text in known
         assert any(map(slot.word, set(states[-1].reports) - known))
     closeness = F.cosine_similarity(view(states[-1].reports), there)

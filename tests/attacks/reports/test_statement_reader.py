@@ -80,9 +80,10 @@ def test_what_an_encoder_counts_is_read_exactly(reader: StatementReader) -> None
 def test_what_is_read_is_what_lies_above_the_bar(reader: StatementReader) -> None:
     """A text of one word that is read speaks for this word, and for none that it has not."""
     words = [word for _, word in reader.statements]
-    for word, found in zip(words, reader.read(view()([f"{word}." for word in words])), strict=True):
+    alone = view()([f"{word}." for word in words])
+    for word, found in zip(words, reader.guess(alone), strict=True):
         assert found == {("word", word)}
-    assert reader.read(torch.zeros(0, len(WORDS))) == []
+    assert reader.guess(torch.zeros(0, len(WORDS))) == []
 
 
 def test_as_many_victims_lie_above_the_bar_as_state_it(reader: StatementReader) -> None:

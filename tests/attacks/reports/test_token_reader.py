@@ -60,7 +60,7 @@ def test_most_words_are_read(target: ReportClassifier, layer: int, least: float)
     reader = fit_token_reader(view, OWN, lambda text: tokens(target, text))
     assert view.queries == len(OWN)
     truth = [tokens(target, text) for text in VICTIMS]
-    read = reader.read(view.intercept(VICTIMS))
+    read = reader.guess(view.intercept(VICTIMS))
     pairs = [pair for a, b in zip(truth, read, strict=True) for pair in zip(a, b, strict=True)]
     right = sum(a == b for a, b in pairs) / len(pairs)
     common = sum(a == reader.tokens[0] for a, _ in pairs) / len(pairs)
@@ -77,7 +77,7 @@ def test_bad_input(target: ReportClassifier) -> None:
     with pytest.raises(ValueError, match="at least one report"):
         fit_token_reader(view, [], str.split)
     with pytest.raises(ValueError, match=r"expected features \(n, T, 384\)"):
-        reader.read(torch.zeros(2, 3))
+        reader.guess(torch.zeros(2, 3))
     with pytest.raises(ValueError, match="not finite"):
-        reader.read(torch.full((1, 2, 384), float("nan")))
-    assert reader.read(torch.zeros(1, 2, 384)) == [[]]
+        reader.guess(torch.full((1, 2, 384), float("nan")))
+    assert reader.guess(torch.zeros(1, 2, 384)) == [[]]
