@@ -46,7 +46,12 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
 
 
 def has_fast_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 arithmetic is native there: AVX512-BF16 or AMX on a CPU, most GPUs."""
+    """Whether bfloat16 arithmetic is native there: AVX512-BF16 or AMX on a CPU, most GPUs.
+
+    ``MEDPRIV_BF16=0`` says no, so that a machine that has it computes what others compute.
+    """
+    if os.environ.get("MEDPRIV_BF16") == "0":
+        return False
     if device.type == "cpu":
         # Older releases of torch cannot say; there, float32 is the safe answer.
         capabilities = getattr(torch.cpu, "get_capabilities", dict)()
