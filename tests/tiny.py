@@ -54,6 +54,31 @@ Path(os.environ["MEDPRIV_RESULTS"]).write_text(json.dumps(results))
 ```
 """
 
+# A chapter that measures a figure and shows another.
+MEASURES = """
+Before, see {numref}`plot`.
+
+```{code-cell} ipython3
+from myst_nb import glue
+
+glue("gain", "0.42", display=False)
+```
+
+The gain is {glue:text}`gain`.
+
+```{code-cell} ipython3
+---
+mystnb:
+  figure:
+    caption: A line, by {cite:t}`Key`.
+    name: plot
+---
+1 + 1
+```
+
+**How to read this.** So.
+"""
+
 
 def code(source: str) -> str:
     """A code cell of a text notebook."""

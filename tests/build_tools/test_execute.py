@@ -87,8 +87,8 @@ def test_an_execution_that_failed_does_not_count(
 OTHER = ChapterSpec("98-other", "Other", ("images",), {"phantom": (0,)})
 # What stands in for `python -m medpriv`, which does not know the tiny chapters.
 KNOWS_BOTH = (
-    "import sys; from medpriv.course import catalog, cli; from medpriv.course.catalog import "
-    "ChapterSpec; catalog.CHAPTERS.clear(); catalog.CHAPTERS.update({name: ChapterSpec(name, name, "
+    "import sys; from build_tools import cli; from medpriv.course.catalog import CHAPTERS, "
+    "ChapterSpec; CHAPTERS.clear(); CHAPTERS.update({name: ChapterSpec(name, name, "
     "('images',), {'phantom': (0, 1)}) for name in ('98-other', '99-tiny')}); "
 )
 
@@ -179,7 +179,7 @@ def test_an_interruption_ends_both_and_their_kernels(two: Tiny, tmp_path: Path) 
     # Whoever runs the tests in the background of a script has Ctrl-C ignored, and so have they.
     script = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        f"{KNOWS_BOTH}import joblib; from medpriv.course import executed; "
+        f"{KNOWS_BOTH}import joblib; from build_tools import execute as executed; "
         "joblib.cpu_count = lambda: 2; plain = executed.command; "
         f"executed.command = lambda *of: [sys.executable, '-c', {child!r}, *plain(*of)[3:]]; "
         "sys.exit(cli.main(['book']))"

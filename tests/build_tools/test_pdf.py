@@ -12,9 +12,10 @@ from filelock import FileLock
 from pypdf import PdfReader
 
 from browsing import CHROMIUM, HTML, NEEDS_BROWSER
-from build_tools import cli, pdf
+from build_tools import cli, paper, pdf
 from build_tools.book import _add_mathjax, toc_pages
-from build_tools.pdf import _articles, _browser, assemble, print_book
+from build_tools.paper import assemble, read_articles
+from build_tools.pdf import _browser, print_book
 from medpriv.course.catalog import CHAPTERS
 from tiny import ROOT, Tiny, code
 
@@ -59,13 +60,13 @@ def built(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> Tiny:
     asked = {"question": "Which one?", "type": "multiple_choice",
              "answers": [{"answer": "This.", "correct": True, "feedback": "Yes."}]}  # fmt: skip
     quizzes = {("99-tiny", "quiz"): [asked]}
-    monkeypatch.setattr(pdf, "questions", lambda *which: quizzes[which])
+    monkeypatch.setattr(paper, "questions", lambda *which: quizzes[which])
     return tiny
 
 
 def test_pages_are_put_together_for_paper(built: Tiny) -> None:
     soup = BeautifulSoup(
-        assemble(built.root, _articles(built.root), {"p-99-tiny": 7, "p-99-tiny--part": 8}),
+        assemble(built.root, read_articles(built.root), {"p-99-tiny": 7, "p-99-tiny--part": 8}),
         "html.parser",
     )
     main = soup.select_one("main")
@@ -105,7 +106,7 @@ def test_pages_are_put_together_for_paper(built: Tiny) -> None:
 def test_a_quiz_that_is_not_in_the_page_is_noticed(built: Tiny) -> None:
     built.write("")
     with pytest.raises(ValueError, match="zip"):
-        _articles(built.root)
+        read_articles(built.root)
 
 
 @pytest.mark.browser

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from build_tools.citations import Bibliography
-from build_tools.plain import MarkupError, Piece, Surroundings, numbered, pieces, plain
+from build_tools.numbering import numbered
+from build_tools.plain import MarkupError, Piece, Surroundings, pieces, plain
 
 BIB = """
 @article{one, author={Ada {van Dyke}}, title={On Leaks}, journal={J}, year={2001}, doi={10.1/a}}
