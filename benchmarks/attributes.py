@@ -172,7 +172,7 @@ def memory() -> list[dict[str, object]]:
 
 
 def _guess_many(number: int) -> tuple[float, float]:
-    from medpriv.course.record import peak_bytes
+    from medpriv.runtime.memory import peak_bytes
 
     cohort = data.load_records("warfarin", profile="smoke", seed=0)
     wanted = attacks.sensitive(cohort.columns, "vkorc1")

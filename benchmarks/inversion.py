@@ -121,7 +121,7 @@ def memory() -> list[dict[str, object]]:
 
 
 def _recover_many(number: int) -> tuple[float, float]:
-    from medpriv.course.record import peak_bytes
+    from medpriv.runtime.memory import peak_bytes
 
     with seeded(0, "bench"):
         target = ImageCNN()

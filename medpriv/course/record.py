@@ -13,7 +13,6 @@ import json
 import math
 import os
 import platform
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -29,6 +28,7 @@ import medpriv
 from medpriv.course.catalog import ChapterSpec, check_value, spec
 from medpriv.runtime.cache import atomic_path
 from medpriv.runtime.device import describe_device, pick_device
+from medpriv.runtime.memory import peak_bytes
 from medpriv.statistics import Estimate
 
 PACKAGES = (
@@ -111,7 +111,8 @@ class Chapter:
         """
         if isinstance(value, Estimate):
             value, low, high = value.value, value.low, value.high
-        figure = Figure(name, float(value), _real(low), _real(high), _real(baseline), unit)
+        low, high, baseline = (x if x is None else float(x) for x in (low, high, baseline))
+        figure = Figure(name, float(value), low, high, baseline, unit)
         self._figures[name] = figure
         parts = {
             name: figure.value,
@@ -158,7 +159,7 @@ class Chapter:
                 and seed. In ``smoke``, and for other seeds and data, the table says so instead.
         """
         claims = list(self._claims.values())
-        display(claims_table(claims).set_index("claim").rename_axis(None))
+        display(claims_table(claims))
         target = os.environ.get("MEDPRIV_RESULTS")
         if target:
             write_results(Path(target), self.results())
@@ -225,15 +226,10 @@ def in_words(value: float, fmt: str) -> str:
 
 
 def claims_table(claims: list[Claim]) -> pd.DataFrame:
-    """The claims as a plain table; values to three digits."""
-    return pd.DataFrame(
-        {
-            "claim": [claim.text for claim in claims],
-            "value": [f"{claim.value:.3g}" for claim in claims],
-            "bound": [claim.bound for claim in claims],
-            "holds": ["yes" if claim.holds else "NO" for claim in claims],
-        }
-    )
+    """The claims as a plain table, one a row; values to three digits."""
+    rows = [(f"{one.value:.3g}", one.bound, "yes" if one.holds else "NO") for one in claims]
+    texts = [claim.text for claim in claims]
+    return pd.DataFrame(rows, index=texts, columns=["value", "bound", "holds"])
 
 
 def write_results(path: Path, results: Mapping[str, Any]) -> None:
@@ -247,20 +243,6 @@ def versions() -> dict[str, str]:
     """Versions of Python, the package and the libraries that a result depends on."""
     found = {"python": platform.python_version(), "medpriv": medpriv.__version__}
     return found | {name: importlib.metadata.version(name) for name in PACKAGES}
-
-
-def peak_bytes() -> int:
-    """The most resident memory that this process has held."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # getrusage is no use on Linux: a child inherits its parent's peak through exec.
-        line = next(row for row in status.read_text().splitlines() if row.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    if sys.platform == "win32":
-        return psutil.Process().memory_info().peak_wset
-    import resource  # not on Windows
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
 
 
 def _glue(name: str, text: str) -> None:
@@ -290,10 +272,6 @@ def _explanation(chapter: Chapter) -> str:
         f"The chapter promises its claims for {promised}. This run has another seed or other "
         "data: a claim that does not hold here is a finding about them, not an error."
     )
-
-
-def _real(value: float | None) -> float | None:
-    return None if value is None else float(value)
 
 
 def _finite(value: Any) -> Any:

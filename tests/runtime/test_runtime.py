@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import torch
 from filelock import FileLock, Timeout
@@ -43,7 +44,7 @@ from medpriv.runtime.device import (
     to_device,
 )
 from medpriv.runtime.hashing import content_hash, identity
-from medpriv.runtime.memory import give_back_memory
+from medpriv.runtime.memory import give_back_memory, peak_bytes
 from medpriv.runtime.profile import PROFILES, check_profile
 from medpriv.runtime.progress import progress
 from medpriv.runtime.seeds import check_seed, rng, seeded, torch_rng
@@ -722,6 +723,11 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
     assert cache_dir() == tmp_path / "medpriv"
+
+
+def test_peak_memory_is_at_least_what_is_held_now() -> None:
+    # Another library's count; the peak cannot be below what this process held a moment ago.
+    assert peak_bytes() >= psutil.Process().memory_info().rss * 0.99
 
 
 def test_giving_memory_back_changes_nothing() -> None:
