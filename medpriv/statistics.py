@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from medpriv.runtime.arguments import T
 from medpriv.runtime.seeds import rng
 
 
@@ -49,6 +51,28 @@ def interval(value: float, resampled: np.ndarray) -> Estimate:
     return Estimate(float(value), float(low), float(high))
 
 
+def estimates(
+    score: Callable[[T, np.ndarray], np.ndarray],
+    guess: T,
+    baseline: T | None,
+    patient: np.ndarray,
+    *,
+    draws: int,
+    seed: int,
+) -> list[Estimate]:
+    """Scores of a guess with their intervals; with a baseline, how much larger than of that.
+
+    ``score`` takes a guess and how often each row counts, ``(draws, n)``, and returns one score
+    under each count, ``(draws,)``, or k of them, ``(k, draws)``; a baseline meets the same counts.
+    """
+    counts = patient_bootstrap(patient, draws=draws, seed=seed)
+    counts = np.concatenate([np.ones((1, len(patient)), dtype=counts.dtype), counts])
+    found = score(guess, counts)
+    if baseline is not None:
+        found = found - score(baseline, counts)
+    return [interval(row[0], row[1:]) for row in np.atleast_2d(found)]
+
+
 def resampled_auc(case: np.ndarray, score: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Of all pairs of a case and another row, the share in which the case scores higher.
 
@@ -90,12 +114,7 @@ def mean_estimate(
     Raises:
         ValueError: no values, a value that is not finite, or lengths that differ.
     """
-    values = np.asarray(values, dtype=float)
-    if values.ndim != 1 or len(values) != len(patient) or not len(values):
-        raise ValueError(
-            f"expected one value for each of at least one row, got shape {values.shape} for "
-            f"{len(patient)} rows"
-        )
+    values = one_a_row(np.asarray(values, dtype=float), patient)
     if not np.isfinite(values).all():
         raise ValueError("a score is not finite, so that a mean does not exist; look at the guess")
     counts = patient_bootstrap(patient, draws=draws, seed=seed)
@@ -119,3 +138,13 @@ def difference(
     """
     gain = np.asarray(values, dtype=float) - np.asarray(baseline, dtype=float)
     return mean_estimate(gain, patient, seed=seed)
+
+
+def one_a_row(values: np.ndarray, patient: np.ndarray) -> np.ndarray:
+    """Return ``values`` if there is one for each row, and a row at least, else raise ValueError."""
+    if values.shape != (len(patient),) or not len(values):
+        raise ValueError(
+            f"expected one value for each of at least one row, got shape {values.shape} for "
+            f"{len(patient)} rows"
+        )
+    return values

@@ -2,16 +2,11 @@
 
 from medpriv.metrics.attributes import attribute_scores, top_precision
 from medpriv.metrics.calibration import calibration
-from medpriv.metrics.images import image_scores, nearest_image, ssim
+from medpriv.metrics.images import feature_distance, image_scores, nearest_image, ssim
+from medpriv.metrics.matchers import fit_matcher, pixel_matcher
 from medpriv.metrics.membership import advantage, epsilon_bound, rate_at, roc
 from medpriv.metrics.ranking import auc
-from medpriv.metrics.reidentification import (
-    feature_distance,
-    fit_matcher,
-    pairs,
-    pixel_matcher,
-    reidentification,
-)
+from medpriv.metrics.reidentification import pairs, reidentification
 from medpriv.metrics.texts import (
     bleu,
     exact_match,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medpriv.statistics import Estimate, interval, patient_bootstrap
+from medpriv.statistics import Estimate, estimates, one_a_row
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,16 @@ def attribute_scores(
         ValueError: no rows, lengths differ, or a value lies outside 0..values-1.
     """
     truth, guess = _whole(truth, values, patient), _whole(guess, values, patient)
-    counts = patient_bootstrap(patient, draws=draws, seed=seed)
-    weights = np.vstack([np.ones(len(truth)), counts])
-    scores = _scores(truth, guess, values, weights)
     if baseline is not None:
-        scores = scores - _scores(truth, _whole(baseline, values, patient), values, weights)
-    return AttributeScores(*(interval(found[0], found[1:]) for found in scores))
+        baseline = _whole(baseline, values, patient)
+
+    def scores(guess: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        cells = np.zeros((len(truth), values**2))
+        cells[np.arange(len(truth)), truth * values + guess] = 1
+        tables = (counts @ cells).reshape(-1, values, values)  # how often each truth met each guess
+        return np.stack([_accuracy(tables), _g_mean(tables), _mcc(tables)])
+
+    return AttributeScores(*estimates(scores, guess, baseline, patient, draws=draws, seed=seed))
 
 
 def top_precision(
@@ -87,29 +91,11 @@ def top_precision(
 
 
 def _whole(values: np.ndarray, number: int, patient: np.ndarray) -> np.ndarray:
-    values = np.asarray(values)
-    if values.ndim != 1 or len(values) != len(patient) or not len(values):
-        raise ValueError(
-            f"expected one value for each of at least one row, got shape {values.shape} for "
-            f"{len(patient)} rows"
-        )
+    values = one_a_row(np.asarray(values), patient)
     whole = values.astype(int)
     if (whole != values).any() or whole.min() < 0 or whole.max() >= number:
         raise ValueError(f"a value lies outside 0..{number - 1}")
     return whole
-
-
-def _tables(truth: np.ndarray, guess: np.ndarray, values: int, weights: np.ndarray) -> np.ndarray:
-    """``(draws, values, values)`` how often each truth met each guess."""
-    cells = np.zeros((len(truth), values**2))
-    cells[np.arange(len(truth)), truth * values + guess] = 1
-    return (weights @ cells).reshape(-1, values, values)
-
-
-def _scores(truth: np.ndarray, guess: np.ndarray, values: int, weights: np.ndarray) -> np.ndarray:
-    """``(3, draws)``: accuracy, G-mean and MCC under each row of weights."""
-    tables = _tables(truth, guess, values, weights)
-    return np.stack([_accuracy(tables), _g_mean(tables), _mcc(tables)])
 
 
 def _accuracy(tables: np.ndarray) -> np.ndarray:

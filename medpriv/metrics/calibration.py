@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from medpriv.runtime.seeds import rng
-from medpriv.statistics import Estimate, patient_bootstrap
+from medpriv.statistics import Estimate, one_a_row, patient_bootstrap
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,8 @@ def calibration(
         ValueError: no rows, lengths that differ, a prediction outside [0, 1] or fewer than one
             bin.
     """
-    predicted = np.asarray(predicted, dtype=float)
-    happened = np.asarray(happened, dtype=float)
-    if predicted.shape != (len(patient),) or happened.shape != (len(patient),) or not len(patient):
-        raise ValueError(
-            f"expected one prediction and one outcome for each of at least one row, got shapes "
-            f"{predicted.shape} and {happened.shape} for {len(patient)} rows"
-        )
+    predicted = one_a_row(np.asarray(predicted, dtype=float), patient)
+    happened = one_a_row(np.asarray(happened, dtype=float), patient)
     if not ((predicted >= 0) & (predicted <= 1)).all():
         raise ValueError("a prediction is not between 0 and 1; give probabilities, not logits")
     if bins < 1:

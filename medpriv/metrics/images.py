@@ -10,8 +10,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
-from torch import Tensor
+from torch import Tensor, nn
+
+from medpriv.models.images import ImageCNN
+from medpriv.models.split import front, split_names
+from medpriv.training.utility_scores import predict
 
 # Wang's settings: Gaussian window of sigma 1.5 cut at 3.5 sigma, population covariance.
 _WANG = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
@@ -103,6 +108,58 @@ def nearest_image(truth: Tensor, pool: Tensor, *, chunk: int = 256) -> Tensor:
     parts = (part.flatten(1).double() for part in truth.split(chunk))
     rows = [torch.cdist(part, flat).argmin(dim=1) for part in parts]
     return pool[torch.cat(rows)]
+
+
+def feature_distance(
+    classifier: nn.Module, truth: Tensor, guess: Tensor, layer: str | None = None
+) -> NDArray[np.float64]:
+    """How far a guess is from the truth to the eyes of an *independent* classifier.
+
+    The Euclidean distance of their features, over the mean distance between the features of
+    different true images: 0 is the same, about 1 is as far as a stranger. The classifier must
+    have been trained on other patients than the attacked model, or from another seed: an attack
+    that undoes the model's own features is close in those by construction.
+
+    Args:
+        classifier: any model that :func:`medpriv.models.front` can cut.
+        truth: ``(n, c, h, w)`` float32 in [0, 1], n at least 2.
+        guess: the same.
+        layer: where to take the features; without it the last layer before the answer.
+
+    Returns:
+        ``(n,)`` float64, at least 0.
+
+    Raises:
+        ValueError: as for :func:`mse`; there are fewer than two images, the layer is unknown, or
+            the classifier gives all true images the same features.
+    """
+    truth, guess = _checked(truth, guess)
+    if len(truth) < 2:
+        raise ValueError(f"strangers' distance needs at least 2 true images, got {len(truth)}")
+    cut = front(classifier, layer or _last_layer(classifier))
+    ours, theirs = (predict(cut, images).flatten(1).double() for images in (truth, guess))
+    scale = _mean_distance(ours)
+    if not scale > 0:
+        raise ValueError(
+            "the classifier gives all true images the same features; train it, or name another "
+            "layer"
+        )
+    return (ours - theirs).norm(dim=1).numpy() / scale
+
+
+def _last_layer(classifier: nn.Module) -> str:
+    names = split_names(classifier)
+    # Of other models than the course's own, the answer itself is the last of the names.
+    return names[-1] if isinstance(classifier, ImageCNN) else names[-2]
+
+
+def _mean_distance(rows: Tensor, chunk: int = 256) -> float:
+    """Mean Euclidean distance between different rows ``(n, d)``; memory does not grow as n²."""
+    exact = "donot_use_mm_for_euclid_dist"  # the fast way leaves a row a distance from itself
+    total = sum(
+        float(torch.cdist(part, rows, compute_mode=exact).sum()) for part in rows.split(chunk)
+    )
+    return total / (len(rows) * (len(rows) - 1))
 
 
 def _checked(truth: Tensor, guess: Tensor) -> tuple[Tensor, Tensor]:

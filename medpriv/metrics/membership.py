@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import beta
 
-from medpriv.statistics import Estimate, interval, patient_bootstrap
+from medpriv.statistics import Estimate, interval, one_a_row, patient_bootstrap
 
 
 def advantage(
@@ -27,22 +27,12 @@ def advantage(
     Raises:
         ValueError: lengths differ, or there are no members or no non-members.
     """
-    guess, member = np.asarray(guess, dtype=bool), np.asarray(member, dtype=bool)
-    patient = np.asarray(patient)
-    if not guess.shape == member.shape == patient.shape or guess.ndim != 1:
-        raise ValueError(
-            f"expected one guess and one truth for each row, got shapes {guess.shape} and "
-            f"{member.shape} for {len(patient)} rows"
-        )
-    if member.all() or not member.any():
-        raise ValueError("an advantage needs members and non-members; one of them is missing")
-    rates = []
-    for number, who in enumerate((member, ~member)):
-        counts = patient_bootstrap(patient[who], draws=draws, seed=seed + number)
-        rates.append(counts @ guess[who] / counts.sum(1))
-    low, high = np.percentile(rates[0] - rates[1], [2.5, 97.5])
-    value = guess[member].mean() - guess[~member].mean()
-    return Estimate(float(value), float(low), float(high))
+    guess, member = _scored(np.asarray(guess, dtype=bool), member)
+    counts = _drawn_apart(member, patient, draws, seed)
+    found, accused = (
+        counts[:, who] @ guess[who] / counts[:, who].sum(1) for who in (member, ~member)
+    )
+    return interval((found - accused)[0], (found - accused)[1:])
 
 
 def roc(scores: np.ndarray, member: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -96,27 +86,25 @@ def rate_at(
             is out of range.
     """
     scores, member = _scored(scores, member)
-    if len(patient) != len(scores) or not 0 <= false < 1:
-        raise ValueError(
-            f"expected a patient for each of {len(scores)} rows and a rate from 0 to 1, got "
-            f"{len(patient)} patients and {false}"
-        )
-    patient = np.asarray(patient)
-    counts = np.ones((draws + 1, len(scores)), dtype=np.int64)
-    for number, who in enumerate((member, ~member)):
-        counts[1:, who] = patient_bootstrap(patient[who], draws=draws, seed=seed + number)
-    found = _rates(scores, member, counts, false)
-    return interval(found[0], found[1:])
-
-
-def _rates(scores: np.ndarray, member: np.ndarray, counts: np.ndarray, false: float) -> np.ndarray:
-    """``(draws,)``: in each resample the true positive rate at the lowest threshold allowed."""
+    if not 0 <= false < 1:
+        raise ValueError(f"expected a rate from 0 to below 1, got {false}")
+    counts = _drawn_apart(member, patient, draws, seed)
     order = np.argsort(-scores, kind="stable")
     hits = np.cumsum(counts[:, order] * member[order], axis=1)
     alarms = np.cumsum(counts[:, order] * ~member[order], axis=1)
     whole = np.concatenate([np.diff(-scores[order]) > 0, [True]])  # ties are accused together
     allowed = (alarms <= false * alarms[:, -1:] + 1e-9) & whole
-    return np.where(allowed, hits, 0).max(1) / hits[:, -1]
+    found = np.where(allowed, hits, 0).max(1) / hits[:, -1]
+    return interval(found[0], found[1:])
+
+
+def _drawn_apart(member: np.ndarray, patient: np.ndarray, draws: int, seed: int) -> np.ndarray:
+    """``(1 + draws, n)`` counts: each row once, then resamples of members and others apart."""
+    patient = one_a_row(np.asarray(patient), member)
+    counts = np.ones((1 + draws, len(member)), dtype=np.int64)
+    for number, who in enumerate((member, ~member)):
+        counts[1:, who] = patient_bootstrap(patient[who], draws=draws, seed=seed + number)
+    return counts
 
 
 def epsilon_bound(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medpriv.statistics import Estimate, interval, patient_bootstrap, resampled_auc
+from medpriv.statistics import Estimate, estimates, resampled_auc
 
 
 def auc(
@@ -37,22 +37,21 @@ def auc(
     Raises:
         ValueError: shapes differ, or a score is NaN.
     """
-    truth, scores = _columns(truth).astype(bool), _columns(scores)
-    other = scores if baseline is None else _columns(baseline)
-    if not (truth.shape == scores.shape == other.shape) or len(truth) != len(patient):
-        raise ValueError(
-            f"expected truth, scores and baseline of one shape with a row for each of "
-            f"{len(patient)} patients, got {truth.shape}, {scores.shape} and {other.shape}"
-        )
-    if np.isnan(scores).any() or np.isnan(other).any():
-        raise ValueError("a score is NaN, so that it has no rank; look at the guess")
+    truth = _columns(truth).astype(bool)
+    scores = _scores(scores, truth, patient)
+    other = None if baseline is None else _scores(baseline, truth, patient)
     chosen = np.flatnonzero(truth.any(0) & ~truth.all(0))
-    counts = patient_bootstrap(patient, draws=draws, seed=seed)
-    counts = np.concatenate([np.ones((1, len(truth)), dtype=counts.dtype), counts])
-    found = _mean_area(truth, scores, counts, chosen)
-    if baseline is not None:
-        found = found - _mean_area(truth, other, counts, chosen)
-    return interval(found[0], found[1:])
+
+    def area(scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """The mean over facts in each resample; a fact that a resample lacks is left out of it."""
+        found = np.full((len(chosen), len(counts)), np.nan)
+        for row, fact in enumerate(chosen):
+            found[row] = resampled_auc(truth[:, fact], scores[:, fact], counts)
+        there = (~np.isnan(found)).sum(0)
+        total = np.where(np.isnan(found), 0, found).sum(0)
+        return np.divide(total, there, out=np.full(len(counts), np.nan), where=there > 0)
+
+    return estimates(area, scores, other, patient, draws=draws, seed=seed)[0]
 
 
 def _columns(values: np.ndarray) -> np.ndarray:
@@ -60,13 +59,13 @@ def _columns(values: np.ndarray) -> np.ndarray:
     return values[:, None] if values.ndim == 1 else values
 
 
-def _mean_area(
-    truth: np.ndarray, scores: np.ndarray, counts: np.ndarray, chosen: np.ndarray
-) -> np.ndarray:
-    """The mean over facts in each resample; a fact that a resample lacks is left out of it."""
-    if not len(chosen):
-        return np.full(len(counts), np.nan)
-    areas = np.stack([resampled_auc(truth[:, f], scores[:, f], counts) for f in chosen])
-    there = ~np.isnan(areas)
-    total = np.where(there, areas, 0).sum(0)
-    return np.divide(total, there.sum(0), out=np.full(len(counts), np.nan), where=there.any(0))
+def _scores(scores: np.ndarray, truth: np.ndarray, patient: np.ndarray) -> np.ndarray:
+    scores = _columns(scores)
+    if scores.shape != truth.shape or len(truth) != len(patient):
+        raise ValueError(
+            f"expected truth, scores and baseline of one shape with a row for each of "
+            f"{len(patient)} patients, got {truth.shape} and {scores.shape}"
+        )
+    if np.isnan(scores).any():
+        raise ValueError("a score is NaN, so that it has no rank; look at the guess")
+    return scores

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpriv.data.text import normalise_text
-from medpriv.statistics import Estimate, interval, patient_bootstrap
+from medpriv.statistics import Estimate, estimates
 
 
 def exact_match(truth: Sequence[str], guess: Sequence[str]) -> NDArray[np.float64]:
@@ -134,30 +134,18 @@ def statement_scores(
         raise ValueError(f"expected as many guesses and patients as reports, got {sorted(lengths)}")
     if not len(truth):
         raise ValueError("expected at least one report, got none")
-    counts = patient_bootstrap(patient, draws=draws, seed=seed)
-    counts = np.concatenate([np.ones((1, len(truth)), dtype=counts.dtype), counts])
-    found = _shares(truth, guess, counts, kind)
-    if baseline is not None:
-        found = found - _shares(truth, baseline, counts, kind)
-    recall, precision = (interval(row[0], row[1:]) for row in found)
-    return recall, precision
-
-
-def _shares(
-    truth: Sequence[frozenset],
-    guess: Sequence[frozenset],
-    counts: NDArray,
-    kind: str | None,
-) -> NDArray[np.float64]:
-    """Recall and precision in each resample: ``(2, draws)``."""
 
     def size(statements: frozenset) -> int:
         return sum(kind is None or one[0] == kind for one in statements)
 
-    shared = np.array([size(a & b) for a, b in zip(truth, guess, strict=True)])
-    totals = np.array([[size(a) for a in truth], [size(b) for b in guess]])
-    drawn = totals @ counts.T
-    return np.divide(counts @ shared, drawn, out=np.full(drawn.shape, np.nan), where=drawn > 0)
+    def shares(guess: Sequence[frozenset], counts: NDArray) -> NDArray[np.float64]:
+        shared = np.array([size(a & b) for a, b in zip(truth, guess, strict=True)])
+        totals = np.array([[size(a) for a in truth], [size(b) for b in guess]])
+        drawn = totals @ counts.T
+        return np.divide(counts @ shared, drawn, out=np.full(drawn.shape, np.nan), where=drawn > 0)
+
+    recall, precision = estimates(shares, guess, baseline, patient, draws=draws, seed=seed)
+    return recall, precision
 
 
 def set_f1(truth: NDArray[np.bool_], guess: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -113,9 +113,9 @@ def test_the_same_seed_gives_the_same_figures() -> None:
 @pytest.mark.parametrize(
     ("predicted", "happened", "options", "message"),
     [
-        ([], [], {}, r"at least one row, got shapes \(0,\)"),
-        ([0.5, 0.5], [1], {}, r"got shapes \(2,\) and \(1,\) for 2 rows"),
-        ([[0.5], [0.5]], [1, 0], {}, r"got shapes \(2, 1\)"),
+        ([], [], {}, r"at least one row, got shape \(0,\)"),
+        ([0.5, 0.5], [1], {}, r"got shape \(1,\) for 2 rows"),
+        ([[0.5], [0.5]], [1, 0], {}, r"got shape \(2, 1\)"),
         ([0.5, 1.2], [1, 0], {}, "not between 0 and 1; give probabilities, not logits"),
         ([0.5, float("nan")], [1, 0], {}, "not between 0 and 1"),
         ([0.5, 0.5], [1, 0], {"bins": 0}, "bins must be at least 1, got 0"),

@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
-from torch import Tensor
+from torch import Tensor, nn
 
-from medpriv.metrics import image_scores, nearest_image, ssim
+from medpriv.metrics import feature_distance, image_scores, nearest_image, ssim
 from medpriv.metrics.images import mse, psnr
-from medpriv.runtime.seeds import torch_rng
+from medpriv.models.images import ImageCNN
+from medpriv.runtime.seeds import seeded, torch_rng
 
 # Wang et al. 2004, section III.B: an 11x11 circular-symmetric Gaussian of standard deviation 1.5.
 WANG = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
@@ -226,3 +227,64 @@ def test_nearest_tells_images_apart_that_differ_in_one_grey_level() -> None:
     for row in range(40):
         pool[row, 0, 0, :row] += 1 / 255  # row 0 is the image itself
     assert torch.equal(nearest_image(base, pool.flip(0)), base)
+
+
+# --- Distance of features -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def classifier() -> ImageCNN:
+    with seeded(0, "classifier"):
+        return ImageCNN(size=16)
+
+
+def test_feature_distance_of_equal_images_is_0(classifier: ImageCNN) -> None:
+    images = random(6, 1, 16, 16)
+    distance = feature_distance(classifier, images, images.clone())
+    assert distance.dtype == np.float64
+    np.testing.assert_array_equal(distance, np.zeros(6))
+
+
+def test_feature_distance_of_strangers_is_1(classifier: ImageCNN) -> None:
+    """Over all ways to hand each victim another one's image the mean is 1 by definition."""
+    images = random(6, 1, 16, 16)
+    turned = [feature_distance(classifier, images, images.roll(by, 0)) for by in range(1, 6)]
+    assert np.mean(turned) == pytest.approx(1, abs=1e-6)
+    assert np.mean(turned[0]) == pytest.approx(1, abs=0.3)
+
+
+def test_feature_distance_by_hand(classifier: ImageCNN) -> None:
+    truth, guess = random(3, 1, 16, 16), random(3, 1, 16, 16, seed=1)
+    for layer, cut in ((None, 7), ("dense1", 7), ("conv2", 2)):
+        net = nn.Sequential(*list(classifier.children())[:cut])
+        with torch.no_grad():
+            a, b = (net(x - 0.5).flatten(1).double() for x in (truth, guess))
+        scale = np.mean([float((a[i] - a[j]).norm()) for i, j in ((0, 1), (0, 2), (1, 2))])
+        expected = (a - b).norm(dim=1).numpy() / scale
+        found = feature_distance(classifier, truth, guess, layer)
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_feature_distance_grows_with_the_error(classifier: ImageCNN) -> None:
+    truth, noise = random(6, 1, 16, 16), random(6, 1, 16, 16, seed=1)
+    near, far = (feature_distance(classifier, truth, truth.lerp(noise, w)) for w in (0.1, 0.5))
+    assert (near < far).all()
+
+
+def test_another_model_is_cut_before_its_answer() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 5), nn.ReLU(), nn.Linear(5, 2))
+    truth, guess = random(3, 1, 4, 4), random(3, 1, 4, 4, seed=1)
+    expected = feature_distance(net, truth, guess, "2")
+    np.testing.assert_array_equal(feature_distance(net, truth, guess), expected)
+
+
+def test_errors_of_feature_distance(classifier: ImageCNN) -> None:
+    images = random(3, 1, 16, 16)
+    with pytest.raises(ValueError, match="at least 2 true images, got 1"):
+        feature_distance(classifier, images[:1], images[:1])
+    with pytest.raises(ValueError, match="images of the same shape"):
+        feature_distance(classifier, images, images[:2])
+    with pytest.raises(ValueError, match="unknown split 'conv9'"):
+        feature_distance(classifier, images, images, "conv9")
+    with pytest.raises(ValueError, match="gives all true images the same features"):
+        feature_distance(classifier, images[:1].repeat(2, 1, 1, 1), images[:2])

@@ -70,8 +70,8 @@ def test_rows_of_one_patient_count_as_one() -> None:
 @pytest.mark.parametrize(
     ("guess", "member", "rows", "message"),
     [
-        ([1, 0], [1], 2, r"got shapes \(2,\) and \(1,\) for 2 rows"),
-        ([1, 0], [1, 0], 3, "for 3 rows"),
+        ([1, 0], [1], 2, r"got shapes \(2,\) and \(1,\)"),
+        ([1, 0], [1, 0], 3, r"one value for each .* got shape \(3,\) for 2 rows"),
         ([1, 0], [1, 1], 2, "one of them is missing"),
         ([1, 0], [0, 0], 2, "one of them is missing"),
         ([], [], 0, "one of them is missing"),
@@ -162,7 +162,7 @@ def test_bad_scores() -> None:
     member = np.array([True, False])
     for call, message in (
         (lambda: rate_at(np.array([np.nan, 1]), member, people(2), false=0.1), "not NaN"),
-        (lambda: rate_at(np.zeros(2), member, people(2), false=1.0), "rate from 0 to 1"),
+        (lambda: rate_at(np.zeros(2), member, people(2), false=1.0), "rate from 0 to below 1"),
         (lambda: roc(np.zeros(2), np.array([True, True])), "members and non-members"),
         (lambda: epsilon_bound(member, member, delta=1.0), "between 0 and 1"),
         (lambda: epsilon_bound(np.array([0.3, 0.9]), member), "cut a score"),

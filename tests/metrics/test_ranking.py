@@ -61,7 +61,7 @@ def test_the_interval_covers_the_area_of_the_population() -> None:
 
 def test_what_cannot_be_ranked_is_refused() -> None:
     truth, who = np.array([True, False]), np.arange(2)
-    with pytest.raises(ValueError, match=r"one shape .* got \(2, 1\), \(3, 1\) and \(3, 1\)"):
+    with pytest.raises(ValueError, match=r"one shape .* got \(2, 1\) and \(3, 1\)"):
         auc(truth, np.zeros(3), who)
     with pytest.raises(ValueError, match="a score is NaN"):
         auc(truth, np.array([0.1, np.nan]), who)

@@ -16,18 +16,9 @@ from torch.nn import functional as F
 
 from medpriv.data.cohort import Part
 from medpriv.data.sources.phantoms import make_phantoms
-from medpriv.metrics.reidentification import (
-    Matcher,
-    _box,
-    feature_distance,
-    fit_matcher,
-    matcher_recipe,
-    pairs,
-    pixel_matcher,
-    reidentification,
-)
-from medpriv.models.images import ImageCNN
-from medpriv.runtime.seeds import rng, seeded, torch_rng
+from medpriv.metrics.matchers import Matcher, _box, fit_matcher, matcher_recipe, pixel_matcher
+from medpriv.metrics.reidentification import pairs, reidentification
+from medpriv.runtime.seeds import rng, torch_rng
 from medpriv.statistics import difference
 from medpriv.training.loop import Recipe
 
@@ -333,55 +324,6 @@ def test_pairs_are_two_different_images_of_each_patient(patient: list[str]) -> N
     assert two.left_out == sum(patient.count(name) == 1 for name in set(patient))
 
 
-# --- Distance of features -------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def classifier() -> ImageCNN:
-    with seeded(0, "classifier"):
-        return ImageCNN(size=16)
-
-
-def test_feature_distance_of_equal_images_is_0(classifier: ImageCNN) -> None:
-    images = random(6, 1, 16, 16)
-    distance = feature_distance(classifier, images, images.clone())
-    assert distance.dtype == np.float64
-    np.testing.assert_array_equal(distance, np.zeros(6))
-
-
-def test_feature_distance_of_strangers_is_1(classifier: ImageCNN) -> None:
-    """Over all ways to hand each victim another one's image the mean is 1 by definition."""
-    images = random(6, 1, 16, 16)
-    turned = [feature_distance(classifier, images, images.roll(by, 0)) for by in range(1, 6)]
-    assert np.mean(turned) == pytest.approx(1, abs=1e-6)
-    assert np.mean(turned[0]) == pytest.approx(1, abs=0.3)
-
-
-def test_feature_distance_by_hand(classifier: ImageCNN) -> None:
-    truth, guess = random(3, 1, 16, 16), random(3, 1, 16, 16, seed=1)
-    for layer, cut in ((None, 7), ("dense1", 7), ("conv2", 2)):
-        net = nn.Sequential(*list(classifier.children())[:cut])
-        with torch.no_grad():
-            a, b = (net(x - 0.5).flatten(1).double() for x in (truth, guess))
-        scale = np.mean([float((a[i] - a[j]).norm()) for i, j in ((0, 1), (0, 2), (1, 2))])
-        expected = (a - b).norm(dim=1).numpy() / scale
-        found = feature_distance(classifier, truth, guess, layer)
-        np.testing.assert_allclose(found, expected, rtol=1e-5)
-
-
-def test_feature_distance_grows_with_the_error(classifier: ImageCNN) -> None:
-    truth, noise = random(6, 1, 16, 16), random(6, 1, 16, 16, seed=1)
-    near, far = (feature_distance(classifier, truth, truth.lerp(noise, w)) for w in (0.1, 0.5))
-    assert (near < far).all()
-
-
-def test_another_model_is_cut_before_its_answer() -> None:
-    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 5), nn.ReLU(), nn.Linear(5, 2))
-    truth, guess = random(3, 1, 4, 4), random(3, 1, 4, 4, seed=1)
-    expected = feature_distance(net, truth, guess, "2")
-    np.testing.assert_array_equal(feature_distance(net, truth, guess), expected)
-
-
 # --- Errors ---------------------------------------------------------------------------------------
 
 
@@ -414,18 +356,6 @@ def test_errors_of_reidentification() -> None:
     broken[0, 0, 0, 0] = torch.nan
     with pytest.raises(ValueError, match="not finite"):
         reidentification(plain, broken, names(4), images, names(4))
-
-
-def test_errors_of_feature_distance(classifier: ImageCNN) -> None:
-    images = random(3, 1, 16, 16)
-    with pytest.raises(ValueError, match="at least 2 images of the same shape"):
-        feature_distance(classifier, images[:1], images[:1])
-    with pytest.raises(ValueError, match="at least 2 images of the same shape"):
-        feature_distance(classifier, images, images[:2])
-    with pytest.raises(ValueError, match="unknown split 'conv9'"):
-        feature_distance(classifier, images, images, "conv9")
-    with pytest.raises(ValueError, match="gives all true images the same features"):
-        feature_distance(classifier, images[:1].repeat(2, 1, 1, 1), images[:2])
 
 
 def test_results_are_frozen(victims) -> None:
