@@ -52,14 +52,16 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True)
-def _float32(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """In CI an eighth of the tests computes in float32, another eighth for each commit.
 
     A bound that holds only where bfloat16 is native fails on most processors.
     """
-    if os.environ.get("CI") and _eighth(request.node.nodeid) == _eighth(_commit()):
-        monkeypatch.setenv("MEDPRIV_BF16", "0")
+    with pytest.MonkeyPatch.context() as patch:
+        if os.environ.get("CI") and _eighth(item.nodeid) == _eighth(_commit()):
+            patch.setenv("MEDPRIV_BF16", "0")
+        return (yield)
 
 
 def _eighth(text: str) -> int:

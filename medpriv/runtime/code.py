@@ -19,8 +19,7 @@ import functools
 import hashlib
 import inspect
 import re
-import symtable
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,11 +30,10 @@ from medpriv.runtime.hashing import content_hash, source_text
 ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = ("medpriv", "experiments", "build_tools")
 _FILE_NAME = re.compile(r"[\w-][\w./-]{0,78}")
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-_DOCUMENTED = (*_FUNCTIONS, ast.ClassDef)
+_DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
-#: A definition at the top of a module, ``("medpriv.metrics.images", "ssim")``; or a module as a
-#: whole, ``("medpriv.metrics", "")``.
+#: A definition at the top of a module, ``("medpriv.metrics.images", "ssim")``; what a module does
+#: besides, ``("medpriv.metrics.images", "")``; or a file, ``("recorded/costs.csv", "file")``.
 Name = tuple[str, str]
 
 
@@ -47,7 +45,6 @@ class _Module:
     folder: Path
     definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
     imports: dict[str, Name] = field(default_factory=dict)
-    actions: list[ast.stmt] = field(default_factory=list)
 
 
 class Code:
@@ -68,187 +65,123 @@ class Code:
     ) -> None:
         self.root, self.tables, self.words = root, tables, words or {}
         self._modules: dict[str, _Module | None] = {}
-        self._uses: dict[Name, tuple[str, frozenset[Name], frozenset[Path]]] = {}
+        self._uses: dict[Name, tuple[str, set[Name]]] = {}
 
     def used(self, *roots: Any, text: str = "") -> dict[Name, str]:
-        """A hash of each definition and data file that some code reaches.
+        """A hash of each definition and file that some code reaches, by name.
 
         Args:
-            roots: functions and classes, ``functools.partial`` of them, names of modules, and
-                nested lists of these. What is not of this repository counts by its own source.
+            roots: functions and classes, ``functools.partial`` of them, names of modules or
+                of definitions (``"medpriv.metrics:ssim"``), and nested lists of these. What is not of this repository counts by its own source.
             text: code that is in no module, such as a chapter's cells.
-
-        Returns:
-            By name; a data file's first name is its path, its second ``file``.
         """
         found: dict[Name, str] = {}
         todo = [name for root in roots for name in self._named(root, found)]
         if text:
             name = f"text {content_hash(plain_code(text))}"
-            self._modules[name] = self._parsed(name, self.root, ast.parse(text))
+            self._modules[name] = own = _parsed(name, self.root, ast.parse(text))
             found[name, "in order"] = plain_code(text)
-            todo += self._whole(name)
+            todo += [(name, definition) for definition in own.definitions]
         while todo:
             name = todo.pop()
             if name not in found:
-                seen = self._reads(name)
-                found[name] = seen[0]
-                todo += self._add(seen, found)
+                found[name], more = self._read(name)
+                todo += more
         return found
 
     def hash(self, *roots: Any, text: str = "") -> str:
         """A sha256 over what :meth:`used` finds."""
         return content_hash(sorted(self.used(*roots, text=text).items()))
 
-    # --- From roots to names ------------------------------------------------------------------
-
     def _named(self, root: Any, found: dict[Name, str]) -> Iterator[Name]:
-        if root is None:
-            return
+        """The definitions that a root names; the source of a stranger is found at once."""
         if isinstance(root, (list, tuple)):
             for one in root:
                 yield from self._named(one, found)
         elif isinstance(root, functools.partial):
-            callables = [one for one in (*root.args, *root.keywords.values()) if callable(one)]
-            yield from self._named([root.func, *callables], found)
+            given = [one for one in (*root.args, *root.keywords.values()) if callable(one)]
+            yield from self._named([root.func, *given], found)
         elif isinstance(root, str):
-            yield from self._whole(root)
-        else:
+            module, _, name = root.partition(":")
+            yield from self._follow(module, (name,) if name else ())
+        elif root is not None:
             root = inspect.unwrap(root)
             root = root if hasattr(root, "__qualname__") else type(root)
             name = (root.__module__, root.__qualname__.partition(".")[0])
-            resolved = list(self._resolve(*name))
-            yield from resolved
-            if not resolved:
+            own = list(self._follow(name[0], name[1:]))
+            yield from own
+            if not own:
                 found[name] = content_hash(source_text(root))
 
-    def _whole(self, dotted: str) -> Iterator[Name]:
-        """All definitions of a module, or the one that the dotted name ends in."""
-        module, colon, name = dotted.partition(":")
-        if colon:
-            yield from self._resolve(module, name)
-        elif (known := self._module(module)) is not None:
-            yield from ((module, definition) for definition in known.definitions)
-            yield module, ""
-        else:
-            yield from self._resolve(*dotted.rpartition(".")[::2])
-
-    # --- From names to names ------------------------------------------------------------------
-
-    def _add(
-        self, seen: tuple[str, frozenset[Name], frozenset[Path]], found: dict[Name, str]
-    ) -> list[Name]:
-        for path in seen[2]:
-            found["/".join(path.parts[-2:]), "file"] = content_hash(path)
-        return list(seen[1])
-
-    def _reads(self, name: Name) -> tuple[str, frozenset[Name], frozenset[Path]]:
-        if name not in self._uses:
-            module = self._module(name[0])
-            assert module is not None, name
-            statements = module.definitions[name[1]] if name[1] else module.actions
-            text, names, files = self._read(module, statements)
-            # Whoever reaches a definition has imported its module, and the packages around it.
-            parts = name[0].split(".")
-            around = {(".".join(parts[: end + 1]), "") for end in range(len(parts))}
-            self._uses[name] = text, names | (around - {name}), files
-        return self._uses[name]
-
-    def _read(
-        self, module: _Module, statements: list[ast.stmt]
-    ) -> tuple[str, frozenset[Name], frozenset[Path]]:
-        """What some statements say, a hash of it; which names they use, and which files."""
-        names: set[Name] = set()
-        files: set[Path] = set()
-        for statement in statements:
-            names.update(self._uses_of(module, statement))
-            for node in ast.walk(statement):
-                if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                    files.update(self._files_named(module, node.value))
-                    if node.value in self.words and not module.name.startswith("medpriv"):
-                        names.update(self._whole(self.words[node.value]))
-        text = "\n".join(_canonical(statement) for statement in statements)
-        return hashlib.sha256(text.encode()).hexdigest(), frozenset(names), frozenset(files)
-
-    def _uses_of(self, module: _Module, statement: ast.stmt) -> Iterator[Name]:
-        inner = _imports(statement, module.name)
-        for name, target in inner.items():
-            if name not in _chains(statement):
-                yield from self._follow(target, ())
-        wanted = _globals(statement)
-        for name, chains in _chains(statement).items():
-            for chain in chains:
-                if name in inner:
-                    yield from self._follow(inner[name], chain)
-                elif name in wanted:
-                    yield from self._follow((module.name, name), chain)
-
-    def _follow(self, target: Name, chain: tuple[str, ...]) -> Iterator[Name]:
-        """The definition that a name and the attributes behind it lead to."""
-        module, name = target
-        if name:
-            resolved = list(self._resolve(module, name))
-            if len(resolved) == 1 and not resolved[0][1]:
-                yield from self._follow(resolved[0], chain)
-            else:
-                yield from resolved
-        elif chain:
-            yield from self._follow((module, chain[0]), chain[1:])
-        elif self._module(module) is not None:
-            yield from self._whole(module)  # the module itself is handed on
-
-    def _resolve(self, module: str, name: str) -> Iterator[Name]:
-        """Where a module's name is defined; ``(module, "")`` where it is itself a module."""
+    def _follow(self, module: str, chain: Sequence[str]) -> Iterator[Name]:
+        """Where the attributes asked of a module lead; to all of it where it is handed on."""
         known = self._module(module)
         if known is None:
             return
+        if not chain:
+            yield from ((module, name) for name in known.definitions)
+            for target, name in known.imports.values():
+                yield from self._follow(target, (name,)) if name else ()
+            return
+        name, rest = chain[0], chain[1:]
         if name in known.definitions:
             yield module, name
         elif name in known.imports:
             target, attribute = known.imports[name]
-            if attribute:
-                yield from self._resolve(target, attribute)
-            elif self._module(target) is not None:
-                yield target, ""
-        elif self._module(f"{module}.{name}") is not None:
-            yield f"{module}.{name}", ""
+            yield from self._follow(target, (attribute, *rest) if attribute else rest)
+        else:
+            yield from self._follow(f"{module}.{name}", rest)
 
-    def _files_named(self, module: _Module, text: str) -> Iterator[Path]:
-        if not _FILE_NAME.fullmatch(text):
+    def _read(self, name: Name) -> tuple[str, set[Name]]:
+        """A hash of a definition or a file, and the names that it uses."""
+        if name[1] == "file":
+            return content_hash(self.root / name[0]), set()
+        if name not in self._uses:
+            module = self._module(name[0])
+            statements = module.definitions.get(name[1], []) if module else []
+            # Whoever reaches a definition has imported its module, and the packages around it.
+            parts = name[0].split(".")
+            names = {(".".join(parts[: end + 1]), "") for end in range(len(parts))}
+            for statement in statements:
+                names.update(self._names_in(module, statement))
+            said = "\n".join(map(_canonical, statements))
+            self._uses[name] = hashlib.sha256(said.encode()).hexdigest(), names
+        return self._uses[name]
+
+    def _names_in(self, module: _Module, statement: ast.stmt) -> Iterator[Name]:
+        inner, chains = _imports(statement, module.name), _chains(statement)
+        for name, (target, attribute) in inner.items():
+            for chain in chains.get(name, {()}):
+                yield from self._follow(target, (attribute, *chain) if attribute else chain)
+        for name in chains.keys() & (module.definitions.keys() | module.imports.keys()):
+            for chain in chains[name]:
+                yield from self._follow(module.name, (name, *chain))
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield from self._said(module, node.value)
+
+    def _said(self, module: _Module, word: str) -> Iterator[Name]:
+        """The file or the module that a word in the code stands for."""
+        if word in self.words and not module.name.startswith("medpriv"):
+            yield from self._follow(self.words[word], ())
+        if not _FILE_NAME.fullmatch(word):
             return
-        beside = module.folder / text
-        if beside.suffix not in ("", ".py") and beside.is_file():
-            yield beside
-        if self.tables is not None and (table := self.tables / f"{text}.csv").is_file():
-            yield table
-
-    # --- Reading modules ----------------------------------------------------------------------
+        beside = module.folder / word
+        files = [beside] if beside.suffix not in ("", ".py") else []
+        files += [self.tables / f"{word}.csv"] if self.tables else []
+        for file in files:
+            if file.is_file():
+                inside = file.is_relative_to(self.root)
+                yield (file.relative_to(self.root) if inside else file).as_posix(), "file"
 
     def _module(self, dotted: str) -> _Module | None:
         if dotted not in self._modules:
-            self._modules[dotted] = self._load(dotted)
+            base = self.root.joinpath(*dotted.split("."))
+            file = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+            own = dotted.partition(".")[0] in _PACKAGES and file.is_file()
+            tree = ast.parse(file.read_text(encoding="utf-8")) if own else None
+            self._modules[dotted] = _parsed(dotted, file.parent, tree) if tree else None
         return self._modules[dotted]
-
-    def _load(self, dotted: str) -> _Module | None:
-        if dotted.partition(".")[0] not in _PACKAGES:
-            return None
-        base = self.root.joinpath(*dotted.split("."))
-        file = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
-        if not file.is_file():
-            return None
-        return self._parsed(dotted, file.parent, ast.parse(file.read_text(encoding="utf-8")))
-
-    def _parsed(self, dotted: str, folder: Path, tree: ast.Module) -> _Module:
-        module = _Module(dotted, folder)
-        for statement in _top(tree.body[1:] if ast.get_docstring(tree) else tree.body):
-            if isinstance(statement, (ast.Import, ast.ImportFrom)):
-                module.imports |= _imports(statement, dotted)
-            elif names := _bound(statement):
-                for name in names:
-                    module.definitions.setdefault(name, []).append(statement)
-            else:
-                module.actions.append(statement)
-        return module
 
 
 _code = functools.cache(Code)
@@ -268,7 +201,18 @@ def plain_code(text: str) -> str:
     return _canonical(ast.parse(text))
 
 
-# --- Reading one statement ------------------------------------------------------------------------
+# --- Reading syntax -------------------------------------------------------------------------------
+
+
+def _parsed(dotted: str, folder: Path, tree: ast.Module) -> _Module:
+    module = _Module(dotted, folder, {"": []})
+    for statement in _top(tree.body[1:] if ast.get_docstring(tree) else tree.body):
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            module.imports |= _imports(statement, dotted)
+        else:
+            for name in _bound(statement) or [""]:
+                module.definitions.setdefault(name, []).append(statement)
+    return module
 
 
 def _top(body: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -286,17 +230,13 @@ def _top(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 def _bound(statement: ast.stmt) -> list[str]:
     """The names that a statement at the top of a module gives a meaning."""
-    if isinstance(statement, (*_FUNCTIONS, ast.ClassDef)):
+    if isinstance(statement, _DOCUMENTED):
         return [statement.name]
-    if isinstance(statement, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
-        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-        nodes = [node for target in targets for node in ast.walk(target)]
-        return [
-            node.id
-            for node in nodes
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-        ]
-    return []
+    if not isinstance(statement, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
+        return []
+    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+    nodes = [node for target in targets for node in ast.walk(target)]
+    return [n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
 
 
 def _imports(statement: ast.stmt, module: str) -> dict[str, Name]:
@@ -318,32 +258,16 @@ def _imports(statement: ast.stmt, module: str) -> dict[str, Name]:
 def _chains(statement: ast.stmt) -> dict[str, set[tuple[str, ...]]]:
     """Each name that a statement mentions, with the attributes asked of it."""
     found: dict[str, set[tuple[str, ...]]] = {}
-    inside: set[int] = set()
+    inside: set[ast.AST] = set()
     for node in ast.walk(statement):  # from the outside in: the longest chain comes first
-        if id(node) in inside:
-            continue
-        chain: list[str] = []
+        chain: tuple[str, ...] = ()
         base: ast.AST = node
-        while isinstance(base, ast.Attribute):
-            chain.insert(0, base.attr)
-            base = base.value
-            inside.add(id(base))
-        if isinstance(base, ast.Name):
-            found.setdefault(base.id, set()).add(tuple(chain))
+        while isinstance(base, ast.Attribute) and node not in inside:
+            chain, base = (base.attr, *chain), base.value
+            inside.add(base)
+        if isinstance(base, ast.Name) and node not in inside:
+            found.setdefault(base.id, set()).add(chain)
     return found
-
-
-def _globals(statement: ast.stmt) -> set[str]:
-    """The names that a statement takes from its module, not from a scope of its own."""
-
-    def collect(table: symtable.SymbolTable) -> Iterator[str]:
-        for symbol in table.get_symbols():
-            if symbol.is_global() or (table.get_type() == "module" and symbol.is_referenced()):
-                yield symbol.get_name()
-        for child in table.get_children():
-            yield from collect(child)
-
-    return set(collect(symtable.symtable(ast.unparse(statement), "code", "exec")))
 
 
 def _canonical(node: Any) -> str:
