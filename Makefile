@@ -33,10 +33,11 @@ lint: $(READY)  ## check style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# The settings are for this JupyterLab only: they switch off the extension that `make edit` needs.
+# The settings are for this JupyterLab only: they switch off the extension that `make edit` needs. With
+# the path a notebook can call what is in experiments/, as chapter 06 proposes.
 lab: $(READY)  ## open your own copies of the chapters in JupyterLab
 	$(BIN)/python -m medpriv lab
-	JUPYTER_CONFIG_PATH="$(CURDIR)/_build/lab$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" $(BIN)/jupyter lab notebooks
+	JUPYTER_CONFIG_PATH="$(CURDIR)/_build/lab$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH}" $(BIN)/jupyter lab notebooks
 
 edit: $(READY)  ## for authors: open the chapters' own text in JupyterLab
 	$(BIN)/python -m medpriv pair

@@ -17,7 +17,9 @@ from build_tools.notebooks import BRANCH, measured, plain_notebook, write
 from build_tools.numbering import number_pages
 from medpriv.course.catalog import CHAPTERS
 
-# Beside the chapters on that branch: what they import and read, and what Binder installs.
+# Beside the chapters on that branch: what they import, or speak of; what they read; and what Binder
+# installs.
+PACKAGES = ("medpriv", "experiments")
 ALONGSIDE = ("requirements-run.txt", "LICENSE", "LICENSE-TEXT", "binder", "chapters/recorded")
 
 
@@ -50,7 +52,8 @@ def export_notebooks() -> Path:
 def add_package(root: Path, out: Path) -> None:
     """What the first cell and Binder look for beside the notebooks."""
     made = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(CLONE / "medpriv", out / "medpriv", ignore=made)
+    for package in PACKAGES:
+        shutil.copytree(CLONE / package, out / package, ignore=made)
     for name in ALONGSIDE:
         origin = root / name
         copy = shutil.copytree if origin.is_dir() else shutil.copyfile
