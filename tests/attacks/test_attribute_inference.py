@@ -29,7 +29,7 @@ from medpriv.attacks import (
 from medpriv.attacks.records.attribute_inference import posterior
 from medpriv.attacks.records.candidate_values import labels_of
 from medpriv.data.cohort import Cohort, Column
-from medpriv.data.sources import warfarin
+from medpriv.data.sources import warfarin_distribution as warfarin
 from medpriv.metrics import attribute_scores
 
 # Three attributes: a is known, s is wanted, y is the label. All of it is written down.

@@ -5,18 +5,19 @@ All victims and all their hypotheses take each step together.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from medpriv.models.writers import END, PAD, UNKNOWN, ReportWriter
+from medpriv.models.writers import END, PAD, UNKNOWN, ReportWriter, packed
 from medpriv.runtime.device import to_device
 from medpriv.runtime.seeds import torch_rng
 
 _ROWS = 512  # hypotheses computed at once
 _NEVER = -1e9
+_ALTERNATIVES = 12  # words considered at each place
 
 
 def beam_search(
@@ -80,6 +81,38 @@ def draw_reports(
 
     drawn = _in_parts(about, evidence, number, follow)
     return drawn.unflatten(0, (len(about), number))
+
+
+@torch.no_grad()
+def likely_words(
+    writer: ReportWriter, about: Tensor, evidence: Tensor, guesses: Sequence[Sequence[int]]
+) -> list[tuple[Tensor, Tensor]]:
+    """At each place of each guess the words that the writer holds likeliest, and how likely.
+
+    Args:
+        writer: a trained one.
+        about: ``(n, d)`` standardised embeddings.
+        evidence: ``(n, V)``.
+        guesses: n of them, numbers of words without an end.
+
+    Returns:
+        For each guess, of L words, ``(L, 12)`` log-probabilities and ``(L, 12)`` int64 words.
+    """
+    if not guesses:
+        return []
+    rows = [torch.tensor([*guess, END]) for guess in guesses]
+    table = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
+    device = next(writer.parameters()).device
+    likely = []
+    for part in packed(about, evidence, table).split(64):
+        scores = writer(to_device(part, device)).float()
+        scores[..., : UNKNOWN + 1] = -1e9
+        top = scores.log_softmax(2).topk(min(_ALTERNATIVES, scores.shape[2]), dim=2)
+        likely += zip(top.values.cpu(), top.indices.cpu(), strict=True)
+    return [
+        (chances[: len(guess)], words[: len(guess)])
+        for (chances, words), guess in zip(likely, guesses, strict=True)
+    ]
 
 
 def _in_parts(

@@ -12,15 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from medpriv.attacks.reports.beam_search import likely_words
 from medpriv.attacks.reports.report_decoder import ReportDecoder, as_shared
-from medpriv.attacks.reports.report_edits import Changes, Victim, Words, words_of
+from medpriv.attacks.reports.report_edits import Edits, Victim, Words, words_of
 from medpriv.attacks.reports.slot_reader import SlotReader
 from medpriv.attacks.reports.statement_reader import StatementReader
-from medpriv.data.statements import Slot
 from medpriv.deployment import View
 from medpriv.runtime.progress import progress
 
@@ -81,69 +82,64 @@ def correct_reports(
     view.require("embedding", "the corrector")
     if queries < 1 or steps < 0:
         raise ValueError(f"expected steps from 0 and queries from 1 on, got {steps}, {queries}")
-    about = decoder.inputs(embeddings)
+    about, evidence = decoder.inputs(embeddings)
     view.afford(len(embeddings) * queries * (steps + 1))
-    search = Changes(decoder, seed, statements)
+    edits = Edits(decoder, statements, seed)
     goals = as_shared(embeddings, unit=decoder.unit)
-    read = list(zip(*(reader.guess(embeddings) for reader in slots), strict=True))
-    held = [reader.slot for reader in slots]
-    fill = [_filler(held, words) for words in read or [()] * len(goals)]
     worth = _WORTH * statements.evidence(embeddings) if statements else torch.zeros(len(goals), 0)
-    victims = [Victim(*known) for known in zip(goals, fill, worth, strict=True)]
-    for victim in victims:
-        search.answered(victim)
+    victims = edits.victims(goals, worth, _fillers(slots, embeddings))
     drawn = decoder.draw(embeddings, max(_DRAWN, queries), seed=seed)
-    first = [[words_of(row) for row in rows] for rows in drawn.tolist()]
-    states = [_ask(view, search, victims, first, queries, spent=queries)]
-    for step in progress(range(steps), "corrector", unit="step"):
-        likely = search.likely_words(*about, [victim.best for victim in victims])
-        proposed = [
-            search.changes(victim, words) for victim, words in zip(victims, likely, strict=True)
-        ]
-        states.append(_ask(view, search, victims, proposed, queries, spent=queries * (step + 2)))
+    proposed = [[words_of(row) for row in rows] for rows in drawn.tolist()]
+    states = []
+    for step in progress(range(steps + 1), "corrector", unit="step"):
+        if step:
+            guesses = [victim.best for victim in victims]
+            likely = likely_words(decoder.writer, about, evidence, guesses)
+            proposed = list(map(edits.changes, victims, likely))
+        _ask(view, edits, victims, proposed, queries)
+        states.append(_state(victims, queries * (step + 1)))
     return states
 
 
 def _ask(
     view: View,
-    search: Changes,
+    edits: Edits,
     victims: Sequence[Victim],
-    proposed: Sequence[list[Words]],
+    proposed: Sequence[Sequence[Words]],
     queries: int,
-    *,
-    spent: int,
-) -> Correction:
-    """Ask about the most promising guesses of each victim, as many as a step allows."""
-    chosen = [search.best(victim, guesses, queries) for victim, guesses in
-              zip(victims, proposed, strict=True)]  # fmt: skip
-    texts = [
-        victim.filled(search.vocabulary.text(guess))
-        for victim, guesses in zip(victims, chosen, strict=True)
-        for guess in guesses
+) -> None:
+    """Ask about the most promising guesses of all victims at once, so many of each."""
+    asked = [
+        (victim, guess, victim.filled(edits.vocabulary.text(guess)))
+        for victim, guesses in zip(victims, proposed, strict=True)
+        for guess in edits.best(victim, guesses, queries)
     ]
-    answers = iter(zip(texts, view(texts), strict=True)) if texts else iter(())
-    for victim, guesses in zip(victims, chosen, strict=True):
-        for guess in guesses:
-            text, answer = next(answers)
-            if answer.shape != victim.goal.shape:
-                raise ValueError(
-                    f"the view answers with {len(answer)} numbers, the decoder was fitted on "
-                    f"{len(victim.goal)}; give the view that it was fitted through"
-                )
-            victim.learn(guess, text, answer, float(search.worth(victim, [text])))
-    return Correction(
-        tuple(victim.text for victim in victims),
-        torch.tensor([victim.closeness for victim in victims]),
-        spent,
-    )
+    if not asked:
+        return
+    texts = [text for _, _, text in asked]
+    answers, known = view(texts), edits.decoder.embeddings
+    if answers.shape[1:] != known.shape[1:]:
+        raise ValueError(
+            f"the view answers with {answers.shape[1]} numbers, the decoder was fitted on "
+            f"{known.shape[1]}; give the view that it was fitted through"
+        )
+    rows = zip(answers, edits.stated(texts).split(1), strict=True)
+    for (victim, guess, text), (answer, stated) in zip(asked, rows, strict=True):
+        victim.learn(guess, text, answer, stated)
 
 
-def _filler(slots: Sequence[Slot], words: Sequence[str]) -> Callable[[str], str]:
-    """Puts a victim's words into the slots of a text."""
+def _state(victims: Sequence[Victim], queries: int) -> Correction:
+    closeness = torch.tensor([victim.closeness for victim in victims])
+    return Correction(tuple(victim.text for victim in victims), closeness, queries)
 
-    def filled(text: str) -> str:
-        for slot, word in zip(slots, words, strict=True):
-            text = slot.filled(text, word)
-        return text
 
-    return filled
+def _fillers(slots: Sequence[SlotReader], embeddings: Tensor) -> list[Callable[[str], str]]:
+    """For each victim, what puts the words that were read of it into the slots of a text."""
+    read = list(zip(*(reader.guess(embeddings) for reader in slots), strict=True))
+    return [partial(_filled, slots, words) for words in read or [()] * len(embeddings)]
+
+
+def _filled(slots: Sequence[SlotReader], words: Sequence[str], text: str) -> str:
+    for reader, word in zip(slots, words, strict=True):
+        text = reader.slot.filled(text, word)
+    return text

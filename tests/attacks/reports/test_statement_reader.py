@@ -135,14 +135,14 @@ def test_the_corrector_is_the_same_where_nothing_can_be_read(decoder: ReportDeco
 
 def test_what_a_guess_states_decides_between_equally_close_ones_only() -> None:
     goal = torch.tensor([1.0, 0.0])
-    victim = Victim(goal)
+    victim = Victim(goal, torch.ones(1), str)
     close, closer, far = (torch.tensor([x, (1 - x**2) ** 0.5]) for x in (0.900, 0.905, 0.5))
-    victim.learn((3,), "one", close, 0.01)
-    victim.learn((4,), "other", closer, 0.0)
+    victim.learn((3,), "one", close, torch.tensor([[0.01]]))
+    victim.learn((4,), "other", closer, torch.tensor([[0.0]]))
     assert victim.text == "one"
-    victim.learn((5,), "far", far, 0.05)
+    victim.learn((5,), "far", far, torch.tensor([[0.05]]))
     assert victim.text == "one"
-    victim.learn((6,), "best", closer, 0.011)
+    victim.learn((6,), "best", closer, torch.tensor([[0.011]]))
     assert victim.text == "best"
     assert victim.closeness == pytest.approx(0.905, abs=1e-6)
 
