@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from tiny import ROOT
 # The order of the README's map and of chapters/api.md, from the ground up.
 ROOMS = (
     "runtime",
+    "statistics",
     "data",
     "models",
     "training",
@@ -27,6 +30,8 @@ ROOMS = (
     "course",
 )
 PACKAGE = ROOT / "medpriv"
+#: Names that the rooms export, together: each is one more for a reader to know.
+MOST_NAMES = 155
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -57,6 +62,92 @@ def test_a_room_imports_only_rooms_above_it(file: Path) -> None:
     known = {name.split(".")[1] for name in imports(tree, package) if name.startswith("medpriv.")}
     below = {name for name in known & set(ROOMS) if ROOMS.index(name) > ROOMS.index(here)}
     assert not below, f"{file.name} imports {below}, which come after {here}"
+
+
+def imported_modules(file: Path) -> set[str]:
+    """The modules of the package that a module imports, also inside its functions."""
+    package = file.relative_to(ROOT).parent.parts
+    found = set()
+    for name in imports(ast.parse(file.read_text(encoding="utf-8")), package):
+        base = ROOT.joinpath(*name.split("."))
+        module = (
+            name if base.is_dir() or base.with_suffix(".py").is_file() else name[: name.rfind(".")]
+        )
+        found.add(module)
+    return found
+
+
+def dotted(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """A chain of imports that ends where it began, or nothing."""
+    done: set[str] = set()
+
+    def search(name: str, above: list[str]) -> list[str]:
+        if name in above:
+            return [*above[above.index(name) :], name]
+        if name not in done:
+            for other in sorted(graph.get(name, ())):
+                if found := search(other, [*above, name]):
+                    return found
+            done.add(name)
+        return []
+
+    return next((found for name in sorted(graph) if (found := search(name, []))), [])
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    assert circle({dotted(file): imported_modules(file) for file in MODULES}) == []
+
+
+def test_a_circle_is_seen() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def exported() -> dict[str, list[str]]:
+    rooms = {name: importlib.import_module(f"medpriv.{name}") for name in ROOMS}
+    return {name: list(getattr(room, "__all__", ())) for name, room in rooms.items()}
+
+
+def test_a_name_is_public_if_a_chapter_or_the_readme_uses_it() -> None:
+    texts = [
+        *(ROOT / "chapters").glob("[0-9]*.md"),
+        ROOT / "README.md",
+        ROOT / "chapters" / "api.md",
+    ]
+    text = "\n".join(file.read_text(encoding="utf-8") for file in texts)
+    imported = set(
+        re.findall(r"\w+", " ".join(re.findall(r"^from medpriv.* import (.*)", text, re.M)))
+    )
+    unused = [
+        f"{room}.{name}"
+        for room, names in exported().items()
+        for name in names
+        if f"{room}.{name}" not in text and name not in imported
+    ]
+    assert unused == []
+    assert sum(map(len, exported().values())) <= MOST_NAMES
+
+
+HOUSES = [
+    file
+    for house in ("medpriv", "experiments", "build_tools")
+    for file in (ROOT / house).rglob("*.py")
+]
+
+
+@pytest.mark.parametrize("file", HOUSES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_modules_and_functions_are_short(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            has_text = ast.get_docstring(node) is not None
+            first = node.body[min(has_text, len(node.body) - 1)].lineno if has_text else node.lineno
+            assert (node.end_lineno or 0) - first < 50, node.name
 
 
 def test_attacks_know_no_defense_and_no_metric() -> None:
