@@ -32,6 +32,7 @@ test: lint  ## run every test, each chapter included
 lint: $(READY)  ## check style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/oxlint medpriv
 
 # The settings are for this JupyterLab only: they switch off the extension that `make edit` needs. With
 # the path a notebook can call what is in experiments/, as chapter 06 proposes.

@@ -14,43 +14,15 @@ from numpy.typing import NDArray
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from experiments.recording import Table
 from medpriv import data, metrics
+from medpriv.course.look_up import look_up
 from medpriv.data.cohort import Cohort
-from medpriv.metrics.texts import nearest_text
 
 PHANTOM_PATIENTS = 200  # enough for an interval of about ±0.03 on the exponent
 SIZES = (128, 64)
 READ = (5_000, 10_000, 20_000, 40_000, 80_000)  # running words after which a vocabulary is counted
-SHARES = {"auxiliary": 0.5, "victims": 0.1}
 ANOTHER_SEED = 1_000  # of the synthetic reports whose vocabulary others are compared with
-
-
-def look_up(texts: tuple[str, ...] | list[str], *, seed: int = 0) -> pd.DataFrame:
-    """Reconstruct texts without any model: hand back the nearest text of one's own collection.
-
-    Half of the texts, drawn with ``seed``, are the attacker's, a tenth are his victims.
-
-    Args:
-        texts: n texts, each counting as one patient's.
-        seed: decides who owns what.
-
-    Returns:
-        A row for each victim: ``row``, its position in ``texts``; ``exact`` (0 or 1) and ``f1``
-        of the nearest text; ``twin``, whether its normal form is in the attacker's collection.
-    """
-    where = data.split_by_patient(np.arange(len(texts)), SHARES, seed=seed)
-    own = [texts[row] for row in where["auxiliary"]]
-    unseen = [texts[row] for row in where["victims"]]
-    found = nearest_text(unseen, own)
-    known = {data.normalise_text(text) for text in own}
-    return pd.DataFrame(
-        {
-            "row": where["victims"],
-            "exact": metrics.exact_match(unseen, found),
-            "f1": metrics.token_f1(unseen, found),
-            "twin": [data.normalise_text(text) in known for text in unseen],
-        }
-    )
 
 
 def closing_line(report: str) -> str:
@@ -146,13 +118,19 @@ def _copies(texts: list[str], abnormal: NDArray[np.int64], seed: int) -> dict[st
     }
 
 
-def texture_settings() -> list[dict[str, Any]]:
-    """The settings of ``02-texture``; mini-MIAS is the same in every seed but for its split."""
-    sets = [("phantom", seed) for seed in range(5)] + [("mias", 0)]
-    return [{"dataset": name, "seed": seed, "size": size} for name, seed in sets for size in SIZES]
-
-
-def report_settings() -> list[dict[str, Any]]:
-    """The settings of ``02-reports``."""
-    sets = [("synthetic", seed) for seed in range(5)] + [("openi", seed) for seed in range(3)]
-    return [{"dataset": name, "seed": seed} for name, seed in sets]
+TABLES = {
+    "02-texture": Table(
+        texture_cell,  # mini-MIAS is the same in every seed but for its split
+        [
+            {"dataset": ["phantom"], "seed": range(5), "size": SIZES},
+            {"dataset": ["mias"], "seed": [0], "size": SIZES},
+        ],
+    ),
+    "02-reports": Table(
+        report_cell,
+        [
+            {"dataset": ["synthetic"], "seed": range(5)},
+            {"dataset": ["openi"], "seed": range(3)},
+        ],
+    ),
+}

@@ -50,6 +50,21 @@ NEEDS_BROWSER = [
 
 SETTLED = "() => !document.querySelector('.math') || window.MathJax?.startup?.promise"
 
+# What a board shows, in the form of its frames.
+SEEN = """async box => {
+  const figures = [...box.querySelectorAll('figure')];
+  const text = (place, name) => place.querySelector(name)?.textContent || '';
+  await Promise.all(figures.map(figure => figure.querySelector('img').decode()));
+  return {
+    choice: [...box.querySelectorAll('output, select')].map(control => control.value),
+    pictures: figures.map(figure => {
+      const image = figure.querySelector('img');
+      return {image: image.src, alt: image.alt, score: text(figure, '.score')};
+    }),
+    said: text(box, '.said'),
+  };
+}"""
+
 
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import os
 import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -82,3 +84,18 @@ def made_elsewhere(file: str, what: str) -> str:
         text=True,
         check=True,
     ).stdout
+
+
+def frames(data: str) -> list[dict[str, Any]]:
+    """What a board can show, from its data: for each choice the pictures and what is said."""
+    held = json.loads(data)
+    return [
+        frame
+        | {"pictures": [one | {"image": held["images"][one["image"]]} for one in frame["pictures"]]}
+        for frame in held["frames"]
+    ]
+
+
+def frames_of(html: str) -> list[dict[str, Any]]:
+    """The same from a board's HTML."""
+    return frames(Markup(html).data["application/json"])

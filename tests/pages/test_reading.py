@@ -8,8 +8,9 @@ import re
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
-from browsing import BY_SPHINX, HTML, NEEDS_BROWSER, PAGES, Reader, in_turn, in_two_settings
+from browsing import BY_SPHINX, HTML, NEEDS_BROWSER, PAGES, SEEN, Reader, in_turn, in_two_settings
 from build_tools.chapter_text import read_chapter
+from markup import frames
 from medpriv.course.catalog import CHAPTERS
 from medpriv.course.quiz import FOLDER
 
@@ -165,147 +166,88 @@ def _answer(quiz: Locator, question: dict, where: str) -> None:
     assert len(set(heard)) == len(heard), f"{where}: the same feedback twice: {heard}"
 
 
-def calls(chapter: str, method: str) -> int:
+def boards(chapter: str) -> int:
     code = "\n".join(c.source for c in read_chapter(chapter).cells if c.cell_type == "code")
-    return code.count(method)
+    return len(re.findall(r"\.static\(|course\.(?:film|defense_explorer)\(", code))
 
 
-EXPLORERS = [name for name in CHAPTERS if calls(name, ".static()")]
-FILMS = [name for name in CHAPTERS if calls(name, ".html()")]
-
-
-@in_turn("chapter", EXPLORERS)
-def test_the_explorer_moves_by_keyboard(reader: Reader, chapter: str) -> None:
+@in_turn("chapter", [name for name in CHAPTERS if boards(name)])
+def test_a_board_moves_by_keyboard(reader: Reader, chapter: str) -> None:
     page = reader.open(f"chapters/{chapter}")
-    images = page.locator(".medpriv-explorer").all()
-    defenses = page.locator(".medpriv-defenses").all()
     where = f"{chapter} at {reader.setting}"
-    found = len(images) + len(defenses)
-    assert found == calls(chapter, ".static()"), f"{where}: {found} explorers"
-    for explorer in images:
-        _explore(explorer, where)
-    for explorer in defenses:
-        _explore_defenses(explorer, where)
+    found = page.locator(".medpriv-box").all()
+    assert len(found) == boards(chapter), f"{where}: {len(found)} boards"
+    for board in found:
+        shown = frames(board.locator("script[type='application/json']").text_content() or "")
+        kind = (board.get_attribute("class") or "").rpartition("-")[2]
+        _reach(board, where)
+        _move(board, {tuple(frame["choice"]): frame for frame in shown}, where)
+        if kind == "film":
+            _play(board, shown, where)
+        if kind == "explorer":
+            _compare(shown, where)
     assert not reader.errors, f"{where}: {reader.errors}"
 
 
-@in_turn("chapter", FILMS)
-def test_a_film_plays_and_moves_by_keyboard(reader: Reader, chapter: str) -> None:
-    page = reader.open(f"chapters/{chapter}")
-    films = page.locator(".medpriv-film").all()
-    where = f"{chapter} at {reader.setting}"
-    assert len(films) == calls(chapter, ".html()"), f"{where}: {len(films)} films"
-    for film in films:
-        frames = json.loads(film.locator("script[type='application/json']").text_content() or "")
-        step, shown = film.locator("input[type=range]"), film.locator("output")
-        end = shown.inner_text()
-        step.focus()
-        page.keyboard.press("Home")
-        assert shown.inner_text() == str(frames["frames"][0]["step"]), where
-        film.locator("button").click()
-        expect(shown).to_have_text(end, timeout=15_000)
-        expect(film.locator("button")).to_have_text("Play")
-    assert not reader.errors, f"{where}: {reader.errors}"
-
-
-def _explore(explorer: Locator, where: str) -> None:
-    page = explorer.page
-    data = json.loads(explorer.locator('script[type="application/json"]').text_content() or "")
-    victim, split = explorer.locator("input[type=range]").all()
-    # Only what is in the tab order gets the focus back.
-    victim.focus()
+def _reach(board: Locator, where: str) -> None:
+    """Only what is in the tab order gets the focus back."""
+    page, controls = board.page, board.locator("input, select, button").all()
+    controls[0].focus()
     page.keyboard.press("Shift+Tab")
-    assert not _focused(victim), f"{where}: the focus is caught in the explorer"
+    assert not _focused(controls[0]), f"{where}: the focus is caught in the board"
+    for control in controls:
+        page.keyboard.press("Tab")
+        assert _focused(control), f"{where}: Tab does not reach {control.inner_html()}"
     page.keyboard.press("Tab")
-    assert _focused(victim), f"{where}: Tab does not reach the victims' slider"
-    page.keyboard.press("Tab")
-    assert _focused(split), f"{where}: Tab does not go on to the layers' slider"
-
-    seen = [_see(explorer)]
-    for name in data["splits"][1:]:
-        page.keyboard.press("ArrowRight")
-        seen.append(_see(explorer))
-        _check(seen[-1], data, 1, name, where)
-    same = ("original", "original alt", "nearest", "baseline", "victim")
-    for key in ("guess", "guess alt", "score", "split"):
-        assert len({now[key] for now in seen}) == len(seen), f"{where}: {key} stays with the layer"
-    assert all(now[key] == seen[0][key] for now in seen for key in same), f"{where}: victim moved"
-
-    victim.focus()
-    seen = [_see(explorer)]
-    for number in range(2, len(data["victims"]) + 1):
-        page.keyboard.press("ArrowRight")
-        seen.append(_see(explorer))
-        _check(seen[-1], data, number, data["splits"][-1], where)
-    for key in ("original", "original alt", "guess", "guess alt", "nearest alt", "victim"):
-        assert len({now[key] for now in seen}) == len(seen), f"{where}: {key} stays with the victim"
-    # Two victims may have the same score in two decimals; not all of them.
-    assert len({now["score"] for now in seen}) > 1, f"{where}: the score stays with the victim"
+    assert not _focused(controls[-1]), f"{where}: the focus is caught in the board"
 
 
-def _explore_defenses(explorer: Locator, where: str) -> None:
-    page = explorer.page
-    data = json.loads(explorer.locator('script[type="application/json"]').text_content() or "")
-    chosen = [
-        explorer.locator(f'select[name="{name}"]') for name in ("attack", "defense", "victim")
-    ]
-    said = explorer.locator('[data-part="said"]')
-    heard = [said.inner_text()]
-    for choice in chosen:
-        choice.focus()
-        page.keyboard.press("ArrowDown")
-        heard.append(said.inner_text())
-    assert len(set(heard)) == len(heard), f"{where}: a list changes nothing: {heard}"
-    strength = explorer.locator('select[name="strength"]').input_value()
-    attack, defense, victim = (choice.input_value() for choice in chosen)
-    (row,) = [
-        row
-        for row in data["rows"]
-        if (row["attack"], row["defense"], row["strength"]) == (attack, defense, strength)
-    ]
-    at = int(victim) - 1
-    for part, cell in {
-        "naive": row["naive"][at],
-        "adaptive": row["adaptive"][at],
-        "baseline": data["baseline"][at],
-    }.items():
-        image = explorer.locator(f'[data-part="{part}"]')
-        assert image.get_attribute("src") == cell["image"], f"{where}: another picture in {part}"
-        score = explorer.locator(f'[data-part="{part}-score"]')
-        assert score.inner_text() == cell["score"], f"{where}: another score in {part}"
+def _move(board: Locator, shown: dict[tuple[str, ...], dict], where: str) -> None:
+    """Go through all that each control has, from where the one before it ended."""
+    for place, control in enumerate(board.locator("input, select").all()):
+        slider = control.get_attribute("type") == "range"
+        last = int(control.evaluate("e => e.max || e.length - 1"))
+        control.focus()
+        board.page.keyboard.press("Home")
+        seen = [board.evaluate(SEEN)]
+        for _ in range(last):
+            board.page.keyboard.press("ArrowRight" if slider else "ArrowDown")
+            seen.append(board.evaluate(SEEN))
+        for now in seen:
+            assert now == shown[tuple(now["choice"])], f"{where}: {now['choice']} shows another"
+        chosen = [now["choice"][place] for now in seen]
+        assert len(set(chosen)) == last + 1, f"{where}: a control stays at {chosen}"
+        looks = {json.dumps([now["pictures"], now["said"]]) for now in seen}
+        assert len(looks) == len(seen), f"{where}: {chosen} changes nothing"
 
 
-def _see(explorer: Locator) -> dict[str, str]:
-    return explorer.evaluate(
-        """async box => {
-          const part = name => box.querySelector(`[data-part="${name}"]`);
-          const images = ['original', 'guess', 'nearest'];
-          await Promise.all(images.map(name => part(name).decode()));
-          return {
-            ...Object.fromEntries(images.map(name => [name, part(name).src])),
-            ...Object.fromEntries(images.map(name => [name + ' alt', part(name).alt])),
-            score: part('score').textContent,
-            baseline: part('baseline').textContent,
-            victim: box.querySelectorAll('output')[0].textContent,
-            split: box.querySelectorAll('output')[1].textContent,
-          };
-        }"""
+def _play(film: Locator, shown: list[dict], where: str) -> None:
+    film.locator("input").press("Home")
+    assert film.evaluate(SEEN) == shown[0], where
+    film.locator("button").click()
+    expect(film.locator("output")).to_have_text(shown[-1]["choice"][0], timeout=15_000)
+    expect(film.locator("button")).to_have_text("Play")
+    assert film.evaluate(SEEN) == shown[-1], where
+
+
+def _compare(shown: list[dict], where: str) -> None:
+    """What an explorer shows of a victim stays with the layer but for the reconstruction."""
+    victims = sorted({frame["choice"][0] for frame in shown})
+    original, guess, nearest = (
+        {tuple(frame["choice"]): frame["pictures"][place] for frame in shown} for place in range(3)
     )
-
-
-def _check(now: dict[str, str], data: dict, victim: int, split: str, where: str) -> None:
-    row = data["victims"][victim - 1]
-    wanted = {
-        "original": row["original"],
-        "guess": row["guesses"][split]["image"],
-        "score": row["guesses"][split]["score"],
-        "nearest": row["nearest"]["image"],
-        "baseline": row["nearest"]["score"],
-        "victim": str(victim),
-        "split": split,
-    }
-    wrong = {key for key, value in wanted.items() if now[key] != value}
-    assert not wrong, f"{where}: victim {victim} at {split} shows another {', '.join(wrong)}"
+    for victim in victims:
+        ours = [choice for choice in guess if choice[0] == victim]
+        for stays in (original, nearest):
+            assert len({tuple(stays[one].values()) for one in ours}) == 1, f"{where}: victim moved"
+        for key in ("image", "alt", "score"):
+            assert len({guess[one][key] for one in ours}) == len(ours), f"{where}: {key} stays"
+    for split in {choice[1] for choice in guess}:
+        images = {guess[victim, split]["image"] for victim in victims}
+        scores = {guess[victim, split]["score"] for victim in victims}
+        assert len(images) == len(victims), f"{where}: {split} shows one image of two victims"
+        # Two victims may have the same score in two decimals; not all of them.
+        assert len(scores) > 1, f"{where}: the score stays with the victim"
 
 
 def _focused(element: Locator) -> bool:
