@@ -29,6 +29,7 @@ from build_tools.run import RunError, reproducible, run_chapter
 from medpriv.course.catalog import CHAPTERS
 from medpriv.course.exercises import exercises_of
 from medpriv.course.quiz import quiz_file
+from medpriv.data.sources import source_module
 from medpriv.runtime.cache import atomic_path
 from medpriv.runtime.code import Code, Name, plain_code
 from medpriv.runtime.hashing import content_hash
@@ -38,12 +39,6 @@ MOST_AT_ONCE = 4
 MEMORY_EACH = 2 * 1024**3  # no chapter's peak is higher
 
 Run = Callable[[str, dict[str, str], Path], dict[str, Any]]
-
-
-def source_module(name: str) -> str:
-    """TEMPORARY until data.sources has it."""
-    special = {"phantom": "phantoms", "synthetic": "synthetic_reports"}
-    return f"medpriv.data.sources.{special.get(name, name)}"
 
 
 def chapter_code(name: str, root: Path) -> dict[Name, str]:

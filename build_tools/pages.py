@@ -17,7 +17,7 @@ import pandas as pd
 from medpriv.course.catalog import CHAPTERS, ChapterError
 from medpriv.data.cohort import DataCard
 from medpriv.data.listing import cards, file_names
-from medpriv.data.names import DATASETS, MEDMNIST
+from medpriv.data.sources import DATASETS, MEDMNIST
 
 PLACE = re.compile(r"^<!-- generated: (?P<name>.*?) -->$", re.MULTILINE)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from medpriv.data import known_datasets
-from medpriv.data.names import Modality
+from medpriv.data.cohort import Modality
 from medpriv.data.own_files import own_modality
 from medpriv.runtime.arguments import choose
 from medpriv.runtime.device import pick_device

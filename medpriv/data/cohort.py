@@ -15,7 +15,7 @@ One patient is in one part only. :meth:`Cohort.check` proves it for each cohort 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
@@ -292,8 +292,3 @@ def _at_least_one_each(shares: np.ndarray, patients: int) -> np.ndarray:
     spare = max(round(shares.sum() * patients), parts) - parts
     edges = np.round(np.cumsum([0.0, *shares]) / max(shares.sum(), 1e-12) * spare)
     return edges.astype(int) + np.arange(parts + 1)
-
-
-def with_notes(card: DataCard, *notes: str) -> DataCard:
-    """The card with further notes."""
-    return replace(card, notes=(*card.notes, *notes))

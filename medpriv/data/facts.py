@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from medpriv.data.cohort import Cohort, Part
-from medpriv.data.sources.synthetic_reports import FACTS
+from medpriv.data.sources.report_patients import FACTS
 from medpriv.data.text import normalise_text
 
 _NO_FACT = ("normal", "other", "")

@@ -22,10 +22,6 @@ from medpriv.runtime.progress import progress
 TIMEOUT_S = 30
 
 
-def _anything(path: Path) -> None:
-    """Accept every file: the check of a source that has a checksum."""
-
-
 @dataclass(frozen=True)
 class Source:
     """Where the file of a data set can come from.
@@ -37,7 +33,8 @@ class Source:
         page: the page that a person downloads it from.
         checksum: the publisher's own, as ``"md5:..."`` or ``"sha256:..."``; ``None`` if the
             publisher gives none.
-        check: raises :class:`DataError` if the downloaded file is not what it should be.
+        check: raises :class:`DataError` if the downloaded file is not what it should be; ``None``
+            where there is a checksum.
     """
 
     name: str
@@ -45,7 +42,7 @@ class Source:
     url: str
     page: str
     checksum: str | None = None
-    check: Callable[[Path], None] = _anything
+    check: Callable[[Path], object] | None = None
 
     @property
     def cache_path(self) -> Path:
@@ -149,7 +146,8 @@ def verify(path: Path, source: Source) -> None:
                 f"{source.name}: the file from {source.url} has {method} {got}, but its publisher "
                 f"states {expected}; it is damaged, or is not that file. {by_hand(source)}"
             )
-    source.check(path)
+    if source.check is not None:
+        source.check(path)
 
 
 def by_hand(source: Source) -> str:

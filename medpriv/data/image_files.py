@@ -11,20 +11,6 @@ from torch import Tensor
 
 from medpriv.data.archives import refuse
 
-MIN_SIZE, MAX_SIZE = 16, 1024
-
-
-def check_size(size: int) -> int:
-    """Return the side length of images in pixels if it is a whole number from 16 to 1,024.
-
-    Raises:
-        ValueError: it is not.
-    """
-    whole = isinstance(size, (int, np.integer)) and not isinstance(size, bool)
-    if not whole or not MIN_SIZE <= size <= MAX_SIZE:
-        raise ValueError(f"size must be a whole number from {MIN_SIZE} to {MAX_SIZE}, got {size!r}")
-    return int(size)
-
 
 def to_images(pixels: np.ndarray, path: Path, what: str = "images") -> Tensor:
     """Check an array of images and return it as ``(n, c, h, w)`` float32 in [0, 1].

@@ -1,10 +1,19 @@
-"""What is known of a named data set without its data: its card, and its files' names."""
+"""The named data sets, and what is known of each without its data: its card, its files' names."""
 
 from __future__ import annotations
 
-from medpriv.data.cohort import DataCard
-from medpriv.data.names import DATASETS, MEDMNIST, VOLUMES
+from medpriv.data.cohort import DataCard, Modality
+from medpriv.data.sources import DATASETS, import_source
 from medpriv.runtime.arguments import choose
+
+
+def known_datasets(modality: Modality) -> tuple[str, ...]:
+    """The names that ``load_images``, ``load_records`` or ``load_reports`` takes, embedded first.
+
+    Raises:
+        ValueError: the modality is unknown.
+    """
+    return tuple(DATASETS[choose(modality, DATASETS, "modality")])
 
 
 def card(name: str) -> DataCard:
@@ -19,25 +28,8 @@ def card(name: str) -> DataCard:
     Raises:
         ValueError: the name is unknown; the message lists the known ones.
     """
-    known = tuple(one for names in DATASETS.values() for one in names)
-    if name not in VOLUMES:  # the reader of MedMNIST says why these are not in the list
-        choose(name, known, "data set")
-    # In here, as in the loaders: whoever reads one data set imports the reader of no other.
-    if name in (*MEDMNIST, *VOLUMES):
-        from medpriv.data.sources.medmnist_flags import medmnist_card
-
-        return medmnist_card(name)
-    from medpriv.data.sources import cardio, embedded, heart, mias, openi
-
-    return {
-        "phantom": embedded.PHANTOM_CARD,
-        "warfarin": embedded.WARFARIN_CARD,
-        "synthetic": embedded.REPORTS_CARD,
-        "mias": mias.CARD,
-        "heart": heart.CARD,
-        "cardio": cardio.CARD,
-        "openi": openi.CARD,
-    }[name]
+    source = import_source(name)
+    return source.card(name) if hasattr(source, "card") else source.CARD
 
 
 def cards() -> dict[str, DataCard]:
@@ -56,11 +48,7 @@ def file_names(name: str) -> tuple[str, ...]:
     Raises:
         ValueError: the name is unknown.
     """
-    from medpriv.data.sources import mias, openi
-
+    module = import_source(name)
     if card(name).synthetic:
         return ()
-    if name in MEDMNIST:
-        return (f"{name}.npz",)
-    special = {"mias": mias.SOURCE.files, "openi": openi.SOURCE.files}
-    return special.get(name, (f"{name}.csv",))
+    return (module.source(name) if hasattr(module, "source") else module.SOURCE).files

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from medpriv.data.cohort import Cohort
-from medpriv.data.names import VOLUMES, known_datasets
-from medpriv.data.splitting import check_patients
-from medpriv.runtime.arguments import choose
+from medpriv.data.cohort import Cohort, Modality
+from medpriv.data.sources import DATASETS, Wanted, import_source
+from medpriv.data.splitting import MIN_PATIENTS
+from medpriv.runtime.arguments import require_integer
 from medpriv.runtime.profile import check_profile
 from medpriv.runtime.seeds import check_seed
+
+SIZES = (16, 1024)  # of images, in pixels a side
 
 
 def load_images(
@@ -41,31 +45,18 @@ def load_images(
         DataError: the data cannot be had or are malformed; the message says what to do.
         CacheError: a download cannot be kept.
     """
-    from medpriv.data.image_files import check_size
-
-    check_profile(profile)
-    seed, size, patients = check_seed(seed), check_size(size), check_patients(patients)
-    known = known_datasets("images")
-    own = _own_path(dataset, known)
-    if own is None and dataset not in VOLUMES:
-        choose(dataset, known, "image data set")
+    wanted = Wanted(
+        str(dataset),
+        check_profile(profile),
+        check_seed(seed),
+        size=require_integer("size", size, *SIZES),
+        patients=_check_patients(patients),
+        burned_in=burned_in,
+    )
+    load = _loader("images", dataset)
     if burned_in and dataset != "phantom":
         raise ValueError("burned_in=True works for dataset='phantom' only")
-    if own is not None:
-        from medpriv.data.own_files import own_images
-
-        return own_images(own, seed=seed, size=size, patients=patients)
-    if dataset == "phantom":
-        from medpriv.data.sources.embedded import phantoms
-
-        return phantoms(profile, seed=seed, size=size, patients=patients, burned_in=burned_in)
-    if dataset == "mias":
-        from medpriv.data.sources.mias import mias
-
-        return mias(seed=seed, size=size, patients=patients)
-    from medpriv.data.sources.medmnist_flags import medmnist
-
-    return medmnist(str(dataset), profile, seed=seed, size=size, patients=patients)
+    return load(wanted)
 
 
 def load_records(
@@ -96,26 +87,14 @@ def load_records(
         DataError: the data cannot be had or are malformed; the message says what to do.
         CacheError: a download cannot be kept.
     """
-    check_profile(profile)
-    seed, patients = check_seed(seed), check_patients(patients)
-    known = known_datasets("records")
-    own = _own_path(dataset, known)
-    if own is not None:
-        from medpriv.data.own_files import own_records
-
-        return own_records(own, seed=seed, patients=patients)
-    choose(dataset, known, "record data set")
-    if dataset == "warfarin":
-        from medpriv.data.sources.embedded import warfarin
-
-        return warfarin(profile, seed=seed, patients=patients)
-    if dataset == "heart":
-        from medpriv.data.sources.heart import heart
-
-        return heart(seed=seed, patients=patients)
-    from medpriv.data.sources.cardio import cardio
-
-    return cardio(profile, seed=seed, patients=patients, clean=clean)
+    wanted = Wanted(
+        str(dataset),
+        check_profile(profile),
+        check_seed(seed),
+        patients=_check_patients(patients),
+        clean=clean,
+    )
+    return _loader("records", dataset)(wanted)
 
 
 def load_reports(
@@ -146,22 +125,28 @@ def load_reports(
         DataError: the data cannot be had or are malformed; the message says what to do.
         CacheError: a download cannot be kept.
     """
-    check_profile(profile)
-    seed, patients = check_seed(seed), check_patients(patients)
-    known = known_datasets("reports")
-    own = _own_path(dataset, known)
-    if own is not None:
-        from medpriv.data.own_files import own_reports
+    wanted = Wanted(
+        str(dataset),
+        check_profile(profile),
+        check_seed(seed),
+        patients=_check_patients(patients),
+        deduplicate=deduplicate,
+    )
+    return _loader("reports", dataset)(wanted)
 
-        return own_reports(own, seed=seed, patients=patients, deduplicate=deduplicate)
-    choose(dataset, known, "report data set")
-    if dataset == "synthetic":
-        from medpriv.data.sources.embedded import reports
 
-        return reports(profile, seed=seed, patients=patients)
-    from medpriv.data.sources.openi import openi
+def _check_patients(patients: int | None) -> int | None:
+    return None if patients is None else require_integer("patients", patients, MIN_PATIENTS)
 
-    return openi(profile, seed=seed, patients=patients, deduplicate=deduplicate)
+
+def _loader(modality: Modality, dataset: str | Path) -> Callable[[Wanted], Cohort]:
+    """What loads a data set: its own module, or for a path the reader of the reader's own files."""
+    own = _own_path(dataset, tuple(DATASETS[modality]))
+    if own is None:
+        return import_source(dataset, modality).load
+    from medpriv.data import own_files
+
+    return partial(own_files.READERS[modality], own)
 
 
 def _own_path(dataset: str | Path, known: tuple[str, ...]) -> Path | None:

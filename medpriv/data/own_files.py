@@ -16,7 +16,7 @@ the other up. All profiles use all patients.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -30,6 +30,7 @@ from medpriv.data.archives import check_readable, read_npz, refuse
 from medpriv.data.cohort import Cohort, Column, DataCard, Modality, Part
 from medpriv.data.csv_files import MAX_CLASSES, class_labels, numbers, read_csv
 from medpriv.data.image_files import read_picture, resize, to_images
+from medpriv.data.sources import Wanted
 from medpriv.data.splitting import (
     file_card,
     first_occurrences,
@@ -38,6 +39,7 @@ from medpriv.data.splitting import (
     row_keys,
     split_rows,
 )
+from medpriv.data.text import normalise_text
 from medpriv.runtime.hashing import content_hash
 
 WEIGHTS = (0.4, 0.4, 0.1, 0.1)
@@ -66,8 +68,9 @@ def own_modality(path: Path) -> Modality:
     return "reports" if "text" in _read_table(path, "records or reports") else "records"
 
 
-def own_images(path: Path, *, seed: int, size: int, patients: int | None) -> Cohort:
+def own_images(path: Path, wanted: Wanted) -> Cohort:
     """Images from the reader's ``.npz`` or folder of PNGs; see the module's text."""
+    size = wanted.size
     if path.is_dir():
         rows = _read_folder(path, size)
     elif path.suffix.lower() == ".npz":
@@ -80,10 +83,10 @@ def own_images(path: Path, *, seed: int, size: int, patients: int | None) -> Coh
     else:
         check_readable(path)
         raise refuse(path, "images come as .npz or as a folder of PNGs", "or use load_records")
-    return _cohort("images", rows, seed, patients)
+    return _cohort("images", rows, wanted)
 
 
-def own_records(path: Path, *, seed: int, patients: int | None) -> Cohort:
+def own_records(path: Path, wanted: Wanted) -> Cohort:
     """Records from the reader's ``.csv``; see the module's text.
 
     A column whose cells are all numbers is numeric; one of words is a category.
@@ -98,13 +101,11 @@ def own_records(path: Path, *, seed: int, patients: int | None) -> Cohort:
     x = torch.from_numpy(np.stack(values, axis=1).astype(np.float32))
     notes = ("the column id was left out",) if "id" in frame else ()
     rows = _Rows(path, x, *_who(frame), row_keys(x.numpy()), notes, columns)
-    return _cohort("records", rows, seed, patients)
+    return _cohort("records", rows, wanted)
 
 
-def own_reports(path: Path, *, seed: int, patients: int | None, deduplicate: bool) -> Cohort:
+def own_reports(path: Path, wanted: Wanted) -> Cohort:
     """Reports from the reader's ``.csv``; see the module's text."""
-    from medpriv.data.text import normalise_text
-
     frame = _read_table(path, "reports")
     if "text" not in frame:
         raise refuse(path, "it has no column text", "use load_records for records")
@@ -117,7 +118,7 @@ def own_reports(path: Path, *, seed: int, patients: int | None, deduplicate: boo
         )
     texts = tuple(frame["text"])
     rows = _Rows(path, texts, *_who(frame), [normalise_text(text) for text in texts])
-    return _cohort("reports", rows, seed, patients, deduplicate)
+    return _cohort("reports", rows, wanted)
 
 
 def _who(frame: pd.DataFrame) -> tuple[NDArray, NDArray | None]:
@@ -187,9 +188,7 @@ def _read_folder(folder: Path, size: int) -> _Rows:
     return _Rows(table, x, *_who(frame), row_keys(x.numpy()), notes, digest=digest)
 
 
-def _cohort(
-    modality: Modality, read: _Rows, seed: int, patients: int | None, deduplicate: bool = True
-) -> Cohort:
+def _cohort(modality: Modality, read: _Rows, wanted: Wanted) -> Cohort:
     y, classes = class_labels(read.labels, read.path)
     if len(read.x) != len(y):
         raise refuse(
@@ -209,9 +208,9 @@ def _cohort(
         notes = (*notes, "the patients are not named: each row counts as one")
     if not known or modality == "reports":
         unique = first_occurrences(keys)
-        what = "removed" if deduplicate else "kept"
+        what = "removed" if wanted.deduplicate else "kept"
         notes = (*notes, f"{len(rows) - len(unique)} rows that repeat another exactly were {what}")
-        rows = rows.take(unique) if deduplicate else rows
+        rows = rows.take(unique) if wanted.deduplicate else rows
     card = DataCard(
         name=read.path.parent.name if read.path.name == LABELS else read.path.stem,
         title="The reader's own data",
@@ -224,16 +223,7 @@ def _cohort(
         citation="none",
     )
     card = file_card(card, read.path, *notes, digest=read.digest)
-    return split_rows(
-        modality,
-        card,
-        classes,
-        rows,
-        WEIGHTS,
-        seed=seed,
-        patients=patients,
-        columns=read.columns,
-    )
+    return split_rows(modality, card, classes, rows, WEIGHTS, wanted, columns=read.columns)
 
 
 def _identities(patient: NDArray, rows: int, path: Path) -> NDArray[np.str_]:
@@ -248,3 +238,10 @@ def _identities(patient: NDArray, rows: int, path: Path) -> NDArray[np.str_]:
             "name them all, or leave patient out",
         )
     return names.to_numpy(dtype=str)
+
+
+READERS: dict[Modality, Callable[[Path, Wanted], Cohort]] = {
+    "images": own_images,
+    "records": own_records,
+    "reports": own_reports,
+}

@@ -20,28 +20,11 @@ from medpriv.data.cohort import (
     Modality,
     Part,
     split_by_patient,
-    with_notes,
 )
 from medpriv.data.fetch import sha256
+from medpriv.data.sources import Wanted
 
 MIN_PATIENTS = len(PARTS)
-
-
-def check_patients(patients: int | None) -> int | None:
-    """Return ``patients`` if it is ``None`` or a whole number that four parts can share.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if patients is None:
-        return None
-    whole = isinstance(patients, (int, np.integer)) and not isinstance(patients, bool)
-    if not whole or patients < MIN_PATIENTS:
-        raise ValueError(
-            f"patients must be a whole number of at least {MIN_PATIENTS} (one for each of "
-            f"{', '.join(PARTS)}), got {patients!r}"
-        )
-    return int(patients)
 
 
 def split_rows(
@@ -50,10 +33,9 @@ def split_rows(
     classes: tuple[str, ...],
     rows: Part,
     weights: tuple[float, float, float, float],
+    wanted: Wanted,
     *,
-    seed: int,
     limit: int | None = None,
-    patients: int | None = None,
     stratify: bool = True,
     columns: tuple[Column, ...] = (),
 ) -> Cohort:
@@ -65,9 +47,8 @@ def split_rows(
         classes: the labels' names.
         rows: everything there is to split.
         weights: relative sizes of members, auxiliary, victims and test, in patients.
-        limit: take at most so many patients (drawn with ``seed``); ``None`` takes all.
-        patients: take exactly so many.
-        seed: decides who goes where.
+        wanted: its ``seed`` decides who goes where; of its ``patients`` exactly so many are taken.
+        limit: where it says none, take at most so many (drawn with the seed); ``None`` takes all.
         stratify: divide the patients of each class in the same shares.
         columns: what the columns of records mean.
 
@@ -85,15 +66,15 @@ def split_rows(
             f"{card.name}: {available} patient(s) cannot be divided into {', '.join(PARTS)}; "
             f"at least {MIN_PATIENTS} are needed"
         )
-    if patients is not None and patients > available:
-        raise ValueError(f"patients={patients}, but {card.name} has {available}")
-    wanted = patients or min(available, limit or available)
+    if wanted.patients is not None and wanted.patients > available:
+        raise ValueError(f"patients={wanted.patients}, but {card.name} has {available}")
+    taken = wanted.patients or min(available, limit or available)
     shares = {
-        name: weight / sum(weights) * wanted / available
+        name: weight / sum(weights) * taken / available
         for name, weight in zip(PARTS, weights, strict=True)
     }
     labels = rows.y.numpy() if stratify else None
-    where = split_by_patient(rows.patient, shares, seed=seed, stratify=labels)
+    where = split_by_patient(rows.patient, shares, seed=wanted.seed, stratify=labels)
     parts = {name: rows.take(index) for name, index in where.items()}
     return Cohort(modality, card, classes, **parts, columns=columns).check()
 
@@ -101,7 +82,8 @@ def split_rows(
 def file_card(card: DataCard, path: Path, *notes: str, digest: str | None = None) -> DataCard:
     """The card of data read from ``path``: its sha256 (or ``digest``), its name, and notes."""
     digest = digest or sha256(path)
-    return with_notes(replace(card, sha256=digest), f"read from {path.name}", *notes)
+    notes = (*card.notes, f"read from {path.name}", *notes)
+    return replace(card, sha256=digest, notes=notes)
 
 
 def first_occurrences(keys: Iterable[Hashable]) -> np.ndarray:

@@ -9,12 +9,13 @@ named and not denied.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from medpriv.data.cohort import Cohort
-from medpriv.data.sources.synthetic_reports import AGE_RANGE, FACTS, FAMILY_NAMES
+from medpriv.data.sources.report_patients import AGE_RANGE, FACTS, FAMILY_NAMES, TABLES
+from medpriv.runtime.resources import json_resource
 
 Statement = tuple[str, str]
 
@@ -52,6 +53,20 @@ class Slot:
         return "".join([*parts, text[end:]])
 
 
+def _compiled(patterns: Mapping[str, list[str]]) -> dict[str, re.Pattern[str]]:
+    return {name: re.compile("|".join(any_of), re.IGNORECASE) for name, any_of in patterns.items()}
+
+
+def _read_as(table: Mapping[str, dict]) -> dict[str, re.Pattern[str]]:
+    """How each entry of the embedded reports' tables is read, in their order."""
+    return _compiled({name: row["read"] for name, row in table.items() if "read" in row})
+
+
+_DIAGNOSES: Final = _read_as(TABLES["facts"])
+_FINDINGS: Final = _read_as(TABLES["findings"])
+# Open-i: what its indexers name most often, in the words of its reports.
+_NAMED: Final = _compiled(json_resource(__file__, "sources/openi_findings.json"))
+
 # A clause ends at a full stop that is no decimal point and follows no title, or at a semicolon.
 _CLAUSE: Final = re.compile(r"(?<!\bMs)(?<!\bMr)\.(?!\d)|;")
 _LABEL: Final = re.compile(r"^(?:[A-Z][A-Za-z]+(?: [a-z]+)*|[A-Z]+): ")
@@ -67,35 +82,6 @@ _GONE: Final = re.compile(
 )
 _ASKED: Final = re.compile(r"\b(?:evaluate for|rule out|query|assess for)\b", re.IGNORECASE)
 
-_DIAGNOSES: Final = {
-    "hiv": r"\bHIV\b|human immunodeficiency virus",
-    "depression": r"\bdepress(?:ion|ive)\b",
-    "substance_use": r"\buse disorder\b|\bsubstance use\b|\bopioids?\b|\bdrug use\b"
-    r"|\b(?:cocaine|heroin|methamphetamine|intravenous drug) use\b|\binjects drugs\b"
-    r"|\bdrinks heavily\b",
-    "pregnancy": r"\bpregnan(?:t|cy)\b|\bgravid\b",
-    "diabetes": r"\bdiabet(?:es|ic)\b",
-    "hypertension": r"\bhypertension\b|\bhigh blood pressure\b",
-    "smoker": r"\btobacco\b|\bsmok(?:es?|er|ing)\b",
-    "copd": r"\bCOPD\b|chronic obstructive pulmonary disease",
-    "heart_failure": r"\bheart failure\b",
-    "cancer": r"\bcancer\b",
-}
-# The first that fits a clause names its finding; the last clause with one is the conclusion.
-_FINDINGS: Final = {
-    "pneumothorax": r"pneumothorax",
-    "fracture": r"\bribs?\b.*\b(?:fracture|injury)|(?:fracture|injury)\b.*\bribs?\b",
-    "cardiomegaly": r"cardiomegaly|cardiac enlargement|enlarging (?:heart|cardiac)"
-    r"|enlargement of the heart",
-    "edema": r"(?:pulmonary|interstitial|alveolar|cardiogenic|hydrostatic) edema"
-    r"|cardiac decompensation|\bcongestion\b",
-    "effusion": r"effusion|pleural fluid|pleural thickening|exudate",
-    "nodule": r"nodule|granuloma|\blesion\b",
-    "pneumonia": r"pneumonia|infiltrate|(?<!hiv )(?<!virus )infection|consolidation|aspiration"
-    r"|pneumocystis|interstitial process",
-    "atelectasis": r"atelectasis|\bcollapse\b|volume loss|scarring|fibrotic change",
-    "emphysema": r"emphysem|hyperinflation|obstructive changes",
-}
 _AGE: Final = re.compile(
     r"\b(\d{1,3})(?:-year-old| years\b)|\baged (\d{1,3})\b|[(,] ?(\d{1,3}), (?:fe)?male\b"
 )
@@ -104,27 +90,6 @@ _NAME_SLOT: Final = Slot(
     "name", FAMILY_NAMES, re.compile(rf"(?<![^\W\d_])({'|'.join(FAMILY_NAMES)})(?![^\W\d_])")
 )
 _AGE_SLOT: Final = Slot("age", _AGES, _AGE)
-# Open-i: what its indexers name most often, in the words of its reports.
-_NAMED: Final = {
-    "atelectasis": r"atelecta",
-    "calcification": r"calcif",
-    "cardiomegaly": r"cardiomegaly|(?:heart|cardiac silhouette)[^.;]{0,30}\benlarged",
-    "congestion": r"congestion|edema",
-    "degenerative change": r"degenerative|spondylosis|osteophyt",
-    "effusion": r"effusion",
-    "emphysema": r"emphysem|hyperinflat|hyperexpan|\bcopd\b",
-    "fracture": r"fracture",
-    "granuloma": r"granulom",
-    "hernia": r"hernia",
-    "medical device": r"catheter|\btube\b|pacemaker|\bport\b|sternotomy|\bclips\b",
-    "nodule": r"nodul|\bmass\b",
-    "opacity": r"opacit|infiltrat|consolidat|airspace disease",
-    "pneumonia": r"pneumonia",
-    "pneumothorax": r"pneumothora",
-    "scar": r"\bscar|fibrosis",
-    "scoliosis": r"scoliosis|kyphosis",
-    "tortuous aorta": r"tortuo|ectatic|unfold",
-}
 _REAL_CLAUSE: Final = re.compile(r"\.(?!\d)|;|\bbut\b|\bhowever\b")
 _REAL_DENIED: Final = re.compile(
     r"\b(?:no|not|without|negative for|free of|absent|clear of|resolved|resolution of)\b"
@@ -166,9 +131,7 @@ def stated_facts(text: str) -> frozenset[Statement]:
     """
     clauses = [_LABEL.sub("", clause.strip()) for clause in _CLAUSE.split(text)]
     said = [_asserted(clause) for clause in clauses]
-    diagnoses = {
-        fact for fact in FACTS if any(_DIAGNOSIS_PATTERNS[fact].search(clause) for clause in said)
-    }
+    diagnoses = {fact for fact in FACTS if any(_DIAGNOSES[fact].search(clause) for clause in said)}
     found = [finding for clause in clauses if (finding := _finding(clause))]
     name, age = _NAME_SLOT.word(text), _AGE_SLOT.word(text)
     return frozenset(
@@ -191,7 +154,7 @@ def named_findings(text: str) -> frozenset[Statement]:
     clauses = [_REAL_DENIED.split(clause)[0] for clause in _REAL_CLAUSE.split(text.lower())]
     return frozenset(
         ("finding", name)
-        for name, pattern in _NAMED_PATTERNS.items()
+        for name, pattern in _NAMED.items()
         if any(pattern.search(clause) for clause in clauses)
     )
 
@@ -207,14 +170,5 @@ def _finding(clause: str) -> str | None:
     if _GONE.search(clause) or _ASKED.search(clause):
         return None
     said = _DENIED.split(clause)[0]
-    fitting = (name for name, pattern in _FINDING_PATTERNS.items() if pattern.search(said))
+    fitting = (name for name, pattern in _FINDINGS.items() if pattern.search(said))
     return next(fitting, None)
-
-
-def _compiled(patterns: dict[str, str]) -> dict[str, re.Pattern[str]]:
-    return {name: re.compile(pattern, re.IGNORECASE) for name, pattern in patterns.items()}
-
-
-_DIAGNOSIS_PATTERNS: Final = _compiled(_DIAGNOSES)
-_FINDING_PATTERNS: Final = _compiled(_FINDINGS)
-_NAMED_PATTERNS: Final = _compiled(_NAMED)

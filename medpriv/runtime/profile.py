@@ -41,6 +41,7 @@ WARFARIN_PATIENTS = Budget(
     (300, 200, 60, 200), (3000, 5000, 1000, 2000), (20000, 20000, 5000, 10000)
 )
 REPORT_PATIENTS = Budget((80, 60, 20, 60), (900, 900, 200, 400), (4000, 4000, 500, 1000))
+CARDIO_PATIENTS = Budget((300, 300, 60, 200), (6000, 6000, 1000, 3000), None)
 MEDMNIST_IMAGES = Budget((100, 80, 20, 60), (1200, 1200, 100, 400), None)
 
 # --- Training: epochs of target models, copies of each picture, steps ---------------------------

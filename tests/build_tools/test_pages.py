@@ -18,7 +18,7 @@ from build_tools.pages import PLACE, fill
 from medpriv import data
 from medpriv.course.catalog import CHAPTERS, ChapterError
 from medpriv.data.listing import cards
-from medpriv.data.names import MEDMNIST
+from medpriv.data.sources import MEDMNIST
 from tiny import ROOT
 
 PAGES = {file.stem: file.read_text(encoding="utf-8") for file in (ROOT / "chapters").glob("*.md")}

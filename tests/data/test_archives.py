@@ -18,7 +18,7 @@ from medpriv.data import archives as readers
 from medpriv.data.archives import read_npz, read_tar
 from medpriv.data.cohort import DataError
 from medpriv.data.csv_files import class_labels, codes, numbers, read_csv
-from medpriv.data.image_files import check_size, read_picture, resize, resize_mask, to_images
+from medpriv.data.image_files import read_picture, resize, resize_mask, to_images
 
 HTML = b"\n<!DOCTYPE html><html><body>Please log in</body></html>"
 HERE = Path("toy.npz")
@@ -342,12 +342,6 @@ def test_resized_mask_is_a_mask():
     assert small.dtype == torch.bool
     assert small[..., :16].all()
     assert not small[..., 16:].any()
-
-
-@pytest.mark.parametrize("size", [15, 1025, 64.0, "64", True, None])
-def test_size_must_be_a_sensible_whole_number(size):
-    with pytest.raises(ValueError, match="size must be a whole number from 16 to 1024"):
-        check_size(size)
 
 
 @pytest.mark.parametrize(

@@ -232,13 +232,13 @@ def test_seed_that_is_no_whole_number(load, seed):
 @CALLS
 @pytest.mark.parametrize("patients", [0, 3, -5, 10.0, "10", True])
 def test_number_of_patients_that_is_none(load, patients):
-    with pytest.raises(ValueError, match="patients must be a whole number of at least 4"):
+    with pytest.raises(ValueError, match="patients must be an integer of at least 4"):
         load(profile="smoke", patients=patients)
 
 
-@pytest.mark.parametrize("size", [0, 8, 64.0, "64"])
+@pytest.mark.parametrize("size", [0, 8, 15, 1025, 64.0, "64", True, None])
 def test_image_size_that_is_none(size):
-    with pytest.raises(ValueError, match="size must be a whole number"):
+    with pytest.raises(ValueError, match="size must be an integer of at least 16 and at most 1024"):
         load_images(profile="smoke", size=size)
 
 

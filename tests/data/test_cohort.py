@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -19,8 +20,8 @@ from medpriv.data.cohort import (
     DataError,
     Part,
     split_by_patient,
-    with_notes,
 )
+from medpriv.data.sources import Wanted
 from medpriv.data.splitting import first_occurrences, refuse_contradictions, row_keys, split_rows
 
 CARD = DataCard(
@@ -188,7 +189,7 @@ def test_content_hash_sees_pixels_labels_and_who():
 
 
 def test_card_table_says_what_is_not_known():
-    table = with_notes(CARD, "one", "two").table()
+    table = replace(CARD, notes=("one", "two")).table()
     assert table.loc["sha256"].item() == "generated, no file"
     assert table.loc["Note 2"].item() == "two"
     assert "known; parts share no patient" in table.loc["Patient identity"].item()
@@ -214,11 +215,15 @@ def test_contradictions_name_the_rows(tmp_path):
         refuse_contradictions(tmp_path, ["a", "b", "a"], np.array([1, 0, 0]))
 
 
+def wanted(patients: int | None = None) -> Wanted:
+    return Wanted("toy", "smoke", 1, patients)
+
+
 def test_split_rows_takes_exactly_the_wanted_patients():
     rows = part([f"p{i // 2}" for i in range(200)], [0, 1] * 100)
-    made = split_rows("records", CARD, ("no", "yes"), rows, (4, 3, 1, 2), seed=1, patients=50)
+    made = split_rows("records", CARD, ("no", "yes"), rows, (4, 3, 1, 2), wanted(50))
     assert [part.patients for part in made.parts().values()] == [20, 15, 5, 10]
-    limited = split_rows("records", CARD, ("no", "yes"), rows, (4, 3, 1, 2), seed=1, limit=10**6)
+    limited = split_rows("records", CARD, ("no", "yes"), rows, (4, 3, 1, 2), wanted(), limit=10**6)
     assert sum(part.patients for part in limited.parts().values()) == 100
     with pytest.raises(ValueError, match="patients=101, but toy has 100"):
-        split_rows("records", CARD, ("no", "yes"), rows, (4, 3, 1, 2), seed=1, patients=101)
+        split_rows("records", CARD, ("no", "yes"), rows, (4, 3, 1, 2), wanted(101))

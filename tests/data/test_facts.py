@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from medpriv.data import age_and_sex, keywords, load_reports, names_words, report_facts
 from medpriv.data.cohort import Cohort, Part
-from medpriv.data.sources.synthetic_reports import FACTS, SENSITIVE_FACTS
+from medpriv.data.sources.report_patients import FACTS, SENSITIVE_FACTS
 
 
 def some(texts: list[str], attributes: dict[str, list]) -> Part:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +13,7 @@ from medpriv import data
 from medpriv.data import fetch
 from medpriv.data.listing import cards as cards_
 from medpriv.data.listing import file_names
-from medpriv.data.names import DATASETS, MEDMNIST, VOLUMES
-from medpriv.data.sources import openml
+from medpriv.data.sources import DATASETS, MEDMNIST, VOLUMES, import_source, openml, source_module
 from real import real_file
 
 NAMES = [(modality, name) for modality, names in DATASETS.items() for name in names]
@@ -42,7 +43,7 @@ def test_every_named_data_set_has_a_card(nothing: Path) -> None:
         assert card.sha256 is None
         assert all((card.title, card.origin, card.licence, card.consent, card.citation))
     assert [name for name, card in cards.items() if card.synthetic] == [
-        names[0] for names in DATASETS.values()
+        next(iter(names)) for names in DATASETS.values()
     ]
     assert list(nothing.iterdir()) == []
 
@@ -61,7 +62,7 @@ def test_licences_of_medmnist_are_those_of_each_set() -> None:
 @pytest.mark.parametrize("modality", DATASETS)
 def test_the_card_of_generated_data_is_whole(modality: str) -> None:
     loaded = getattr(data, f"load_{modality}")(profile="smoke").card
-    assert loaded == data.card(DATASETS[modality][0])
+    assert loaded == data.card(next(iter(DATASETS[modality])))
 
 
 @pytest.mark.real
@@ -92,3 +93,29 @@ def test_file_names_are_those_that_are_looked_for() -> None:
     assert file_names("heart") == ("heart.csv",)
     assert file_names("bloodmnist") == ("bloodmnist.npz",)
     assert all(file_names(name) for _, name in NAMES if not data.card(name).synthetic)
+
+
+@pytest.mark.parametrize("name", [name for _, name in NAMES])
+def test_everything_about_a_data_set_is_in_its_module(name: str) -> None:
+    source = import_source(name)
+    assert source.__name__ == source_module(name)
+    assert callable(source.load)
+    assert hasattr(source, "CARD") or callable(source.card)
+
+
+READS_ONE = """
+import sys
+from medpriv import data
+data.load_{modality}("{name}", profile="smoke", patients=8)
+print(*(name for name in sys.modules if name.startswith("medpriv.data.sources.")))
+"""
+
+
+@pytest.mark.parametrize(("modality", "name"), [("images", "phantom"), ("records", "warfarin")])
+def test_whoever_reads_one_data_set_imports_the_reader_of_no_other(
+    modality: str, name: str
+) -> None:
+    code = READS_ONE.format(modality=modality, name=name)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    readers = {source_module(one) for _, one in NAMES}
+    assert set(done.stdout.split()) & readers == {source_module(name)}

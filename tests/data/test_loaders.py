@@ -15,7 +15,7 @@ from PIL import Image
 import medpriv
 from medpriv.data import known_datasets, load_images, load_records, load_reports, normalise_text
 from medpriv.data.cohort import Cohort
-from medpriv.data.names import MEDMNIST, VOLUMES
+from medpriv.data.sources import MEDMNIST, VOLUMES
 from medpriv.runtime.profile import PHANTOM_PATIENTS, REPORT_PATIENTS, WARFARIN_PATIENTS
 
 RNG = np.random.default_rng(0)

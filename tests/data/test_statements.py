@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medpriv.data import load_reports
-from medpriv.data.sources.synthetic_reports import FACTS, make_reports
+from medpriv.data.sources.report_patients import FACTS
+from medpriv.data.sources.synthetic_reports import make_reports
 from medpriv.data.statements import named_findings, report_statements, stated_facts
 
 

@@ -1,1 +1,112 @@
-"""One module a data set: its card, its files, its reader or generator."""
+"""The data sets that the three calls know by name: a row here, and a module each.
+
+A data set's module holds its ``CARD``, its ``SOURCE`` (the file's names, and where it can come
+from; generated data have none), and ``load``, which makes a :class:`Cohort` of what is wanted. A
+module of many data sets gives a ``card(name)`` and a ``source(name)`` instead. It is imported when
+one of its data sets is asked for, so that whoever reads one needs the reader of no other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+
+from medpriv.data.cohort import Modality
+from medpriv.runtime.arguments import choose
+
+# Written out because importing medmnist to list them makes a folder in the reader's home.
+MEDMNIST = (
+    "pathmnist",
+    "chestmnist",
+    "dermamnist",
+    "octmnist",
+    "pneumoniamnist",
+    "retinamnist",
+    "breastmnist",
+    "bloodmnist",
+    "tissuemnist",
+    "organamnist",
+    "organcmnist",
+    "organsmnist",
+)
+VOLUMES = (
+    "organmnist3d",
+    "nodulemnist3d",
+    "adrenalmnist3d",
+    "fracturemnist3d",
+    "vesselmnist3d",
+    "synapsemnist3d",
+)
+
+#: The module of each data set, embedded first. The reader's own file is named by its path instead.
+DATASETS: dict[Modality, dict[str, str]] = {
+    "images": {
+        "phantom": "medpriv.data.sources.phantoms",
+        "mias": "medpriv.data.sources.mias",
+        **dict.fromkeys(MEDMNIST, "medpriv.data.sources.medmnist_flags"),
+    },
+    "records": {
+        "warfarin": "medpriv.data.sources.warfarin",
+        "heart": "medpriv.data.sources.heart",
+        "cardio": "medpriv.data.sources.cardio",
+    },
+    "reports": {
+        "synthetic": "medpriv.data.sources.synthetic_reports",
+        "openi": "medpriv.data.sources.openi",
+    },
+}
+
+NOBODY = "not needed: no person is behind any row"
+OWN_LICENCE = "as this repository"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a caller wants of a data set; each takes what applies to it.
+
+    Attributes:
+        dataset: its name, for a module of many.
+        profile: decides how many patients, where ``patients`` does not.
+        seed: decides who is in which part, and what is generated.
+        patients: how many in all, or ``None``.
+        size: of images, side length in pixels.
+        burned_in: of phantoms, see :func:`medpriv.data.load_images`.
+        clean: of ``cardio``, see :func:`medpriv.data.load_records`.
+        deduplicate: of reports, see :func:`medpriv.data.load_reports`.
+    """
+
+    dataset: str
+    profile: str
+    seed: int
+    patients: int | None
+    size: int = 64
+    burned_in: bool = False
+    clean: bool = True
+    deduplicate: bool = True
+
+
+def source_module(name: str, modality: Modality | None = None) -> str:
+    """The full name of the module that holds everything about a data set.
+
+    Args:
+        name: of the data set.
+        modality: of which kind it has to be; ``None`` takes any.
+
+    Raises:
+        ValueError: the name is unknown, or one of MedMNIST's volumes.
+    """
+    if name in VOLUMES and modality in (None, "images"):
+        raise ValueError(
+            f"{name} holds volumes, and this course works on flat images; "
+            f"expected one of: {', '.join(MEDMNIST)}"
+        )
+    if modality is None:
+        rows = {name: module for rows in DATASETS.values() for name, module in rows.items()}
+        return rows[choose(name, rows, "data set")]
+    return DATASETS[modality][choose(name, DATASETS[modality], f"{modality[:-1]} data set")]
+
+
+def import_source(name: str, modality: Modality | None = None) -> ModuleType:
+    """The module itself; see :func:`source_module`."""
+    return import_module(source_module(name, modality))

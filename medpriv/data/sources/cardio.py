@@ -26,13 +26,14 @@ from numpy.typing import NDArray
 from medpriv.data.archives import refuse
 from medpriv.data.cohort import Cohort, Column, DataCard, Part
 from medpriv.data.csv_files import class_labels, codes, numbers, read_csv
-from medpriv.data.sources.openml import locate_table
+from medpriv.data.sources import Wanted
+from medpriv.data.sources.openml import OpenmlTable, locate_table
 from medpriv.data.splitting import file_card, no_attributes, split_rows
+from medpriv.runtime.profile import CARDIO_PATIENTS
 
-OPENML_ID = 45547
+SOURCE = OpenmlTable("cardio", 45547)
+CLASSES = ("no disease", "disease")
 WEIGHTS = (0.4, 0.4, 0.05, 0.15)
-QUICK = (6000, 6000, 1000, 3000)
-SMOKE = (300, 300, 60, 200)
 SYSTOLIC_MMHG = (60, 250)
 DIASTOLIC_MMHG = (30, 200)
 HEIGHT_CM = (120, 220)
@@ -59,56 +60,40 @@ FILE_CODES = {2: ("1", "2"), 3: ("1", "2", "3")}
 CARD = DataCard(
     name="cardio",
     title="Cardiovascular disease: examination and habits of 70,000 patients",
-    origin=f"Kaggle (S. Ulianova), OpenML data set {OPENML_ID}; where it was collected is not said",
+    origin=f"Kaggle (S. Ulianova), OpenML data set {SOURCE.data_id}; "
+    "where it was collected is not said",
     licence="not stated by the source",
     consent="not stated by the source",
     deidentification="no names; exact age in days is kept",
     synthetic=False,
     patient_identity=True,
-    citation=f"https://www.openml.org/d/{OPENML_ID}",
+    citation=f"https://www.openml.org/d/{SOURCE.data_id}",
     notes=("one record is one patient",),
 )
 
 
-def cardio(profile: str, *, seed: int, patients: int | None, clean: bool) -> Cohort:
+def load(wanted: Wanted) -> Cohort:
     """Cardiovascular disease records; class 1 is disease present."""
-    path = locate_table("cardio", OPENML_ID)
+    path = locate_table(SOURCE)
     values, labels, identity = read_cardio(path)
     broken = impossible(values)
     keep = ~np.logical_or.reduce(list(broken.values()))
     counts = ", ".join(f"{rule} {found.sum():,}" for rule, found in broken.items())
     total = f"{(~keep).sum():,} of {len(keep):,} records have impossible values ({counts})"
-    if not clean:
+    if not wanted.clean:
         keep[:] = True
-    card = file_card(
-        CARD, path, f"{total}; {'they were removed' if clean else 'nothing was removed'}"
-    )
+    done = "they were removed" if wanted.clean else "nothing was removed"
+    card = file_card(CARD, path, f"{total}; {done}")
     rows = Part(
         x=torch.from_numpy(values[keep].astype(np.float32)),
         y=torch.from_numpy(labels[keep]),
         patient=identity[keep],
         attributes=no_attributes(int(keep.sum())),
     )
-    weights, limit = _sizes(profile)
-    classes = ("no disease", "disease")
-    return split_rows(
-        "records",
-        card,
-        classes,
-        rows,
-        weights,
-        seed=seed,
-        limit=limit,
-        patients=patients,
-        columns=COLUMNS,
-    )
-
-
-def _sizes(profile: str) -> tuple[tuple[float, float, float, float], int | None]:
-    if profile == "full":
-        return WEIGHTS, None
-    sizes = QUICK if profile == "quick" else SMOKE
-    return sizes, sum(sizes)
+    sizes = CARDIO_PATIENTS.of(wanted.profile)
+    limit = sum(sizes) if sizes else None
+    weights = sizes or WEIGHTS
+    return split_rows("records", card, CLASSES, rows, weights, wanted, limit=limit, columns=COLUMNS)
 
 
 def read_cardio(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.str_]]:

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from medpriv.data.archives import refuse
 from medpriv.data.cohort import Cohort, Column, DataCard, Part
 from medpriv.data.csv_files import codes, numbers, read_csv
-from medpriv.data.sources.openml import locate_table
+from medpriv.data.sources import Wanted
+from medpriv.data.sources.openml import OpenmlTable, locate_table
 from medpriv.data.splitting import file_card, no_attributes, split_rows
 
-OPENML_ID = 49  # "heart-c", version 1
+SOURCE = OpenmlTable("heart", 49)  # "heart-c", version 1
+CLASSES = ("no disease", "disease")
 WEIGHTS = (0.35, 0.35, 0.1, 0.2)
 UNKNOWN = "not recorded"
 NO_YES = ("no", "yes")
@@ -49,7 +51,7 @@ SPELLINGS = {
 CARD = DataCard(
     name="heart",
     title="Heart disease: the Cleveland Clinic's 303 patients",
-    origin=f"UCI Heart Disease, through OpenML data set {OPENML_ID} (heart-c)",
+    origin=f"UCI Heart Disease, through OpenML data set {SOURCE.data_id} (heart-c)",
     licence="UCI: CC BY 4.0; OpenML: public",
     consent="not stated by the source",
     deidentification="names and social security numbers were replaced by the publisher",
@@ -60,9 +62,9 @@ CARD = DataCard(
 )
 
 
-def heart(*, seed: int, patients: int | None) -> Cohort:
+def load(wanted: Wanted) -> Cohort:
     """The Cleveland records in all profiles; class 1 is a vessel narrowed by over 50 %."""
-    path = locate_table("heart", OPENML_ID)
+    path = locate_table(SOURCE)
     values, labels = read_heart(path)
     unknown = {
         column.name: int((values[:, position] == len(column.values) - 1).sum())
@@ -77,16 +79,7 @@ def heart(*, seed: int, patients: int | None) -> Cohort:
         patient=np.array([f"heart-{row:04d}" for row in range(len(labels))]),
         attributes=no_attributes(len(labels)),
     )
-    return split_rows(
-        "records",
-        card,
-        ("no disease", "disease"),
-        rows,
-        WEIGHTS,
-        seed=seed,
-        patients=patients,
-        columns=COLUMNS,
-    )
+    return split_rows("records", card, CLASSES, rows, WEIGHTS, wanted, columns=COLUMNS)
 
 
 def read_heart(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

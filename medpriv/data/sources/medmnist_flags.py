@@ -14,7 +14,7 @@ from medpriv.data.archives import read_npz, refuse
 from medpriv.data.cohort import PARTS, Cohort, DataCard, Part
 from medpriv.data.fetch import Source, locate
 from medpriv.data.image_files import resize, to_images
-from medpriv.data.names import MEDMNIST, VOLUMES
+from medpriv.data.sources import Wanted
 from medpriv.data.splitting import file_card, first_occurrences, row_keys
 from medpriv.runtime.profile import MEDMNIST_IMAGES
 from medpriv.runtime.seeds import rng
@@ -23,7 +23,7 @@ SPLITS = ("train", "val", "test")
 NAMES = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels"))
 
 
-def medmnist(flag: str, profile: str, *, seed: int, size: int, patients: int | None) -> Cohort:
+def load(wanted: Wanted) -> Cohort:
     """A MedMNIST data set in its official split.
 
     Members and auxiliary are disjoint halves of the training images, victims come from the
@@ -32,22 +32,16 @@ def medmnist(flag: str, profile: str, *, seed: int, size: int, patients: int | N
     Images that occur more than once stay once, in the first of training, validation, test.
     A set with many labels an image (chestmnist) becomes: any finding, or none.
     """
+    flag, size = wanted.dataset, wanted.size
     info = _info(flag)
-    source = Source(
-        name=flag,
-        files=(f"{flag}.npz",),
-        url=info["url"],
-        page="https://medmnist.com",
-        checksum=f"md5:{info['MD5']}",
-    )
-    path = locate(source)
+    path = locate(source(flag))
     arrays = read_medmnist(path, info["n_channels"])
     pixels = np.concatenate([arrays[f"{split}_images"] for split in SPLITS])
     labels = np.concatenate([arrays[f"{split}_labels"] for split in SPLITS])
     origin = np.repeat(np.arange(3), [len(arrays[f"{split}_images"]) for split in SPLITS])
     unique = first_occurrences(row_keys(pixels))
-    pools = _pools(flag, path, unique, origin, seed)
-    chosen = _draw(flag, pools, profile, patients)
+    pools = _pools(flag, path, unique, origin, wanted.seed)
+    chosen = _draw(pools, wanted)
     y, classes = _classes(labels, info, path)
 
     def part(rows: NDArray[np.int64]) -> Part:
@@ -60,8 +54,8 @@ def medmnist(flag: str, profile: str, *, seed: int, size: int, patients: int | N
         )
 
     same = pooch.file_hash(str(path), alg="md5") == info["MD5"]
-    card = file_card(
-        medmnist_card(flag),
+    own_card = file_card(
+        card(flag),
         path,
         "the file is the publisher's"
         if same
@@ -72,18 +66,7 @@ def medmnist(flag: str, profile: str, *, seed: int, size: int, patients: int | N
         *(["label: any of the findings, or none"] if labels.shape[1] > 1 else []),
     )
     parts = {name: part(rows) for name, rows in chosen.items()}
-    return Cohort("images", card, classes, **parts).check()
-
-
-def _info(flag: str) -> dict:
-    if flag in VOLUMES:
-        raise ValueError(
-            f"{flag} holds volumes, and this course works on flat images; "
-            f"expected one of: {', '.join(MEDMNIST)}"
-        )
-    from medmnist import INFO
-
-    return INFO[flag]
+    return Cohort("images", own_card, classes, **parts).check()
 
 
 def read_medmnist(path: Path, channels: int) -> dict[str, NDArray]:
@@ -124,19 +107,17 @@ def _pools(
     return pools
 
 
-def _draw(
-    flag: str, pools: dict[str, NDArray[np.int64]], profile: str, patients: int | None
-) -> dict[str, NDArray[np.int64]]:
-    caps = MEDMNIST_IMAGES.of(profile) or tuple(len(rows) for rows in pools.values())
-    if patients is not None:
-        edges = np.round(
-            np.cumsum((0, *MEDMNIST_IMAGES.quick)) / sum(MEDMNIST_IMAGES.quick) * patients
-        )
+def _draw(pools: dict[str, NDArray[np.int64]], wanted: Wanted) -> dict[str, NDArray[np.int64]]:
+    caps = MEDMNIST_IMAGES.of(wanted.profile) or tuple(len(rows) for rows in pools.values())
+    if wanted.patients is not None:
+        weights = MEDMNIST_IMAGES.quick
+        edges = np.round(np.cumsum((0, *weights)) / sum(weights) * wanted.patients)
         caps = tuple(np.maximum(np.diff(edges), 1).astype(int))
         for (name, rows), cap in zip(pools.items(), caps, strict=True):
             if cap > len(rows):
                 raise ValueError(
-                    f"patients={patients} puts {cap} images into {name}, but {flag} has {len(rows)}"
+                    f"patients={wanted.patients} puts {cap} images into {name}, "
+                    f"but {wanted.dataset} has {len(rows)}"
                 )
     return {
         name: np.sort(rows[:cap]) for (name, rows), cap in zip(pools.items(), caps, strict=True)
@@ -155,12 +136,26 @@ def _classes(labels: NDArray, info: dict, path: Path) -> tuple[NDArray[np.int64]
     return y, names
 
 
-def medmnist_card(flag: str) -> DataCard:
-    """The card of a MedMNIST data set, from the package's own list: no file is needed.
+def _info(flag: str) -> dict:
+    from medmnist import INFO  # importing it makes a folder in the reader's home
 
-    Raises:
-        ValueError: the flag is one of volumes.
-    """
+    return INFO[flag]
+
+
+def source(flag: str) -> Source:
+    """Where the file of a MedMNIST data set comes from."""
+    info = _info(flag)
+    return Source(
+        name=flag,
+        files=(f"{flag}.npz",),
+        url=info["url"],
+        page="https://medmnist.com",
+        checksum=f"md5:{info['MD5']}",
+    )
+
+
+def card(flag: str) -> DataCard:
+    """The card of a MedMNIST data set, from the package's own list: no file is needed."""
     info = _info(flag)
     return DataCard(
         name=flag,

@@ -17,6 +17,7 @@ from medpriv.data.archives import read_npz, read_tar, refuse
 from medpriv.data.cohort import Cohort, DataCard, Part
 from medpriv.data.fetch import Source, locate
 from medpriv.data.image_files import resize, resize_mask, to_images
+from medpriv.data.sources import Wanted
 from medpriv.data.splitting import file_card, split_rows
 
 FILM = 1024  # pixels a side in the archive
@@ -42,20 +43,7 @@ _FINDING = re.compile(r"^(mdb\d{3})[ \t]+[FGD][ \t]+[A-Z]+[ \t]+([BM])[ \t]+\S",
 Abnormal = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.str_]]
 
 
-def _check(path: Path) -> None:
-    read_mias(path)
-
-
-SOURCE = Source(
-    name="mias",
-    files=("mias_128.npz", "all-mias.tar.gz"),
-    url="http://peipa.essex.ac.uk/pix/mias/all-mias.tar.gz",
-    page="http://peipa.essex.ac.uk/info/mias.html",
-    check=_check,
-)
-
-
-def mias(*, seed: int, size: int, patients: int | None) -> Cohort:
+def load(wanted: Wanted) -> Cohort:
     """The abnormal mini-MIAS mammograms, split by patient; class 1 is malignant.
 
     Malignant is an image with at least one malignant finding. mdb059, whose finding has no place,
@@ -63,7 +51,7 @@ def mias(*, seed: int, size: int, patients: int | None) -> Cohort:
     split is the same in all profiles: there are few patients. ``Part.mask`` is estimated, see
     :func:`breast_mask`.
     """
-    path = locate(SOURCE)
+    path, size = locate(SOURCE), wanted.size
     pixels, labels, ids = read_mias(path)
     number = np.array([int(name[3:]) for name in ids])
     images = to_images(pixels, path)
@@ -84,7 +72,7 @@ def mias(*, seed: int, size: int, patients: int | None) -> Cohort:
         f"films averaged to {SIDE}×{SIDE}, then resized to {size}×{size}",
         "the breast's mask is estimated by a threshold; the chest muscle counts as breast",
     )
-    return split_rows("images", card, CLASSES, rows, WEIGHTS, seed=seed, patients=patients)
+    return split_rows("images", card, CLASSES, rows, WEIGHTS, wanted)
 
 
 def read_mias(path: Path) -> Abnormal:
@@ -175,3 +163,12 @@ def breast_mask(image: NDArray[np.float32], threshold: float = 0.08) -> NDArray[
         return bright
     sizes = np.bincount(areas.ravel())[1:]
     return ndimage.binary_fill_holes(areas == 1 + int(sizes.argmax()))
+
+
+SOURCE = Source(
+    name="mias",
+    files=("mias_128.npz", "all-mias.tar.gz"),
+    url="http://peipa.essex.ac.uk/pix/mias/all-mias.tar.gz",
+    page="http://peipa.essex.ac.uk/info/mias.html",
+    check=read_mias,
+)

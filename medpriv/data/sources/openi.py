@@ -15,12 +15,15 @@ from medpriv.data.archives import read_tar, refuse
 from medpriv.data.cohort import Cohort, DataCard, Part
 from medpriv.data.csv_files import read_csv
 from medpriv.data.fetch import Source, locate
+from medpriv.data.sources import Wanted
 from medpriv.data.splitting import file_card, split_rows
+from medpriv.data.text import drop_duplicate_texts
 from medpriv.runtime.profile import REPORT_PATIENTS
 
 COLUMNS = ("uid", "MeSH", "Problems", "findings", "impression")
 MIN_WORDS = 13  # findings and impression together; shorter ones say little but "normal chest"
 UNLABELLED = "no indexing"
+CLASSES = ("normal", "abnormal")
 CARD = DataCard(
     name="openi",
     title="Open-i chest X-ray reports, normal against abnormal",
@@ -34,28 +37,13 @@ CARD = DataCard(
 )
 
 
-def _check(path: Path) -> None:
-    read_openi(path)
-
-
-SOURCE = Source(
-    name="openi",
-    files=("openi_reports.csv", "NLMCXR_reports.tgz"),
-    url="https://openi.nlm.nih.gov/imgs/collections/NLMCXR_reports.tgz",
-    page="https://openi.nlm.nih.gov/faq",
-    check=_check,
-)
-
-
-def openi(profile: str, *, seed: int, patients: int | None, deduplicate: bool) -> Cohort:
+def load(wanted: Wanted) -> Cohort:
     """Open-i reports, findings then impression; class 1 is any finding.
 
     Reports without findings, with fewer than ``MIN_WORDS`` words, or without a label are left
     out. So is each text that repeats another in its normalised form, unless ``deduplicate`` is
     off: one in four would else have a twin, perhaps in another part.
     """
-    from medpriv.data.text import drop_duplicate_texts
-
     path = locate(SOURCE)
     frame = read_openi(path)
     texts = (frame["findings"] + " " + frame["impression"]).str.strip()
@@ -64,7 +52,7 @@ def openi(profile: str, *, seed: int, patients: int | None, deduplicate: bool) -
     kept = np.flatnonzero(labelled)
     distinct = kept[drop_duplicate_texts([texts.iloc[row] for row in kept])]
     repeats = len(kept) - len(distinct)
-    if deduplicate:
+    if wanted.deduplicate:
         kept = distinct
     frame, texts = frame.iloc[kept].reset_index(drop=True), texts.iloc[kept]
     if frame.empty:
@@ -82,22 +70,13 @@ def openi(profile: str, *, seed: int, patients: int | None, deduplicate: bool) -
         f"{MIN_WORDS} words",
         f"{usable.sum() - labelled.sum():,} of these have no label and were left out",
         f"{repeats:,} that repeat another word for word were "
-        f"{'left out' if deduplicate else 'kept'}; {len(rows):,} remain",
+        f"{'left out' if wanted.deduplicate else 'kept'}; {len(rows):,} remain",
         "each report counts as one patient",
     )
     # As many as of the embedded reports, so that a chapter costs the same; `full` takes them all.
-    sizes = REPORT_PATIENTS.smoke if profile == "smoke" else REPORT_PATIENTS.quick
-    limit = None if profile == "full" else sum(sizes)
-    return split_rows(
-        "reports",
-        card,
-        ("normal", "abnormal"),
-        rows,
-        sizes,
-        seed=seed,
-        limit=limit,
-        patients=patients,
-    )
+    sizes = REPORT_PATIENTS.smoke if wanted.profile == "smoke" else REPORT_PATIENTS.quick
+    limit = None if wanted.profile == "full" else sum(sizes)
+    return split_rows("reports", card, CLASSES, rows, sizes, wanted, limit=limit)
 
 
 def read_openi(path: Path) -> pd.DataFrame:
@@ -141,3 +120,12 @@ def _report(stem: str, root: Element) -> dict[str, str]:
         "findings": sections.get("FINDINGS", ""),
         "impression": sections.get("IMPRESSION", ""),
     }
+
+
+SOURCE = Source(
+    name="openi",
+    files=("openi_reports.csv", "NLMCXR_reports.tgz"),
+    url="https://openi.nlm.nih.gov/imgs/collections/NLMCXR_reports.tgz",
+    page="https://openi.nlm.nih.gov/faq",
+    check=read_openi,
+)

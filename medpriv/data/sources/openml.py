@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
@@ -12,8 +13,21 @@ from medpriv.data.fetch import local_file
 from medpriv.runtime.cache import atomic_path, cache_dir
 
 
-def locate_table(name: str, data_id: int) -> Path:
-    """The path of ``name.csv``: the reader's folder, then the cache, then OpenML.
+@dataclass(frozen=True)
+class OpenmlTable:
+    """A data set's number on OpenML, and the names that the reader's folder may hold it under."""
+
+    name: str
+    data_id: int
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The one name: that of the data set, as ``.csv``."""
+        return (f"{self.name}.csv",)
+
+
+def locate_table(source: OpenmlTable) -> Path:
+    """The path of a table: in the reader's folder, then in the cache, then from OpenML.
 
     scikit-learn compares the download with the MD5 that OpenML publishes before it is used.
 
@@ -21,12 +35,12 @@ def locate_table(name: str, data_id: int) -> Path:
         DataError: it cannot be had; the message says why and how to get it by hand.
         CacheError: it was downloaded but cannot be kept.
     """
-    found = local_file((f"{name}.csv",))
+    found = local_file(source.files)
     if found is not None:
         return found
-    target = cache_dir() / "data" / f"openml-{data_id}.csv"
+    target = cache_dir() / "data" / f"openml-{source.data_id}.csv"
     if not target.is_file():
-        frame = _download(name, data_id)
+        frame = _download(source.name, source.data_id)
         with atomic_path(target) as part:
             frame.to_csv(part, index=False)
     return target

@@ -2,151 +2,79 @@
 
 The setting is Fredrikson et al. 2014 (USENIX Security, "Privacy in Pharmacogenetics"): a model
 that doses warfarin from demographics, drugs and genotypes, and an attacker who wants one genotype,
-VKORC1. Here every patient is drawn from a written-down distribution, so the best possible attacker
-can be computed (`vkorc1_posterior`) and any other attack can be compared with that ceiling.
-
-The generative model, from the top:
-
-    ancestry          shares rounded from the IWPC cohort (Klein et al. 2009, NEJM 360:753)
-    sex               independent of ancestry
-    age               normal, given ancestry, kept as IWPC's decades
-    height            normal, given ancestry and sex
-    weight            height squared times a log-normal body mass index, given ancestry
-    inducer, amiodarone   independent of everything above
-    CYP2C9, VKORC1    Hardy-Weinberg equilibrium, given ancestry; independent of each other
-    dose              (IWPC equation + normal residual)^2, the root truncated below
-
-Sources of the figures
-    Allele frequencies: 1000 Genomes (African, European, Admixed American and East Asian
-    super-populations), as tabulated by Shendre, Dillon & Limdi 2018, Pharmacogenomics 19:1357,
-    Table 1. The Admixed American figures stand for IWPC's "missing or mixed". African-American
-    clinics see VKORC1 -1639A about twice as often as the African super-population: 18.5 % carriers,
-    an allele frequency near 0.097 (Limdi et al. 2015, Blood 126:539, Table 1).
-    Age and body size: Limdi et al. 2015, Blood 126:539, Table 1 (white and black patients); rounded
-    and plausible where that table is silent (Asian, mixed; the split by sex).
-    Dose equation: IWPC 2009, supplement, pharmacogenetic algorithm.
-
-The cohort is a teaching model: CYP2C9 alleles beyond *2 and *3, diet and adherence are left out.
+VKORC1. The distribution is in :mod:`medpriv.data.sources.warfarin_distribution`.
 """
 
 from __future__ import annotations
 
-from numbers import Integral
-from typing import Final, Literal, get_args
+from typing import Final
 
 import numpy as np
 import pandas as pd
-from scipy.special import log_ndtr, logsumexp, ndtr, ndtri
+import torch
+from scipy.special import ndtr, ndtri
 
-ANCESTRIES: Final = ("white", "asian", "black", "missing or mixed")
-SEXES: Final = ("female", "male")
-CYP2C9_GENOTYPES: Final = ("*1/*1", "*1/*2", "*1/*3", "*2/*2", "*2/*3", "*3/*3")
-VKORC1_GENOTYPES: Final = ("G/G", "A/G", "A/A")
-UNKNOWN: Final = "unknown"
+from medpriv.data.cohort import Cohort, Column, DataCard, Part
+from medpriv.data.sources import NOBODY, OWN_LICENCE, Wanted
+from medpriv.data.sources import warfarin_distribution as law
+from medpriv.data.splitting import split_rows
+from medpriv.runtime.arguments import require_integer
+from medpriv.runtime.profile import WARFARIN_PATIENTS
 
-# Rounded from IWPC 2009: about 55 % white, 30 % Asian, 9 % black, the rest missing or mixed.
-ANCESTRY_SHARE: Final = {"white": 0.55, "asian": 0.30, "black": 0.09, "missing or mixed": 0.06}
-
-# Shendre 2018, Table 1, rs9923231 (-1639 G>A): frequency of the low-dose allele A.
-VKORC1_A_FREQUENCY: Final = {
-    "white": 0.388,
-    "asian": 0.885,
-    "black": 0.054,
-    "missing or mixed": 0.411,
-}
-
-# Shendre 2018, Table 1: rs1799853 (*2) and rs1057910 (*3). They are alleles of one gene and do
-# not occur on the same haplotype, so *1 has the remaining frequency.
-CYP2C9_FREQUENCY: Final = {
-    "white": {"*2": 0.124, "*3": 0.073},
-    "asian": {"*2": 0.001, "*3": 0.034},
-    "black": {"*2": 0.008, "*3": 0.002},
-    "missing or mixed": {"*2": 0.099, "*3": 0.037},
-}
-
-MALE_SHARE: Final = 0.55
-ENZYME_INDUCER_SHARE: Final = 0.01  # rounded from IWPC: phenytoin, carbamazepine or rifampin
-AMIODARONE_SHARE: Final = 0.06  # rounded from IWPC
-
-# Mean and standard deviation in years; white and black from Limdi 2015, rounded to a year.
-AGE_YEARS: Final = {
-    "white": (64.0, 15.0),
-    "asian": (60.0, 14.0),
-    "black": (57.0, 16.0),
-    "missing or mixed": (62.0, 15.0),
-}
-# Mean height in cm (women, men), chosen so that the mixture meets Limdi 2015: 172 and 171 cm.
-HEIGHT_CM: Final = {
-    "white": (165.0, 178.0),
-    "asian": (155.0, 167.0),
-    "black": (165.0, 177.0),
-    "missing or mixed": (160.0, 173.0),
-}
-HEIGHT_SD_CM: Final = 7.0
-HEIGHT_RANGE_CM: Final = (135.0, 210.0)
-# Median body mass index in kg/m^2 and standard deviation of its logarithm.
-BODY_MASS_INDEX: Final = {
-    "white": (28.5, 0.20),
-    "asian": (23.5, 0.15),
-    "black": (29.5, 0.23),
-    "missing or mixed": (27.5, 0.20),
-}
-WEIGHT_RANGE_KG: Final = (35.0, 200.0)
-
-# IWPC 2009, supplement: square root of the dose in mg a week.
-INTERCEPT: Final = 5.6044
-PER_AGE_DECADE: Final = -0.2614
-PER_CM: Final = 0.0087
-PER_KG: Final = 0.0128
-VKORC1_EFFECT: Final = {"G/G": 0.0, "A/G": -0.8677, "A/A": -1.6974, UNKNOWN: -0.4854}
-CYP2C9_EFFECT: Final = {
-    "*1/*1": 0.0,
-    "*1/*2": -0.5211,
-    "*1/*3": -0.9357,
-    "*2/*2": -1.0616,
-    "*2/*3": -1.9206,
-    "*3/*3": -2.3312,
-    UNKNOWN: -0.2188,
-}
-ANCESTRY_EFFECT: Final = {
-    "white": 0.0,
-    "asian": -0.1092,
-    "black": -0.2760,
-    "missing or mixed": -0.1032,
-}
-ENZYME_INDUCER_EFFECT: Final = 1.1816
-AMIODARONE_EFFECT: Final = -0.5503
-
-# Standard deviation of the residual on the square-root scale. IWPC 2009 gives the mean absolute
-# error of the squared prediction, about 8.5 mg a week on patients the equation had not seen. For a
-# prediction m and a residual e that error is E|2me + e^2|, near 2 m SD sqrt(2/pi); with the
-# cohort's mean m of 5.46 it asks for an SD of 0.98. R^2 on the dose is then 0.49, beside IWPC's
-# 0.43 to 0.47.
-RESIDUAL_SD: Final = 0.98
-# Truncation keeps the square invertible: without it a root below zero would come back as a
-# positive dose, and the posterior would have to add both branches. 1.5 squared is 2.25 mg a week,
-# near the smallest stable doses reported.
-MIN_SQRT_DOSE: Final = 1.5
-
-LOW_DOSE: Final = 21.0  # mg a week; below it is class 0
-HIGH_DOSE: Final = 49.0  # mg a week; above it is class 2
-
-Given = Literal["ancestry", "dose", "dose_class"]
+NO_YES = ("no", "yes")
+CLASSES = ("under 21 mg", "21 to 49 mg", "over 49 mg")
+COLUMNS = (
+    Column("sex", law.SEXES),
+    Column("age_decade", unit="decades"),
+    Column("height_cm", unit="cm"),
+    Column("weight_kg", unit="kg"),
+    Column("ancestry", law.ANCESTRIES),
+    Column("enzyme_inducer", NO_YES),
+    Column("amiodarone", NO_YES),
+    Column("cyp2c9", law.CYP2C9_GENOTYPES),
+    Column("vkorc1", law.VKORC1_GENOTYPES),
+)
+CARD = DataCard(
+    name="warfarin",
+    title="Warfarin cohort: demographics, drugs, genotypes and stable weekly dose",
+    origin="generated by medpriv.data.sources.warfarin from published frequencies and a seed",
+    licence=OWN_LICENCE,
+    consent=NOBODY,
+    deidentification=NOBODY,
+    synthetic=True,
+    patient_identity=True,
+    citation="Dose equation: International Warfarin Pharmacogenetics Consortium 2009, "
+    "N. Engl. J. Med. 360:753; setting: Fredrikson et al. 2014, USENIX Security",
+    notes=("the weekly dose is an attribute, its three clinical classes are the label",),
+)
 
 _BLOCK: Final = 4096
 _MAX_PATIENTS: Final = 10_000_000  # identifiers have seven digits
+# In this order, which decides who has which.
 _DRAWS: Final = (
-    "ancestry",
-    "sex",
-    "age",
-    "height",
-    "weight",
-    "enzyme_inducer",
-    "amiodarone",
-    "cyp2c9",
-    "vkorc1",
-    "dose",
+    *("ancestry", "sex", "age", "height", "weight"),
+    *("enzyme_inducer", "amiodarone", "cyp2c9", "vkorc1", "dose"),
 )
+
+
+def load(wanted: Wanted) -> Cohort:
+    """The warfarin cohort; classes are under 21, 21 to 49 and over 49 mg a week."""
+    sizes = WARFARIN_PATIENTS.of(wanted.profile)
+    frame = make_warfarin(wanted.patients or sum(sizes), seed=wanted.seed)
+    rows = Part(
+        x=torch.from_numpy(np.stack([_values(frame, column) for column in COLUMNS], axis=1)),
+        y=torch.from_numpy(frame["dose_class"].to_numpy(dtype=np.int64, copy=True)),
+        patient=frame["patient"].to_numpy(dtype=str),
+        attributes=frame.drop(columns=["patient", "dose_class"]).reset_index(drop=True),
+    )
+    return split_rows("records", CARD, CLASSES, rows, sizes, wanted, columns=COLUMNS)
+
+
+def _values(frame: pd.DataFrame, column: Column) -> np.ndarray:
+    values = frame[column.name]
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.cat.codes
+    return values.to_numpy(dtype=np.float32)
 
 
 def make_warfarin(patients: int, *, seed: int = 0) -> pd.DataFrame:
@@ -154,210 +82,51 @@ def make_warfarin(patients: int, *, seed: int = 0) -> pd.DataFrame:
 
     Patient i depends on `seed` and i only: a larger cohort starts with the smaller one.
 
-    Parameters
-    ----------
-    patients:
-        Number of patients, 1 to 10,000,000. A million takes a few seconds.
-    seed:
-        Integer, at least 0.
+    Args:
+        patients: how many, 1 to 10,000,000. A million takes a few seconds.
+        seed: integer, at least 0.
 
-    Returns
-    -------
-    DataFrame with one row a patient and the columns, in this order:
-        patient: str, "W0000012";
-        sex: category, "female" or "male";
-        age_decade: int 1..9, an ordered category coded as IWPC does (20 to 29 years is 2; 9 is 90
-            and over, 1 is below 20);
-        height_cm, weight_kg: float, one decimal;
-        ancestry: category, one of `ANCESTRIES`;
-        enzyme_inducer, amiodarone: int, 0 or 1;
-        cyp2c9, vkorc1: category, one of `CYP2C9_GENOTYPES`, `VKORC1_GENOTYPES`;
-        dose_mg_week: float, mg a week, not rounded, so that `vkorc1_posterior` is exact;
-        dose_class: int, 0 below 21, 1 from 21 to 49, 2 above 49 mg a week.
+    Returns:
+        A row a patient and the columns, in this order: patient (str, "W0000012"); sex (category,
+        "female" or "male"); age_decade (int 1..9, an ordered category coded as IWPC does: 20 to 29
+        years is 2, 9 is 90 and over, 1 is below 20); height_cm, weight_kg (float, one decimal);
+        ancestry (category, one of `ANCESTRIES`); enzyme_inducer, amiodarone (int, 0 or 1); cyp2c9,
+        vkorc1 (category, one of `CYP2C9_GENOTYPES`, `VKORC1_GENOTYPES`); dose_mg_week (float, mg a
+        week, not rounded, so that `vkorc1_posterior` is exact); dose_class (int, 0 below 21, 1
+        from 21 to 49, 2 above 49 mg a week).
 
-    Raises
-    ------
-    ValueError: `patients` or `seed` is not an integer in its range.
+    Raises:
+        ValueError: `patients` or `seed` is not an integer in its range.
     """
-    _require_integer("patients", patients, 1, _MAX_PATIENTS)
-    _require_integer("seed", seed, 0, None)
+    patients = require_integer("patients", patients, 1, _MAX_PATIENTS)
+    seed = require_integer("seed", seed, 0)
     draw = _uniform_draws(patients, seed)
 
-    ancestry = _pick(np.array([list(ANCESTRY_SHARE.values())]), draw["ancestry"])
-    male = (draw["sex"] < MALE_SHARE).astype(np.int8)
+    ancestry = _pick(law.by_ancestry("share")[None], draw["ancestry"])
+    male = (draw["sex"] < law.MALE_SHARE).astype(np.int8)
     height = _heights(ancestry, male, draw["height"])
     records = pd.DataFrame(
         {
             "patient": [f"W{i:07d}" for i in range(patients)],
-            "sex": _category(male, SEXES),
+            "sex": _category(male, law.SEXES),
             "age_decade": _age_decades(ancestry, draw["age"]),
             "height_cm": height,
             "weight_kg": _weights(ancestry, height, draw["weight"]),
-            "ancestry": _category(ancestry, ANCESTRIES),
-            "enzyme_inducer": (draw["enzyme_inducer"] < ENZYME_INDUCER_SHARE).astype(np.int64),
-            "amiodarone": (draw["amiodarone"] < AMIODARONE_SHARE).astype(np.int64),
+            "ancestry": _category(ancestry, law.ANCESTRIES),
+            "enzyme_inducer": (draw["enzyme_inducer"] < law.ENZYME_INDUCER_SHARE).astype(np.int64),
+            "amiodarone": (draw["amiodarone"] < law.AMIODARONE_SHARE).astype(np.int64),
             "cyp2c9": _category(
-                _pick(_cyp2c9_probabilities()[ancestry], draw["cyp2c9"]), CYP2C9_GENOTYPES
+                _pick(law.cyp2c9_probabilities()[ancestry], draw["cyp2c9"]), law.CYP2C9_GENOTYPES
             ),
             "vkorc1": _category(
-                _pick(_vkorc1_probabilities()[ancestry], draw["vkorc1"]), VKORC1_GENOTYPES
+                _pick(law.vkorc1_probabilities()[ancestry], draw["vkorc1"]), law.VKORC1_GENOTYPES
             ),
         }
     )
-    root = _truncated_normal(iwpc_sqrt_dose(records), draw["dose"])
+    root = _truncated_normal(law.iwpc_sqrt_dose(records), draw["dose"])
     records["dose_mg_week"] = root**2
-    records["dose_class"] = dose_class(records["dose_mg_week"].to_numpy())
+    records["dose_class"] = law.dose_class(records["dose_mg_week"].to_numpy())
     return records
-
-
-def iwpc_sqrt_dose(records: pd.DataFrame) -> np.ndarray:
-    """The IWPC pharmacogenetic equation: square root of the weekly dose, without residual.
-
-    Parameters
-    ----------
-    records:
-        DataFrame with the columns age_decade, height_cm, weight_kg, ancestry, enzyme_inducer,
-        amiodarone, cyp2c9 and vkorc1, coded as `make_warfarin` does. Both genotypes may also be
-        "unknown", for which IWPC fitted a term of its own.
-
-    Returns
-    -------
-    float64 array of shape (n,), in sqrt(mg / week). Square it for the dose.
-
-    Raises
-    ------
-    ValueError: a column is missing, a category is not known, or a number is not finite.
-
-    Source: Klein et al. 2009, NEJM 360:753, supplementary appendix.
-    """
-    _require_columns(records, "cyp2c9", "vkorc1")
-    return (
-        _clinical_part(records)
-        + _effect(records, "cyp2c9", CYP2C9_EFFECT)
-        + _effect(records, "vkorc1", VKORC1_EFFECT)
-    )
-
-
-def dose_class(dose_mg_week: np.ndarray) -> np.ndarray:
-    """Clinical class of a weekly dose: 0 below 21, 1 from 21 to 49, 2 above 49 mg a week.
-
-    Takes a float array of any shape, gives an int64 array of that shape. Raises ValueError where
-    a dose is not finite.
-    """
-    dose = np.asarray(dose_mg_week, dtype=float)
-    if not np.isfinite(dose).all():
-        raise ValueError("dose_mg_week holds values that are not finite; drop or mend those rows.")
-    return (dose >= LOW_DOSE).astype(np.int64) + (dose > HIGH_DOSE)
-
-
-def vkorc1_posterior(records: pd.DataFrame, *, given: Given) -> np.ndarray:
-    """Exact P(VKORC1 genotype | what the attacker knows), by Bayes, from the known distribution.
-
-    With v a genotype, a the ancestry, r everything else but the genotype, and t the dose or its
-    class:  P(v | r, a, t) is proportional to P(v | a) p(t | v, r, a). The first factor is
-    Hardy-Weinberg; the second is the truncated normal of the dose's root around the IWPC equation,
-    or its integral over the class. Always guessing the largest entry is the Bayes-optimal attack:
-    no attacker with the same knowledge guesses right more often on this cohort.
-
-    Parameters
-    ----------
-    records:
-        DataFrame as `make_warfarin` gives it. The column vkorc1 is never read and may be absent.
-        Where cyp2c9 is "unknown", its six genotypes are summed over.
-    given:
-        "ancestry": the ancestry alone. "dose": all columns and dose_mg_week. "dose_class": all
-        columns and dose_class.
-
-    Returns
-    -------
-    float64 array of shape (n, 3), rows sum to 1, columns in the order of `VKORC1_GENOTYPES`.
-
-    Raises
-    ------
-    ValueError: `given` is not one of the three, a column is missing, a category is not known, a
-        number is not finite, or a dose lies below the cohort's smallest, 2.25 mg a week.
-
-    The attacker's setting: Fredrikson et al. 2014, section 3.
-    """
-    if given not in get_args(Given):
-        raise ValueError(f"given must be one of {get_args(Given)}, got {given!r}.")
-    ancestry = _codes(records, "ancestry", ANCESTRIES)
-    prior = _vkorc1_probabilities()[ancestry]
-    if given == "ancestry":
-        return prior
-
-    log_likelihood = _log_likelihood_of_dose(records, given, ancestry)
-    log_joint = np.log(prior) + log_likelihood
-    return np.exp(log_joint - logsumexp(log_joint, axis=1, keepdims=True))
-
-
-def _log_likelihood_of_dose(
-    records: pd.DataFrame, given: Literal["dose", "dose_class"], ancestry: np.ndarray
-) -> np.ndarray:
-    """Give log p(dose or class | genotype, rest), shape (n, 3), CYP2C9 summed out where unknown."""
-    log_density = _log_density_of_root if given == "dose" else _log_mass_of_class
-    column = "dose_mg_week" if given == "dose" else "dose_class"
-    _require_columns(records, column, "cyp2c9")
-    observed = _observed(records, column)
-
-    clinical = _clinical_part(records)[:, None]
-    vkorc1 = np.array([VKORC1_EFFECT[v] for v in VKORC1_GENOTYPES])[None, :]
-    cyp2c9 = _codes(records, "cyp2c9", (*CYP2C9_GENOTYPES, UNKNOWN))
-    unknown = cyp2c9 == len(CYP2C9_GENOTYPES)
-    effects = np.array([CYP2C9_EFFECT[g] for g in CYP2C9_GENOTYPES])
-
-    known_effect = effects[np.where(unknown, 0, cyp2c9)][:, None]
-    result = log_density(observed[:, None], clinical + known_effect + vkorc1)
-    if not unknown.any():
-        return result
-
-    weights = _cyp2c9_probabilities()[ancestry[unknown]]
-    completions = [
-        np.log(weights[:, [g]])
-        + log_density(observed[unknown, None], clinical[unknown] + effects[g] + vkorc1)
-        for g in range(len(CYP2C9_GENOTYPES))
-    ]
-    result[unknown] = logsumexp(np.stack(completions), axis=0)
-    return result
-
-
-def _log_density_of_root(root: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Log density of the truncated normal, up to a constant that is equal for all genotypes."""
-    return -0.5 * ((root - mean) / RESIDUAL_SD) ** 2 - log_ndtr(
-        (mean - MIN_SQRT_DOSE) / RESIDUAL_SD
-    )
-
-
-def _log_mass_of_class(label: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Log probability of a dose class under the truncated normal."""
-    above = [
-        log_ndtr((mean - edge) / RESIDUAL_SD)
-        for edge in (MIN_SQRT_DOSE, LOW_DOSE**0.5, HIGH_DOSE**0.5)
-    ]
-    # log(P(root > a) - P(root > b)) without losing digits where both are tiny.
-    masses = [
-        above[0] + np.log(-np.expm1(above[1] - above[0])),
-        above[1] + np.log(-np.expm1(above[2] - above[1])),
-        above[2],
-    ]
-    return np.choose(label.astype(np.int64), masses) - above[0]
-
-
-def _observed(records: pd.DataFrame, column: str) -> np.ndarray:
-    """What the attacker saw of the outcome: the dose's root, or the class."""
-    values = _numbers(records, column)
-    if column == "dose_class":
-        if not np.isin(values, (0, 1, 2)).all():
-            raise ValueError("dose_class must be 0, 1 or 2; use dose_class() on dose_mg_week.")
-        return values
-    smallest = MIN_SQRT_DOSE**2
-    # A dose at the bound itself may come back from the square a rounding error lower.
-    if (values < smallest * (1 - 1e-9)).any():
-        raise ValueError(
-            f"dose_mg_week goes down to {values.min():g}, but this cohort has no dose below "
-            f"{smallest:g} mg a week; check the unit (mg a week, not a day)."
-        )
-    return np.sqrt(values)
 
 
 def _uniform_draws(patients: int, seed: int) -> dict[str, np.ndarray]:
@@ -378,110 +147,28 @@ def _pick(probabilities: np.ndarray, uniform: np.ndarray) -> np.ndarray:
     return (uniform[:, None] >= edges).sum(axis=1)
 
 
-def _vkorc1_probabilities() -> np.ndarray:
-    """Hardy-Weinberg genotype probabilities, (ancestries, 3), columns as VKORC1_GENOTYPES."""
-    a = np.array([VKORC1_A_FREQUENCY[name] for name in ANCESTRIES])
-    return np.stack([(1 - a) ** 2, 2 * a * (1 - a), a**2], axis=1)
-
-
-def _cyp2c9_probabilities() -> np.ndarray:
-    """Hardy-Weinberg over three alleles, (ancestries, 6), columns as CYP2C9_GENOTYPES."""
-    two = np.array([CYP2C9_FREQUENCY[name]["*2"] for name in ANCESTRIES])
-    three = np.array([CYP2C9_FREQUENCY[name]["*3"] for name in ANCESTRIES])
-    one = 1 - two - three
-    return np.stack(
-        [one**2, 2 * one * two, 2 * one * three, two**2, 2 * two * three, three**2], axis=1
-    )
-
-
 def _age_decades(ancestry: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-    mean, sd = np.array([AGE_YEARS[name] for name in ANCESTRIES]).T
+    mean, sd = law.by_ancestry("age").T
     years = mean[ancestry] + sd[ancestry] * ndtri(uniform)
     return np.clip(years // 10, 1, 9).astype(np.int64)
 
 
 def _heights(ancestry: np.ndarray, male: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-    mean = np.array([HEIGHT_CM[name] for name in ANCESTRIES])[ancestry, male]
-    return np.clip(mean + HEIGHT_SD_CM * ndtri(uniform), *HEIGHT_RANGE_CM).round(1)
+    mean = law.by_ancestry("height")[ancestry, male]
+    return np.clip(mean + law.HEIGHT_SD_CM * ndtri(uniform), *law.HEIGHT_RANGE_CM).round(1)
 
 
 def _weights(ancestry: np.ndarray, height_cm: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-    median, log_sd = np.array([BODY_MASS_INDEX[name] for name in ANCESTRIES]).T
+    median, log_sd = law.by_ancestry("body mass index").T
     index = median[ancestry] * np.exp(log_sd[ancestry] * ndtri(uniform))
-    return np.clip(index * (height_cm / 100) ** 2, *WEIGHT_RANGE_KG).round(1)
+    return np.clip(index * (height_cm / 100) ** 2, *law.WEIGHT_RANGE_KG).round(1)
 
 
 def _truncated_normal(mean: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-    """Normal around mean, kept above MIN_SQRT_DOSE, by inverting its upper tail."""
-    mass = ndtr((mean - MIN_SQRT_DOSE) / RESIDUAL_SD)
-    return np.maximum(mean - RESIDUAL_SD * ndtri(uniform * mass), MIN_SQRT_DOSE)
-
-
-def _clinical_part(records: pd.DataFrame) -> np.ndarray:
-    """The IWPC equation without its two genotype terms, shape (n,)."""
-    _require_columns(
-        records,
-        "age_decade",
-        "height_cm",
-        "weight_kg",
-        "ancestry",
-        "enzyme_inducer",
-        "amiodarone",
-    )
-    return (
-        INTERCEPT
-        + PER_AGE_DECADE * _numbers(records, "age_decade")
-        + PER_CM * _numbers(records, "height_cm")
-        + PER_KG * _numbers(records, "weight_kg")
-        + _effect(records, "ancestry", ANCESTRY_EFFECT)
-        + ENZYME_INDUCER_EFFECT * _numbers(records, "enzyme_inducer")
-        + AMIODARONE_EFFECT * _numbers(records, "amiodarone")
-    )
-
-
-def _effect(records: pd.DataFrame, column: str, effects: dict[str, float]) -> np.ndarray:
-    return np.array(list(effects.values()))[_codes(records, column, tuple(effects))]
-
-
-def _codes(records: pd.DataFrame, column: str, levels: tuple[str, ...]) -> np.ndarray:
-    """Position of each value of a column in levels; an unexpected value is an error."""
-    _require_columns(records, column)
-    codes = pd.Index(levels).get_indexer(records[column].astype(object))
-    if (codes >= 0).all():
-        return codes
-    found = sorted({str(value) for value in records[column][codes < 0]})
-    raise ValueError(
-        f"Column {column!r} holds {', '.join(map(repr, found[:5]))}; expected one of "
-        f"{', '.join(map(repr, levels))}."
-    )
+    """Normal around mean, kept above law.MIN_SQRT_DOSE, by inverting its upper tail."""
+    mass = ndtr((mean - law.MIN_SQRT_DOSE) / law.RESIDUAL_SD)
+    return np.maximum(mean - law.RESIDUAL_SD * ndtri(uniform * mass), law.MIN_SQRT_DOSE)
 
 
 def _category(codes: np.ndarray, levels: tuple[str, ...]) -> pd.Categorical:
     return pd.Categorical.from_codes(codes, categories=list(levels))
-
-
-def _numbers(records: pd.DataFrame, column: str) -> np.ndarray:
-    try:
-        values = records[column].to_numpy(dtype=float)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"Column {column!r} must hold numbers: {error}") from error
-    if not np.isfinite(values).all():
-        raise ValueError(f"Column {column!r} holds values that are not finite; drop those rows.")
-    return values
-
-
-def _require_columns(records: pd.DataFrame, *columns: str) -> None:
-    missing = [column for column in columns if column not in records.columns]
-    if missing:
-        raise ValueError(
-            f"records lack the columns {', '.join(missing)}; they have "
-            f"{', '.join(map(str, records.columns))}. make_warfarin gives all of them."
-        )
-
-
-def _require_integer(name: str, value: object, low: int, high: int | None) -> None:
-    allowed = f"an integer of at least {low}" + (f" and at most {high}" if high else "")
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise ValueError(f"{name} must be {allowed}, got {value!r} ({type(value).__name__}).")
-    if value < low or (high is not None and value > high):
-        raise ValueError(f"{name} must be {allowed}, got {value}.")

@@ -193,14 +193,14 @@ def test_grey_values_lie_near_those_of_real_mammograms(cohort):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"patients": 0}, "patients: expected an integer of at least 1"),
-        ({"patients": 2.5}, "patients: expected an integer"),
+        ({"patients": 0}, "patients must be an integer of at least 1"),
+        ({"patients": 2.5}, "patients must be an integer of at least 1 and at most 99999, got 2.5"),
         ({"patients": True}, "got True"),
-        ({"patients": 2, "size": 31}, "size: .* at least 32 and at most 512, got 31"),
+        ({"patients": 2, "size": 31}, "size must be .* at least 32 and at most 512, got 31"),
         ({"patients": 2, "size": 513}, "got 513"),
-        ({"patients": 2, "seed": "one"}, "seed: .* got 'one'; pass a whole number"),
+        ({"patients": 2, "seed": "one"}, "seed must be .* got 'one'"),
         ({"patients": 2, "seed": None}, "got None"),
-        ({"patients": 2, "seed": -1}, "seed: expected an integer of at least 0, got -1"),
+        ({"patients": 2, "seed": -1}, "seed must be an integer of at least 0, got -1"),
     ],
 )
 def test_wrong_arguments_say_what_to_do(arguments, message):

@@ -15,7 +15,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from medpriv.data.sources.synthetic_reports import (
+from medpriv.data.sources.report_patients import (
     COMORBIDITIES,
     FACTS,
     FAMILY_NAMES,
@@ -23,8 +23,8 @@ from medpriv.data.sources.synthetic_reports import (
     FINDINGS,
     MALE_NAMES,
     SENSITIVE_FACTS,
-    make_reports,
 )
+from medpriv.data.sources.synthetic_reports import make_reports
 from medpriv.data.text import drop_duplicate_texts, normalise_text
 from real import real_file
 

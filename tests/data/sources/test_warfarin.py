@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from medpriv.data.sources import warfarin
-from medpriv.data.sources.warfarin import (
+from medpriv.data.sources import warfarin_distribution as warfarin
+from medpriv.data.sources.warfarin import make_warfarin
+from medpriv.data.sources.warfarin_distribution import (
     dose_class,
     iwpc_sqrt_dose,
-    make_warfarin,
     vkorc1_posterior,
 )
 
