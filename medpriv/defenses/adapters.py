@@ -10,8 +10,8 @@ It serves the task that it was trained for; whoever uses the embedding for anoth
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,17 +19,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medpriv.defenses.adversarial import Opponent, fit_against
+from medpriv.defenses.answers import on_answers
 from medpriv.defenses.no_peek import fit_no_peek
 from medpriv.defenses.split_training import Halves, check_weight
-from medpriv.deployment import Answer, ViewDefense
+from medpriv.deployment import ViewDefense
+from medpriv.models.reports import small_head
 from medpriv.runtime.device import pick_device, to_device
 from medpriv.runtime.profile import ADAPTER_EPOCHS
 from medpriv.runtime.seeds import seeded
 from medpriv.training.checkpoint import cached_module
 from medpriv.training.loop import Recipe
 from medpriv.training.utility_scores import predict
-
-_HIDDEN = 128  # of the opponent
 
 
 class EmbeddingAdapter(nn.Module):
@@ -58,22 +58,15 @@ class Adapted:
 
     def defense(self) -> ViewDefense:
         """The adapter on every embedding that is answered."""
+        wide = self.adapter.inner.in_features
 
-        def wrap(answer: Answer) -> Answer:
-            def respond(x: object) -> Tensor:
-                rows = answer(x)
-                wide = self.adapter.inner.in_features
-                if not rows.is_floating_point() or rows.shape[1:] != (wide,):
-                    raise ValueError(
-                        f"the adapter changes embeddings (n, {wide}), and this view answers "
-                        f"{rows.dtype} of shape {tuple(rows.shape)}; deploy with "
-                        "expose='embedding'"
-                    )
-                return predict(self.adapter, rows)
+        def fits(rows: Tensor) -> bool:
+            return rows.is_floating_point() and rows.shape[1:] == (wide,)
 
-            return respond
-
-        return ViewDefense("adapter", wrap)
+        return on_answers(
+            "adapter", lambda: partial(predict, self.adapter), fits,
+            f"embeddings (n, {wide})", "expose='embedding'",
+        )  # fmt: skip
 
 
 def train_adapter(
@@ -101,7 +94,7 @@ def train_adapter(
         profile: how long to train, where there is no ``recipe``.
         seed: decides initial weights and the order of rows.
         device: see :func:`medpriv.runtime.device.pick_device`.
-        recipe: without it :func:`adapter_recipe`.
+        recipe: in the place of the usual one.
 
     Raises:
         ValueError: the weight is negative, embeddings, labels and facts do not belong together, or
@@ -115,11 +108,13 @@ def train_adapter(
             f"{tuple(embeddings.shape)}, {tuple(labels.shape)} and "
             f"{None if secret is None else tuple(secret.shape)}"
         )
-    recipe = recipe or adapter_recipe(profile)
+    # Small dense layers gain nothing from bfloat16.
+    usual = Recipe(ADAPTER_EPOCHS.of(profile), batch_size=128, weight_decay=1e-3, exact=True)
+    recipe = recipe or usual
     where, wide = pick_device(device), embeddings.shape[1]
     with seeded(seed, "adapter"):
-        adapter, head = EmbeddingAdapter(wide), _dense(wide, classes)
-        opponent = Opponent(_dense(wide, 1 if secret is None else secret.shape[1]))
+        adapter, head = EmbeddingAdapter(wide), small_head(wide, classes)
+        opponent = Opponent(small_head(wide, 1 if secret is None else secret.shape[1]))
     net, halves = nn.Sequential(adapter, head), Halves(adapter, head, classes)
 
     def train(_: Path) -> None:
@@ -139,18 +134,3 @@ def train_adapter(
     cached_module("defended", parts, net, train, device=device)
     to_device(net, where).eval()
     return Adapted(adapter, head)
-
-
-def adapter_recipe(profile: str) -> Recipe:
-    """The recipe of :func:`train_adapter`."""
-    epochs = ADAPTER_EPOCHS.of(profile)
-    # Small dense layers gain nothing from bfloat16.
-    return Recipe(epochs, batch_size=128, weight_decay=1e-3, exact=True)
-
-
-def _dense(wide: int, outputs: int) -> nn.Module:
-    return nn.Sequential(
-        OrderedDict(
-            dense=nn.Linear(wide, _HIDDEN), relu=nn.ReLU(), output=nn.Linear(_HIDDEN, outputs)
-        )
-    )

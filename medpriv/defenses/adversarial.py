@@ -98,8 +98,7 @@ def train_adversarially(
             the model's.
         device: see :func:`medpriv.runtime.device.pick_device`.
         recipe: without it that of the target model.
-        model: any classifier that can be split there; untrained, or trained before, for
-            which :func:`further_recipe` is enough. It is copied.
+        model: as for :func:`medpriv.defenses.train_no_peek`.
         turns: steps of the opponent for each of the model.
 
     Returns:

@@ -6,14 +6,15 @@ None of these proves anything; they are what an interface would do anyway. Fredr
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from medpriv.deployment import Answer, ViewDefense
+from medpriv.defenses.answers import Change, on_answers
+from medpriv.deployment import ViewDefense
+from medpriv.runtime.arguments import require_integer
 
 
 def fewer_digits(digits: int) -> ViewDefense:
@@ -22,8 +23,7 @@ def fewer_digits(digits: int) -> ViewDefense:
     Raises:
         ValueError: not 0 to 15 digits.
     """
-    if not 0 <= digits <= 15:
-        raise ValueError(f"expected 0 to 15 digits, got {digits}")
+    require_integer("digits", digits, 0, 15)
     return _on_scores(f"{digits} digits", lambda scores: scores.round(decimals=digits))
 
 
@@ -33,8 +33,7 @@ def top_scores(number: int) -> ViewDefense:
     Raises:
         ValueError: fewer than one.
     """
-    if number < 1:
-        raise ValueError(f"expected one or more scores to tell, got {number}")
+    require_integer("number", number, 1)
 
     def change(scores: Tensor) -> Tensor:
         kept = scores.topk(min(number, scores.shape[1]), dim=1)
@@ -69,21 +68,13 @@ def tempered(temperature: float) -> ViewDefense:
     )
 
 
-def _on_scores(name: str, change: Callable[[Tensor], Tensor]) -> ViewDefense:
-    def wrap(answer: Answer) -> Answer:
-        def respond(x: object) -> Tensor:
-            scores = answer(x)
-            floats = scores.ndim == 2 and scores.is_floating_point()
-            if not floats or bool(((scores < 0) | (scores > 1)).any()):
-                raise ValueError(
-                    f"{name!r} changes scores (n, classes) from 0 to 1, and this view answers "
-                    f"{scores.dtype} of shape {tuple(scores.shape)}; deploy with expose='scores'"
-                )
-            return change(scores)
+def _on_scores(name: str, change: Change) -> ViewDefense:
+    def fits(scores: Tensor) -> bool:
+        floats = scores.ndim == 2 and scores.is_floating_point()
+        return floats and not bool(((scores < 0) | (scores > 1)).any())
 
-        return respond
-
-    return ViewDefense(name, wrap)
+    what = "scores (n, classes) from 0 to 1"
+    return on_answers(name, lambda: change, fits, what, "expose='scores'")
 
 
 @dataclass(frozen=True)

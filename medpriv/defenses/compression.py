@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-from medpriv.deployment import Answer, ViewDefense
+from medpriv.defenses.answers import on_numbers
+from medpriv.deployment import ViewDefense
+from medpriv.runtime.arguments import require_integer
 from medpriv.runtime.seeds import torch_rng
 
 
@@ -24,21 +24,15 @@ def rounded(bits: int) -> ViewDefense:
     Raises:
         ValueError: another number of bits; later, that the view answers labels.
     """
-    if not 2 <= bits <= 16:
-        raise ValueError(f"expected 2 to 16 bits, got {bits}")
+    require_integer("bits", bits, 2, 16)
     steps = 2 ** (bits - 1) - 1
 
     def change(rows: Tensor) -> Tensor:
-        if not rows.is_floating_point():
-            raise ValueError(
-                f"'{bits} bits' changes features, embeddings or scores, and this view answers "
-                f"{rows.dtype}; deploy with another expose"
-            )
         axes = (1, 2, 3) if rows.ndim == 4 else (-1,)
         largest = rows.abs().amax(dim=axes, keepdim=True).clamp(min=1e-12)
         return (rows / largest * steps).round() / steps * largest
 
-    return ViewDefense(f"{bits} bits", _then(change))
+    return on_numbers(f"{bits} bits", lambda: change)
 
 
 def projected(dimensions: int, *, seed: int = 0) -> ViewDefense:
@@ -54,8 +48,7 @@ def projected(dimensions: int, *, seed: int = 0) -> ViewDefense:
     Raises:
         ValueError: fewer than one dimension.
     """
-    if dimensions < 1:
-        raise ValueError(f"expected at least one dimension, got {dimensions}")
+    require_integer("dimensions", dimensions, 1)
 
     def change(rows: Tensor) -> Tensor:
         width = rows.shape[-1]
@@ -65,11 +58,4 @@ def projected(dimensions: int, *, seed: int = 0) -> ViewDefense:
         left = min(dimensions, width)
         return rows @ turn[:, :left] * (width / left) ** 0.5
 
-    return ViewDefense(f"{dimensions} dimensions", _then(change))
-
-
-def _then(change: Callable[[Tensor], Tensor]) -> Callable[[Answer], Answer]:
-    def wrap(answer: Answer) -> Answer:
-        return lambda x: change(answer(x))
-
-    return wrap
+    return on_numbers(f"{dimensions} dimensions", lambda: change)

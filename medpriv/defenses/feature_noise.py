@@ -8,11 +8,13 @@ zero leaves those out; so a defense of this kind is judged by attackers fitted t
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from medpriv.deployment import Answer, ViewDefense
+from medpriv.defenses.answers import on_numbers
+from medpriv.deployment import ViewDefense
 from medpriv.runtime.seeds import torch_rng
 
 
@@ -94,18 +96,4 @@ def sampled(tensors: Tensor, *, seed: int = 0) -> ViewDefense:
 def _drawn(
     name: str, change: Callable[[Tensor, torch.Generator], Tensor], seed: int, scope: str
 ) -> ViewDefense:
-    def wrap(answer: Answer) -> Answer:
-        draws = torch_rng(seed, scope)
-
-        def respond(x: object) -> Tensor:
-            rows = answer(x)
-            if not rows.is_floating_point():
-                raise ValueError(
-                    f"{name!r} changes features, embeddings or scores, and this view answers "
-                    f"{rows.dtype}; deploy with another expose"
-                )
-            return change(rows, draws)
-
-        return respond
-
-    return ViewDefense(name, wrap)
+    return on_numbers(name, lambda: partial(change, draws=torch_rng(seed, scope)))

@@ -46,19 +46,6 @@ def epsilon_of(flips: float, classes: int) -> float:
     return max(0.0, math.log((1 - flips) * (classes - 1) / flips))
 
 
-def flips_of(epsilon: float, classes: int) -> float:
-    """The chance p of another label that costs epsilon: (K - 1) / (e^epsilon + K - 1).
-
-    Raises:
-        ValueError: epsilon is negative, or there are fewer than two classes.
-    """
-    if not epsilon >= 0 or classes < 2:
-        raise ValueError(
-            f"expected epsilon of 0 or more and 2 or more classes, got {epsilon}, {classes}"
-        )
-    return (classes - 1) * math.exp(-epsilon) / (1 + (classes - 1) * math.exp(-epsilon))
-
-
 def response_matrix(flips: float, classes: int) -> Tensor:
     """How likely each answer is for each truth: ``(K, K)`` float64, row truth, rows sum to 1.
 

@@ -96,15 +96,7 @@ def objective_perturbed(
     Part of epsilon pays for the curvature of the loss; where it does not suffice, the penalty is
     raised. At the same epsilon it usually costs less accuracy than :func:`output_perturbed`.
 
-    Args:
-        x: ``(n, d)``, rows of length 1 at most: see :func:`unit_rows`.
-        y: ``(n,)`` int64, 0 or 1.
-        epsilon: above 0.
-        penalty: above 0; not chosen by looking at the rows.
-        seed: decides the noise. A course repeats its runs; a model in service must not.
-
-    Raises:
-        ValueError: as for :func:`output_perturbed`.
+    Arguments and errors as for :func:`output_perturbed`.
     """
     rows, labels = _checked(x, y, penalty)
     _check_private(rows, epsilon)

@@ -137,11 +137,7 @@ class ReportClassifier(nn.Module):
     def __init__(self, encoder: ReportEncoder, *, classes: int = 2) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = nn.Sequential(
-            OrderedDict(
-                dense=nn.Linear(encoder.width, 128), relu=nn.ReLU(), output=nn.Linear(128, classes)
-            )
-        )
+        self.head = small_head(encoder.width, classes)
 
     def embed(self, texts: Sequence[str]) -> Tensor:
         """Texts → embeddings ``(n, width)`` float32 of length 1."""
@@ -150,6 +146,14 @@ class ReportClassifier(nn.Module):
     def forward(self, texts: Sequence[str]) -> Tensor:
         """Texts → logits ``(n, classes)``."""
         return self.head(self.embed(texts))
+
+
+def small_head(width: int, outputs: int) -> nn.Sequential:
+    """What is trained on top of embeddings ``(n, width)``: one hidden layer of 128 units."""
+    layers = OrderedDict(
+        dense=nn.Linear(width, 128), relu=nn.ReLU(), output=nn.Linear(128, outputs)
+    )
+    return nn.Sequential(layers)
 
 
 @contextlib.contextmanager

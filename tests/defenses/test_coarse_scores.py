@@ -64,8 +64,8 @@ def test_negative_smoothing_asks_for_more_than_certainty() -> None:
 
 def test_bad_input() -> None:
     for call, message in (
-        (lambda: fewer_digits(-1), "0 to 15"),
-        (lambda: top_scores(0), "one or more"),
+        (lambda: fewer_digits(-1), "at least 0 and at most 15"),
+        (lambda: top_scores(0), "number must be an integer of at least 1"),
         (lambda: tempered(0), "above 0"),
         (lambda: Smoothed(1.0), "below 1"),
         (lambda: served(tempered(2), torch.zeros(3).long()), "deploy with expose='scores'"),

@@ -48,9 +48,9 @@ def test_the_directions_are_drawn_once() -> None:
 
 
 def test_bad_input() -> None:
-    with pytest.raises(ValueError, match="2 to 16"):
+    with pytest.raises(ValueError, match="bits must be an integer of at least 2 and at most 16"):
         rounded(1)
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match="at least 1, got 0"):
         projected(0)
 
 

@@ -27,7 +27,6 @@ from medpriv.defenses import (
     response_matrix,
     unbiased_accuracy,
 )
-from medpriv.defenses.label_perturbation import flips_of
 from medpriv.runtime.seeds import torch_rng
 
 KEY = b"sixteen random bytes"
@@ -50,10 +49,9 @@ def test_published_values_for_two_classes(flips: float, epsilon: float) -> None:
 
 
 @given(st.floats(0.0, 30.0), CLASSES)
-def test_epsilon_and_flips_are_inverse(epsilon: float, classes: int) -> None:
-    assert epsilon_of(flips_of(epsilon, classes), classes) == pytest.approx(epsilon, abs=1e-6)
-    kept = math.exp(epsilon) / (math.exp(epsilon) + classes - 1)
-    assert 1 - flips_of(epsilon, classes) == pytest.approx(kept, abs=1e-12)
+def test_epsilon_is_that_of_the_published_chance(epsilon: float, classes: int) -> None:
+    flips = (classes - 1) / (math.exp(epsilon) + classes - 1)
+    assert epsilon_of(flips, classes) == pytest.approx(epsilon, abs=1e-6)
 
 
 @given(st.floats(1e-6, 1.0), CLASSES)
@@ -67,9 +65,8 @@ def test_the_matrix_reaches_epsilon_and_no_more(share: float, classes: int) -> N
 
 def test_the_ends_of_epsilon() -> None:
     assert epsilon_of(0, 3) == math.inf
-    assert flips_of(math.inf, 3) == 0
     assert epsilon_of(2 / 3, 3) == pytest.approx(0, abs=1e-12)
-    assert flips_of(0, 2) == 0.5
+    assert epsilon_of(0.5, 2) == 0
 
 
 @pytest.mark.parametrize("key", [None, KEY], ids=["fresh", "memoised"])
@@ -223,7 +220,6 @@ def test_without_flips_the_corrected_loss_is_the_cross_entropy() -> None:
         (lambda: epsilon_of(0.6, 2), "from 0 to 0.5"),
         (lambda: epsilon_of(0.1, 1), "2 or more classes"),
         (lambda: epsilon_of(float("nan"), 2), "from 0 to 0.5"),
-        (lambda: flips_of(-1, 2), "epsilon of 0 or more"),
         (lambda: unbiased_accuracy(0.5, 0.5, 2), "does not depend on the truth"),
         (lambda: randomised_response(0.1, 2, key=b""), "no secret"),
         (lambda: randomised_response(0.1, 2, cell=0.0), "larger than 0"),
