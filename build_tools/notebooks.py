@@ -39,8 +39,8 @@ def measured(name: str, root: Path) -> dict[str, str] | None:
     """The figures of the book's own run of a chapter, as its text shows them.
 
     Returns:
-        Texts by the names that ``{glue:text}`` uses; None where the chapter was not executed
-        since it, the package or the requirements changed.
+        Texts by the names that ``{glue:text}`` uses; None where code that the chapter uses has
+        changed since it was executed.
     """
     folder = root / "_build" / "executed" / name
     key = folder / "key.txt"

@@ -171,12 +171,14 @@ def test_links_to_the_book_lead_to_its_pages(notebook: NotebookNode) -> None:
 # --- One notebook ---------------------------------------------------------------------------------
 
 
-def test_figures_come_from_a_run_of_this_text_only(tiny: Tiny) -> None:
+def test_figures_come_from_a_run_of_this_code_only(tiny: Tiny) -> None:
     tiny.write(MEASURES)
     assert measured(tiny.name, tiny.root) is None
     execute(tiny.name, tiny.root)
     assert measured(tiny.name, tiny.root) == {"gain": "0.42"}
     tiny.write(MEASURES.replace("So.", "Well."))
+    assert measured(tiny.name, tiny.root) == {"gain": "0.42"}
+    tiny.write(MEASURES.replace("0.42", "0.43"))
     assert measured(tiny.name, tiny.root) is None
 
 
