@@ -6,6 +6,7 @@ import functools
 import hashlib
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,14 +29,49 @@ settings.load_profile("medpriv")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs real data where there are none."""
+    """Skip what needs real data where there are none, and in CI what another commit runs."""
     folder = os.environ.get("MEDPRIV_DATA")
-    if folder and Path(folder).is_dir():
-        return
-    reason = f"MEDPRIV_DATA names no folder: {folder}" if folder else "MEDPRIV_DATA is not set"
+    if not (folder and Path(folder).is_dir()):
+        reason = f"MEDPRIV_DATA names no folder: {folder}" if folder else "MEDPRIV_DATA is not set"
+        _skip([item for item in items if item.get_closest_marker("real")], reason)
+    if os.environ.get("CI"):
+        _take_turns(items)
+    items[:] = _longest_first(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+
+
+def _skip(items: list[pytest.Item], reason: str) -> None:
     for item in items:
-        if item.get_closest_marker("real"):
-            item.add_marker(pytest.mark.skip(reason=reason))
+        item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _take_turns(items: list[pytest.Item]) -> None:
+    """Of the tests marked ``sampled(n)`` each commit runs one in n, and each runs in its turn."""
+    places: Counter[str] = Counter()
+    for item in items:
+        marker = item.get_closest_marker("sampled")
+        if marker is None or item.get_closest_marker("skip"):
+            continue
+        (of,) = marker.args
+        group = marker.kwargs.get("group", item.nodeid.partition("[")[0])
+        if places[group] % of != turn() % of:
+            _skip([item], f"sampled: one in {of}, another at each commit")
+        places[group] += 1
+
+
+def _longest_first(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
+    """What is slow comes first in each process's share, so that none ends with it alone.
+
+    xdist's ``worksteal`` deals the tests out in shares of equal number, in their order.
+    """
+    slow = [i for i in items if i.get_closest_marker("slow") and not i.get_closest_marker("skip")]
+    quick = [item for item in items if item not in set(slow)]
+    ordered: list[pytest.Item] = []
+    for process in range(processes):
+        ordered += slow[process::processes]
+        share = len(items) * (process + 1) // processes - len(ordered)
+        ordered += quick[:share]
+        quick = quick[share:]
+    return ordered + quick
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -59,7 +95,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     A bound that holds only where bfloat16 is native fails on most processors.
     """
     with pytest.MonkeyPatch.context() as patch:
-        if os.environ.get("CI") and _eighth(item.nodeid) == _eighth(_commit()):
+        if os.environ.get("CI") and _eighth(item.nodeid) == turn() % 8:
             patch.setenv("MEDPRIV_BF16", "0")
         return (yield)
 
@@ -69,11 +105,16 @@ def _eighth(text: str) -> int:
 
 
 @functools.cache
-def _commit() -> str:
+def turn() -> int:
+    """How many commits there are: each one moves the turn of what is sampled by one."""
     done = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+        ["git", "rev-list", "--count", "HEAD"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    return done.stdout.strip()
+    return int(done.stdout.strip() or 0)
 
 
 @pytest.fixture(params=available_devices())

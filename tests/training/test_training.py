@@ -27,7 +27,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import medpriv.models.targets
-from medpriv import training
 from medpriv.data.cohort import PARTS, Cohort, Column, DataCard, Part
 from medpriv.defenses import Smoothed
 from medpriv.models.images import ImageCNN
@@ -35,7 +34,8 @@ from medpriv.models.records import RecordMLP
 from medpriv.runtime.profile import PROFILES
 from medpriv.runtime.seeds import rng, seeded, torch_rng
 from medpriv.statistics import resampled_auc
-from medpriv.training.loop import Recipe, fit
+from medpriv.training import loop, targets
+from medpriv.training.loop import Loss, Recipe, fit
 from medpriv.training.targets import target_recipe, train_target
 from medpriv.training.utility_scores import predict, utility, utility_by
 from tiny import ROOT
@@ -72,7 +72,7 @@ def dropping() -> nn.Module:
         return nn.Sequential(layers)
 
 
-def train(model: nn.Module, seed: int = 0, loss: training.Loss = F.cross_entropy, **options):
+def train(model: nn.Module, seed: int = 0, loss: Loss = F.cross_entropy, **options):
     options = {"recipe": RECIPE, "device": "cpu"} | options
     return fit(model, inputs(), labels(), loss=loss, seed=seed, **options)
 
@@ -156,7 +156,7 @@ def test_one_seed_gives_the_same_weights_and_another_does_not(
 def test_a_recipe_of_steps_comes_as_close_as_whole_epochs_can(
     steps: int, rows: int, batch_size: int
 ) -> None:
-    recipe = training.Recipe.of_steps(steps, rows, batch_size=batch_size, weight_decay=0.5)
+    recipe = Recipe.of_steps(steps, rows, batch_size=batch_size, weight_decay=0.5)
     assert 1 <= recipe.batch_size <= min(batch_size, rows)
     assert recipe.epochs >= 1
     assert recipe.weight_decay == 0.5
@@ -182,7 +182,7 @@ spec = importlib.util.spec_from_file_location("here", sys.argv[1])
 here = importlib.util.module_from_spec(spec)
 sys.modules["here"] = here
 spec.loader.exec_module(here)
-from medpriv.runtime import content_hash
+from medpriv.runtime.hashing import content_hash
 model = here.cnn()
 history = here.train(model, seed=5)
 print(content_hash(dict(model.state_dict()), history))
@@ -429,7 +429,7 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         done.append(options["what"])
         return fit(*arguments, **options)
 
-    monkeypatch.setattr(training, "fit", counted)
+    monkeypatch.setattr(targets, "fit", counted)
     monkeypatch.setattr(medpriv.models.targets, "ReportEncoder", Lengths)
     return done
 
@@ -914,13 +914,13 @@ def test_one_group_for_each_row(number: int) -> None:
 
 def test_rows_of_similar_length_share_a_batch_and_each_comes_once() -> None:
     lengths = torch.randint(1, 100, (330,), generator=torch_rng(0, "lengths"))
-    batches = training._batches(330, 8, lengths, seed=0, epoch=3)
+    batches = loop._batches(330, 8, lengths, seed=0, epoch=3)
     assert torch.equal(torch.cat(batches).sort().values, torch.arange(330))
-    plain = training._batches(330, 8, None, seed=0, epoch=3)
+    plain = loop._batches(330, 8, None, seed=0, epoch=3)
 
     def padded(some: list[torch.Tensor]) -> int:
         return sum(len(rows) * int(lengths[rows].max()) for rows in some)
 
     assert padded(batches) < 1.2 * lengths.sum() < padded(plain)
-    other = training._batches(330, 8, lengths, seed=0, epoch=4)
+    other = loop._batches(330, 8, lengths, seed=0, epoch=4)
     assert not torch.equal(torch.cat(batches), torch.cat(other))
