@@ -26,6 +26,7 @@ from torch import Tensor
 
 from medpriv.data.cohort import Part
 from medpriv.deployment import View
+from medpriv.runtime.arguments import choose
 from medpriv.runtime.progress import progress
 from medpriv.runtime.seeds import rng
 
@@ -103,11 +104,7 @@ class Shadows:
 
     def rows(self) -> tuple[Tensor, Tensor, Tensor]:
         """All his rows in all models: ``(N m, K)`` scores, labels, and who was inside."""
-        return (
-            self.own.flatten(0, 1),
-            self.y.repeat(len(self.own)),
-            self.inside.flatten(),
-        )
+        return self.own.flatten(0, 1), self.y.repeat(len(self.own)), self.inside.flatten()
 
 
 def train_shadows(
@@ -220,8 +217,7 @@ def lira(phi: Tensor, out: Tensor, *, spread: str = "global") -> Tensor:
         raise ValueError(
             f"expected phi (n,) and out (N, n), got {tuple(phi.shape)} and {tuple(out.shape)}"
         )
-    if spread not in ("global", "each"):
-        raise ValueError(f"spread must be global or each, got {spread!r}")
+    choose(spread, ("global", "each"), "spread")
     if len(out) < 2:
         raise ValueError(f"a variance needs two or more shadow models, got {len(out)}")
     out, phi = out.double(), phi.double()

@@ -183,7 +183,10 @@ def test_bad_input(setting) -> None:
         (lambda: true_margin(torch.rand(4, 1), torch.zeros(4).long()), "2 or more classes"),
         (lambda: lira(torch.zeros(3), torch.zeros(5, 4)), "expected phi"),
         (lambda: lira(torch.zeros(3), torch.zeros(1, 3)), "two or more shadow models"),
-        (lambda: lira(torch.zeros(3), torch.zeros(5, 3), spread="none"), "global or each"),
+        (
+            lambda: lira(torch.zeros(3), torch.zeros(5, 3), spread="none"),
+            "of: global, each",
+        ),
         (lambda: train_shadows(part, part.x, lambda *_: None, models=0), "one or more models"),
         (lambda: train_shadows(part, part.x, lambda *_: None, share=1.0), "patients on both sides"),
         (

@@ -149,10 +149,7 @@ def invert_classes(
         device: where to compute from weights.
 
     Raises:
-        ThreatModelError: as :func:`mi_face`.
-        QueryBudgetError: as :func:`mi_face`.
-        ValueError: as :func:`mi_face`.
-        FloatingPointError: as :func:`mi_face`.
+        ThreatModelError, QueryBudgetError, ValueError, FloatingPointError: as :func:`mi_face`.
     """
     _check(shape, steps=steps, restarts=restarts, shift=shift)
     access = open_access(view, probe or Probe(), seed=seed, device=device)
@@ -176,9 +173,6 @@ def _invert(
     found = descend(view, access, labels, starts, form, steps)
     scores = view(found.images).gather(1, labels[:, None])[:, 0]
     return ClassInversion(found.images, scores, found.costs, found.steps, view.queries - before)
-
-
-# --- The stopping rule, costs and moves -----------------------------------------------------------
 
 
 def should_stop(costs: Tensor, *, patience: int, good_enough: float) -> Tensor:
@@ -221,9 +215,6 @@ def _shifted(images: Tensor, step: int, *, most: int, seed: int) -> Tensor:
     down, right = torch.randint(0, 2 * most + 1, (2,), generator=generator).tolist()
     padded = F.pad(images, (most,) * 4, mode="replicate")
     return padded[..., down : down + images.shape[2], right : right + images.shape[3]]
-
-
-# --- Arguments ------------------------------------------------------------------------------------
 
 
 def _check(shape: tuple[int, int, int], **numbers: int) -> None:

@@ -2,10 +2,7 @@
 
 Whoever holds the weights has exact gradients and asks nothing. Whoever sees scores estimates
 gradients from pairs of neighbours, x + σu and x - σu (evolution strategies, Salimans et al. 2017,
-arXiv 1703.03864; against image classifiers Ilyas et al. 2018, arXiv 1804.08598)::
-
-    access = open_access(view, Probe(directions=20))
-    access.gradient(loss, images, labels, step)
+arXiv 1703.03864; against image classifiers Ilyas et al. 2018, arXiv 1804.08598).
 """
 
 from __future__ import annotations

@@ -66,13 +66,8 @@ class Recovery:
     course: Tensor
 
 
-def search_steps(profile: str) -> int:
-    """How many steps a profile affords."""
-    return SEARCH_STEPS.of(profile)
-
-
 def recover(
-    through: View | nn.Module,
+    view: View | nn.Module,
     features: Tensor,
     *,
     shape: Sequence[int],
@@ -90,7 +85,7 @@ def recover(
     batch, up to rounding. It costs no query.
 
     Args:
-        through: a view that exposes ``weights`` at a split layer, or a front that the attacker has
+        view: exposes ``weights`` at a split layer; or, in its place, a front that the attacker has
             made himself, such as a shadow front: a network from images to features.
         features: ``(n, ...)`` float32, the victims', as the view shows them.
         shape: ``(c, h, w)`` of an image.
@@ -106,12 +101,12 @@ def recover(
 
     Raises:
         ThreatModelError: the view does not expose weights, or exposes them without a split.
-        TypeError: ``through`` is neither a view nor a network.
+        TypeError: ``view`` is neither a view nor a network.
         ValueError: the front does not give such features for images of this shape.
     """
-    search = search or Search(search_steps(profile))
+    search = search or Search(SEARCH_STEPS.of(profile))
     where = pick_device(device)
-    front = to_device(_front(through), where).eval().requires_grad_(False)
+    front = to_device(_front(view), where).eval().requires_grad_(False)
     _check_features(front, features, shape, where)
     kept = tuple(sorted({step for step in keep if 0 <= step <= search.steps}))
     begin = _grey(tuple(shape), seed) if start is None else start.cpu()
@@ -126,18 +121,18 @@ def recover(
     return Recovery(torch.cat(images), torch.cat(objectives), kept, torch.cat(courses, dim=1))
 
 
-def _front(through: View | nn.Module) -> nn.Module:
+def _front(view: View | nn.Module) -> nn.Module:
     """The network to search through, where the threat model gives it."""
-    if isinstance(through, nn.Module):
+    if isinstance(view, nn.Module):
         return through
-    if not isinstance(through, View):
+    if not isinstance(view, View):
         raise TypeError(
             "expected a view that exposes weights, or a network from images to features, to search "
-            f"through; got {type(through).__name__}"
+            f"through; got {type(view).__name__}"
         )
     for need in ("weights", "features"):
-        through.require(need, "recovery by maximum likelihood")
-    return through.weights()
+        view.require(need, "recovery by maximum likelihood")
+    return view.weights()
 
 
 def _best_restart(
@@ -224,7 +219,7 @@ def _check_features(
 
 
 def choose_tv_weight(
-    through: View | nn.Module,
+    view: View | nn.Module,
     images: Tensor,
     *,
     weights: Sequence[float] = WEIGHTS,
@@ -240,7 +235,7 @@ def choose_tv_weight(
     sums or means.
 
     Args:
-        through: as for :func:`recover`. A view is asked about the images, one query each; a front
+        view: as for :func:`recover`. A view is asked about the images, one query each; a front
             of his own he computes himself.
         images: ``(m, c, h, w)`` float32 in [0, 1], a few auxiliary images.
         weights: the candidates.
@@ -256,9 +251,9 @@ def choose_tv_weight(
         ThreatModelError: as for :func:`recover`; nothing is then asked.
         TypeError: as for :func:`recover`.
     """
-    front = _front(through)
-    features = through(images) if isinstance(through, View) else predict(front, images)
-    search = search or Search(search_steps(profile))
+    front = _front(view)
+    features = view(images) if isinstance(view, View) else predict(front, images)
+    search = search or Search(SEARCH_STEPS.of(profile))
     errors = {}
     for weight in weights:
         found = recover(

@@ -47,12 +47,6 @@ class ShadowFront:
     history: tuple[float, ...]
 
 
-def shadow_recipe(profile: str, number: int) -> Recipe:
-    """The recipe of a shadow front: about as many steps whatever the ``number`` of images."""
-    steps = SHADOW_FRONT_STEPS.of(profile)
-    return Recipe.of_steps(steps, number, batch_size=16, weight_decay=1e-3)
-
-
 def fit_shadow_front(
     view: View,
     features: Tensor,
@@ -76,7 +70,7 @@ def fit_shadow_front(
         features: ``(n, c, h, w)`` float32, intercepted from n victims.
         images: ``(m, c, size, size)`` float32 in [0, 1], the attacker's own.
         labels: ``(m,)`` int64, their classes.
-        profile: sets the number of steps; see :func:`shadow_recipe`.
+        profile: sets the number of steps, whatever the number of images.
         seed: decides initial weights and order.
         device: where to train.
         traffic: weight of the distance between the features' distributions; 0 is the paper's
@@ -107,7 +101,9 @@ def fit_shadow_front(
         options = {"loss": loss, "recipe": recipe, "seed": seed, "device": device, "what": what}
         return fit(_Both(front, back), images, labels, **options)
 
-    recipe = recipe or shadow_recipe(profile, len(images))
+    recipe = recipe or Recipe.of_steps(
+        SHADOW_FRONT_STEPS.of(profile), len(images), batch_size=16, weight_decay=1e-3
+    )
     trial = recipe if starts == 1 else replace(recipe, epochs=max(1, round(recipe.epochs / 7)))
     tried = []
     for number in range(starts):

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from medpriv.attacks.records.attribute_inference import posterior
+from medpriv.attacks.records.candidate_values import check_labels
 
 _MOST = 4096  # patterns
 
@@ -76,7 +77,7 @@ def pattern_posterior(
             f"expected {len(through)} patterns and an answer about each of {len(answers)} victims, "
             f"got {len(patterns)} and {tuple(y.shape)}"
         )
-    _check_labels(y, len(coin))
+    check_labels(y, len(coin))
     said = coin.double()[_digits(len(coin), answers.shape[1])]  # (patterns, V, K)
     behind = through.T * patterns.double()  # (answers, patterns)
     # For each y and each pattern of answers, so that memory does not grow with the victims.
@@ -118,11 +119,6 @@ def _numbers(answers: Tensor, coin: Tensor) -> Tensor:
         raise ValueError(
             f"expected labels (n, V) int64, got {tuple(answers.shape)} {answers.dtype}"
         )
-    _check_labels(answers, classes)
+    check_labels(answers, classes)
     places = classes ** torch.arange(answers.shape[1] - 1, -1, -1)
     return (answers * places).sum(1)
-
-
-def _check_labels(labels: Tensor, classes: int) -> None:
-    if labels.numel() and (int(labels.min()) < 0 or int(labels.max()) >= classes):
-        raise ValueError(f"a label lies outside 0..{classes - 1}")

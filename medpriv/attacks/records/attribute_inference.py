@@ -25,9 +25,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from medpriv.attacks.records.candidate_values import labels_of
+from medpriv.attacks.records.candidate_values import check_labels, labels_of
+from medpriv.runtime.arguments import choose
 
-NORMALISATIONS = ("truth", "prediction")
 _UNLIKELY = -50.0  # a log-likelihood; not infinite, so that what is ruled out keeps its order
 
 
@@ -54,13 +54,10 @@ def confusion(
     Raises:
         ValueError: lengths differ, a class is outside 0..K-1, or ``normalise`` is unknown.
     """
-    if normalise not in NORMALISATIONS:
-        raise ValueError(f"normalise must be one of {NORMALISATIONS}, got {normalise!r}")
+    choose(normalise, ("truth", "prediction"), "normalise")
     if truth.shape != answers.shape or truth.ndim != 1:
         raise ValueError(f"expected as many answers as truths, got {truth.shape}, {answers.shape}")
-    both = torch.cat([truth, answers])
-    if len(both) and (int(both.min()) < 0 or int(both.max()) >= classes):
-        raise ValueError(f"a class lies outside 0..{classes - 1}")
+    check_labels(torch.cat([truth, answers]), classes)
     counts = torch.bincount(truth * classes + answers, minlength=classes**2)
     table = counts.reshape(classes, classes).double() + 0.5
     return table / table.sum(int(normalise == "truth"), keepdim=True)
@@ -92,7 +89,9 @@ def confidence_posterior(answers: Tensor, y: Tensor, prior: Tensor | None = None
     Returns:
         ``(n, V)`` float64, rows sum to 1.
     """
-    return posterior(_score_of(answers, y).log(), _flat(answers) if prior is None else prior)
+    if prior is None:
+        prior = torch.full((answers.shape[1],), 1 / answers.shape[1], dtype=torch.float64)
+    return posterior(_score_of(answers, y).log(), prior)
 
 
 def agreement_posterior(
@@ -176,7 +175,3 @@ def _score_of(answers: Tensor, y: Tensor) -> Tensor:
     picked = answers.double().gather(2, y[:, None, None].expand(-1, answers.shape[1], 1))
     # A softmax in float32 may end at 0, where the truth is 1e-60 or so.
     return picked.squeeze(2).clamp(min=1e-45)
-
-
-def _flat(answers: Tensor) -> Tensor:
-    return torch.full((answers.shape[1],), 1 / answers.shape[1], dtype=torch.float64)

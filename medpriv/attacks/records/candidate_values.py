@@ -202,3 +202,13 @@ def labels_of(answers: Tensor) -> Tensor:
         ``(...)`` int64.
     """
     return answers.argmax(-1) if answers.is_floating_point() else answers.long()
+
+
+def check_labels(labels: Tensor, classes: int) -> None:
+    """Pass if each label is one of 0..K-1.
+
+    Raises:
+        ValueError: one is not.
+    """
+    if labels.numel() and (int(labels.min()) < 0 or int(labels.max()) >= classes):
+        raise ValueError(f"a label lies outside 0..{classes - 1}")

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from medpriv.attacks.records.candidate_values import Sensitive
 from medpriv.data.cohort import Column
+from medpriv.runtime.arguments import choose
 from medpriv.runtime.seeds import rng
 
 FAMILIES = ("logistic", "boosting")
@@ -40,21 +41,30 @@ def marginal_prior(records: Tensor, wanted: Sensitive) -> Tensor:
     return counts / counts.sum()
 
 
-def over_all(share: np.ndarray, seen: np.ndarray, size: int, unseen: float) -> Tensor:
-    """Probabilities of what the attacker has met → of all candidates, rows sum to 1.
+@dataclass(frozen=True)
+class Learned:
+    """Rows of anything → how likely each of V candidates is.
 
-    Args:
-        share: ``(n, s)``, of the s candidates that he has met.
-        seen: ``(s,)``, which those are.
+    Attributes:
+        seen: ``(s,)`` candidates that the attacker has met.
+        unseen: what each of the others gets, by Laplace's rule 1 / (his rows + V).
         size: V.
-        unseen: what each of the others gets, by Laplace's rule 1 / (records + V).
-
-    Returns:
-        ``(n, V)`` float64.
+        classifier: of the s candidates; None where he has met a single one.
     """
-    result = np.full((len(share), size), unseen)
-    result[:, seen] = (1 - unseen * (size - len(seen))) * share
-    return torch.from_numpy(result)
+
+    seen: np.ndarray
+    unseen: float
+    size: int
+    classifier: Any
+
+    def guess(self, rows: Any) -> Tensor:
+        """P(candidate | row), for n rows as the classifier takes them: ``(n, V)`` float64."""
+        share = np.ones((len(rows), 1))
+        if self.classifier is not None and len(rows):
+            share = self.classifier.predict_proba(rows)
+        result = np.full((len(rows), self.size), self.unseen)
+        result[:, self.seen] = (1 - self.unseen * (self.size - len(self.seen))) * share
+        return torch.from_numpy(result)
 
 
 @dataclass(frozen=True)
@@ -70,9 +80,7 @@ class Imputer:
     family: str
     with_label: bool
     _wanted: Sensitive
-    _classifier: Any
-    _seen: np.ndarray
-    _unseen: float
+    _learned: Learned
 
     def guess(self, records: Tensor, y: Tensor | None = None) -> Tensor:
         """P(candidate | the rest of the record, and y): ``(n, V)`` float64, rows sum to 1.
@@ -87,10 +95,7 @@ class Imputer:
         if (y is not None) != self.with_label:
             wants = "needs y" if self.with_label else "was fitted without y and takes none"
             raise ValueError(f"this imputer {wants}")
-        share = np.ones((len(records), 1))
-        if self._classifier is not None and len(records):
-            share = self._classifier.predict_proba(_table(records, self._wanted, y))
-        return over_all(share, self._seen, len(self._wanted), self._unseen)
+        return self._learned.guess(_table(records, self._wanted, y))
 
 
 def fit_imputer(
@@ -125,12 +130,11 @@ def fit_imputer(
             f"expected a value, and a y if any, for each of at least one record; got "
             f"{len(records)} records, {len(truth)} values and {None if y is None else len(y)} y"
         )
-    if family not in ("auto", *FAMILIES):
-        raise ValueError(f"family must be auto or one of {', '.join(FAMILIES)}, got {family!r}")
+    choose(family, ("auto", *FAMILIES), "family")
     seen, counts = np.unique(truth.numpy(), return_counts=True)
-    unseen = 1 / (len(records) + len(wanted))
+    met = (seen, 1 / (len(records) + len(wanted)), len(wanted))
     if len(seen) == 1:
-        return Imputer("constant", y is not None, wanted, None, seen, unseen)
+        return Imputer("constant", y is not None, wanted, Learned(*met, None))
     table = _table(records, wanted, y)
     state = int(rng(seed, "imputer").integers(2**31))
     kinds = _kinds(columns, wanted, y is not None)
@@ -138,7 +142,7 @@ def fit_imputer(
     if family == "auto":
         family = _better(made, table, truth.numpy(), int(counts.min()), state)
     classifier = made[family].fit(table, truth.numpy())
-    return Imputer(family, y is not None, wanted, classifier, seen, unseen)
+    return Imputer(family, y is not None, wanted, Learned(*met, classifier))
 
 
 def _better(

@@ -27,8 +27,8 @@ def beam_search(
 
     Args:
         writer: a trained one.
-        about: ``(n, d)`` standardised embeddings.
-        evidence: ``(n, V)``.
+        about: ``(n, d)`` standardised embeddings, see :meth:`ReportDecoder.inputs`.
+        evidence: ``(n, V)`` of each word, from there.
         beam: hypotheses kept at each word.
         longest: words at most, before the end.
 
@@ -44,20 +44,20 @@ def draw_reports(
     evidence: Tensor,
     number: int,
     *,
-    seed: int,
-    heat: float,
     longest: int,
+    seed: int = 0,
+    heat: float = 0.8,
 ) -> Tensor:
     """Reports drawn at random, each word from what the writer holds possible.
 
     Args:
-        writer: a trained one.
-        about: ``(n, d)`` standardised embeddings.
+        writer: and the two others, as for :func:`beam_search`.
+        about: ``(n, d)``.
         evidence: ``(n, V)``.
         number: how many for each row.
+        longest: words at most, before the end.
         seed: decides them.
         heat: below 1 likely words become likelier (the softmax's temperature).
-        longest: words at most, before the end.
 
     Returns:
         ``(n, number, T)`` int64, as for :func:`beam_search`.
@@ -90,8 +90,8 @@ def likely_words(
     """At each place of each guess the words that the writer holds likeliest, and how likely.
 
     Args:
-        writer: a trained one.
-        about: ``(n, d)`` standardised embeddings.
+        writer: and the two others, as for :func:`beam_search`.
+        about: ``(n, d)``.
         evidence: ``(n, V)``.
         guesses: n of them, numbers of words without an end.
 

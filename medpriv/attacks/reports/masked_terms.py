@@ -17,7 +17,6 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +26,7 @@ from sklearn.pipeline import make_pipeline
 from torch import Tensor
 from torch.nn import functional as F
 
-from medpriv.attacks.records.imputation import over_all
+from medpriv.attacks.records.imputation import Learned
 from medpriv.deployment import View
 
 GAP = "____"
@@ -103,24 +102,7 @@ def ask_terms(view: View, texts: Sequence[str], terms: Sequence[str]) -> Tensor:
     return view(filled(texts, terms)).unflatten(0, (len(texts), len(terms)))
 
 
-@dataclass(frozen=True)
-class TermImputer:
-    """The words around a gap → which term it was; made by :func:`fit_term_imputer`."""
-
-    terms: int
-    _seen: np.ndarray
-    _unseen: float
-    _classifier: Any
-
-    def guess(self, texts: Sequence[str]) -> Tensor:
-        """P(term | the rest of the report): ``(n, V)`` float64, rows sum to 1."""
-        share = np.ones((len(texts), 1))
-        if self._classifier is not None:
-            share = self._classifier.predict_proba(list(texts))
-        return over_all(share, self._seen, self.terms, self._unseen)
-
-
-def fit_term_imputer(hidden: Hidden, terms: int) -> TermImputer:
+def fit_term_imputer(hidden: Hidden, terms: int) -> Learned:
     """Learn which term goes with which words, on the attacker's own reports.
 
     A logistic regression on weighted words and pairs of words (TF-IDF). A term that he never met
@@ -129,14 +111,17 @@ def fit_term_imputer(hidden: Hidden, terms: int) -> TermImputer:
     Args:
         hidden: his reports, blacked out like the victims'.
         terms: V, how many terms there are.
+
+    Returns:
+        What guesses from n texts with a gap: ``(n, V)`` float64, rows sum to 1.
     """
     truth = hidden.truth.numpy()
     seen, unseen = np.unique(truth), 1 / (len(truth) + terms)
     if len(seen) == 1:
-        return TermImputer(terms, seen, unseen, None)
+        return Learned(seen, unseen, terms, None)
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=_WORD.pattern)
     classifier = make_pipeline(words, LogisticRegression(C=10.0, max_iter=300))
-    return TermImputer(terms, seen, unseen, classifier.fit(list(hidden.texts), truth))
+    return Learned(seen, unseen, terms, classifier.fit(list(hidden.texts), truth))
 
 
 @dataclass(frozen=True)

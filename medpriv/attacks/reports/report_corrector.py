@@ -17,7 +17,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from medpriv.attacks.reports.beam_search import likely_words
+from medpriv.attacks.reports.beam_search import draw_reports, likely_words
 from medpriv.attacks.reports.report_decoder import ReportDecoder, as_shared
 from medpriv.attacks.reports.report_edits import Edits, Victim, Words, words_of
 from medpriv.attacks.reports.slot_reader import SlotReader
@@ -88,7 +88,9 @@ def correct_reports(
     goals = as_shared(embeddings, unit=decoder.unit)
     worth = _WORTH * statements.evidence(embeddings) if statements else torch.zeros(len(goals), 0)
     victims = edits.victims(goals, worth, _fillers(slots, embeddings))
-    drawn = decoder.draw(embeddings, max(_DRAWN, queries), seed=seed)
+    drawn = draw_reports(
+        decoder.writer, about, evidence, max(_DRAWN, queries), seed=seed, longest=decoder.longest
+    )
     proposed = [[words_of(row) for row in rows] for rows in drawn.tolist()]
     states = []
     for step in progress(range(steps + 1), "corrector", unit="step"):

@@ -19,19 +19,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medpriv.attacks.query_plan import planned_queries
-from medpriv.attacks.reports.beam_search import beam_search, draw_reports
+from medpriv.attacks.reports.beam_search import beam_search
 from medpriv.attacks.reports.recombination import varied_reports
 from medpriv.attacks.reports.word_evidence import WordEvidence, fit_word_evidence
 from medpriv.data.text import drop_duplicate_texts
 from medpriv.deployment import View
-from medpriv.models.writers import (
-    PAD,
-    UNKNOWN,
-    ReportWriter,
-    Vocabulary,
-    packed,
-    writing_loss,
-)
+from medpriv.models.writers import PAD, UNKNOWN, ReportWriter, Vocabulary, packed, writing_loss
 from medpriv.runtime.profile import WRITER_BATCH, WRITER_QUERIES, WRITER_STEPS
 from medpriv.runtime.seeds import seeded, torch_rng
 from medpriv.training.loop import Recipe, fit
@@ -78,28 +71,7 @@ class ReportDecoder:
         """
         if beam < 1:
             raise ValueError(f"a beam keeps at least one hypothesis, got {beam}")
-        about, evidence = self.inputs(embeddings)
-        return self._written(about, evidence, beam)
-
-    def draw(self, embeddings: Tensor, number: int, *, seed: int = 0, heat: float = 0.8) -> Tensor:
-        """Reports drawn at random from what the network holds possible.
-
-        Args:
-            embeddings: as for :meth:`guess`.
-            number: how many for each embedding.
-            seed: decides them.
-            heat: below 1 likely words become likelier (the softmax's temperature).
-
-        Returns:
-            ``(n, number, T)`` int64, numbers of the vocabulary's words, ``END`` at the end.
-
-        Raises:
-            ValueError: as for :meth:`guess`, or number or heat is not positive.
-        """
-        about, evidence = self.inputs(embeddings)
-        return draw_reports(
-            self.writer, about, evidence, number, seed=seed, heat=heat, longest=self.longest
-        )
+        return self._written(*self.inputs(embeddings), beam)
 
     def without_embedding(self, *, beam: int = 4) -> str:
         """What it writes about nobody: the unconditional baseline, the same for every victim."""
@@ -124,16 +96,11 @@ def writer_recipe(profile: str, reports: int) -> Recipe:
     """The recipe of a decoder: about as many steps for many reports as for few.
 
     Each report is seen at least once, so that many thousands take longer in ``quick``.
-
-    Args:
-        profile: sets the number of steps.
-        reports: how many are trained on.
     """
-    steps = WRITER_STEPS.of(profile)
-    at_once = WRITER_BATCH.of(profile)
     return Recipe.of_steps(
-        steps, reports, batch_size=at_once, learning_rate=4e-3, weight_decay=1e-2
-    )
+        WRITER_STEPS.of(profile), reports, batch_size=WRITER_BATCH.of(profile),
+        learning_rate=4e-3, weight_decay=1e-2,
+    )  # fmt: skip
 
 
 def fit_report_decoder(
@@ -173,8 +140,9 @@ def fit_report_decoder(
     view.require("embedding", "the report decoder")
     own = tuple(texts[row] for row in drop_duplicate_texts(texts))
     vocabulary = Vocabulary.of(own)
-    usual = WRITER_QUERIES.of(profile)
-    queries = planned_queries(view, len(own), queries, usual=usual, what="different reports")
+    queries = planned_queries(
+        view, len(own), queries, usual=WRITER_QUERIES.of(profile), what="different reports"
+    )
     sent = (*own, *varied_reports(own, queries - len(own), seed=seed))
     answers = view(sent)
     unit = bool((answers.norm(dim=1) - 1).abs().max() < 1e-3)
@@ -188,21 +156,14 @@ def fit_report_decoder(
     without[:, : answers.shape[1] + len(vocabulary)] = 0
     rows, report = torch.cat([rows, without]), torch.cat([report, report[hidden]])
     hidden_size = 512 if profile == "full" else 256
+    sizes = (answers.shape[1], len(vocabulary))
     with seeded(seed, "writer"):
-        writer = ReportWriter(
-            answers.shape[1], len(vocabulary), width=hidden_size // 2, hidden=hidden_size
-        )
+        writer = ReportWriter(*sizes, width=hidden_size // 2, hidden=hidden_size)
     history = fit(
-        writer,
-        rows,
-        report,
-        loss=writing_loss,
-        recipe=recipe or writer_recipe(profile, len(rows)),
-        seed=seed,
-        device=device,
+        writer, rows, report, loss=writing_loss, lengths=(report != PAD).sum(1),
+        recipe=recipe or writer_recipe(profile, len(rows)), seed=seed, device=device,
         what="report decoder",
-        lengths=(report != PAD).sum(1),
-    )
+    )  # fmt: skip
     return ReportDecoder(
         vocabulary, writer, tuple(history), len(sent), own, sent, answers,
         report.shape[1] - 1, unit, evidence,

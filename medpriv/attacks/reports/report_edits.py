@@ -74,9 +74,8 @@ class Edits:
         self.draw = rng(seed, "corrector")
         self.ends = {i for i, word in enumerate(self.vocabulary.words) if word in _ENDS}
         table = self.vocabulary.table(decoder.sent, longest=decoder.longest)
-        self.map = fit_text_map(
-            word_shares(table, len(self.vocabulary), first=UNKNOWN + 1), decoder.embeddings
-        )
+        shares = word_shares(table, len(self.vocabulary), first=UNKNOWN + 1)
+        self.effects, self.origin = fit_text_map(shares, decoder.embeddings)
         self.sent = [words_of(row) for row in table.tolist()]
         own = self.sent[: len(decoder.own)]
         known = dict.fromkeys(part for report in own for part in self.sentences(report))
@@ -119,7 +118,7 @@ class Edits:
         """The summed vectors of each guess's words: ``(n, d)``."""
         flat = torch.tensor([word for guess in guesses for word in guess])
         lengths = torch.tensor([len(guess) for guess in guesses])
-        return F.embedding_bag(flat, self.map.weights, lengths.cumsum(0) - lengths, mode="sum")
+        return F.embedding_bag(flat, self.effects, lengths.cumsum(0) - lengths, mode="sum")
 
     def sentences(self, guess: Words) -> list[Words]:
         """A guess cut after each full stop and semicolon."""
@@ -133,7 +132,7 @@ class Edits:
             return []
         means = self.sums(new) / torch.tensor([[float(len(guess))] for guess in new])
         if victim.there is None:
-            where = means + self.map.of(torch.zeros(1, len(self.vocabulary)))
+            where = means + self.origin
         else:  # from a place that is known, only the change has to be foretold
             where = victim.there + means - self.sums([victim.best]) / len(victim.best)
         close = F.cosine_similarity(where, victim.goal[None], dim=1)
@@ -209,7 +208,7 @@ class Edits:
     def _reworded(self, victim: Victim, chances: Tensor, words: Tensor) -> Iterator[Words]:
         """One word exchanged for another that fits there and should close the difference."""
         old = torch.tensor(victim.best)
-        worth = self.map.weights @ (victim.goal - victim.there)
+        worth = self.effects @ (victim.goal - victim.there)
         gain = worth[words] - worth[old][:, None]
         gain[(chances < _LEAST_LIKELY) | (words == old[:, None])] = -1.0
         best = gain.flatten().topk(min(_PROPOSED // 2, gain.numel()))

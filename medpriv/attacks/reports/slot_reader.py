@@ -69,10 +69,7 @@ def fit_slot_reader(
     sentences: int = 2,
     seed: int = 0,
 ) -> SlotReader:
-    """Learn what each candidate in a slot does to an embedding.
-
-    Fitted on the deployed view the attacker is adaptive: what the view does to an embedding, it
-    does to those that he learns from.
+    """Learn what each candidate in a slot does to an embedding, as the view shows it.
 
     Args:
         view: exposes ``embedding``; each sentence with each candidate costs a query.

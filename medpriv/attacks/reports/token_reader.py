@@ -42,7 +42,11 @@ class TokenReader:
         Raises:
             ValueError: the width is another one, or a number is not finite.
         """
-        _check(features, len(self._mean))
+        width = len(self._mean)
+        if features.ndim != 3 or features.shape[2] != width:
+            raise ValueError(f"expected features (n, T, {width}), got {tuple(features.shape)}")
+        if not torch.isfinite(features).all():
+            raise ValueError("a feature is not finite; expected what the view answered")
         there = _not_padding(features)
         best = ((features[there] - self._mean) @ self._weights).argmax(1)
         words = iter([self.tokens[number] for number in best.tolist()])
@@ -93,10 +97,3 @@ def fit_token_reader(
 
 def _not_padding(features: Tensor) -> Tensor:
     return features.abs().sum(2) > 0
-
-
-def _check(features: Tensor, width: int) -> None:
-    if features.ndim != 3 or features.shape[2] != width:
-        raise ValueError(f"expected features (n, T, {width}), got {tuple(features.shape)}")
-    if not torch.isfinite(features).all():
-        raise ValueError("a feature is not finite; expected what the view answered")

@@ -80,26 +80,18 @@ def _log_odds(predicted: Tensor, share: Tensor, slope: Tensor) -> Tensor:
     return likely.logit() - usual.logit()
 
 
-@dataclass(frozen=True)
-class TextMap:
-    """How often each word occurs → about where the text is embedded; see :func:`fit_text_map`."""
-
-    weights: Tensor
-    _mean_words: Tensor
-    _mean_embedding: Tensor
-
-    def of(self, frequencies: Tensor) -> Tensor:
-        """``(n, V)`` shares of words → ``(n, d)`` float32."""
-        return (frequencies - self._mean_words) @ self.weights + self._mean_embedding
-
-
-def fit_text_map(frequencies: Tensor, embeddings: Tensor, *, penalty: float = 1e-3) -> TextMap:
+def fit_text_map(
+    frequencies: Tensor, embeddings: Tensor, *, penalty: float = 1e-3
+) -> tuple[Tensor, Tensor]:
     """Learn where texts are embedded, from the share that each word has in them.
 
     Args:
         frequencies: ``(m, V)``, rows sum to at most 1; see :func:`word_shares`.
         embeddings: ``(m, d)``, what the service answered.
         penalty: of the ridge regression.
+
+    Returns:
+        ``(V, d)`` and ``(1, d)`` float32: a text lies at ``frequencies @ first + second``.
     """
     words, target = frequencies.double(), embeddings.double()
     x, y = words - words.mean(0), target - target.mean(0)
@@ -107,7 +99,9 @@ def fit_text_map(frequencies: Tensor, embeddings: Tensor, *, penalty: float = 1e
         weights = x.T @ torch.linalg.solve(x @ x.T + penalty * torch.eye(len(x)).double(), y)
     else:
         weights = torch.linalg.solve(x.T @ x + penalty * torch.eye(x.shape[1]).double(), x.T @ y)
-    return TextMap(weights.float(), words.mean(0).float(), target.mean(0).float())
+    weights = weights.float()
+    origin = -words.mean(0, keepdim=True).float() @ weights + target.mean(0).float()
+    return weights, origin
 
 
 def word_shares(report: Tensor, words: int, *, first: int) -> Tensor:

@@ -6,14 +6,13 @@ from torch import Tensor
 
 from medpriv import attacks, metrics
 from medpriv.attacks.images.inverse_network import InverseNetwork
-from medpriv.attacks.images.inversion_with_weights import search_steps
 from medpriv.data.cohort import Part
 from medpriv.deployment import View
 from medpriv.evaluation.attacks import Case
 from medpriv.runtime.cache import Memory
 from medpriv.runtime.device import pick_device
 from medpriv.runtime.hashing import content_hash
-from medpriv.runtime.profile import TUNING_STEPS
+from medpriv.runtime.profile import SEARCH_STEPS, TUNING_STEPS
 from medpriv.statistics import Estimate
 
 SEARCHED = 16  # victims that are searched for with weights
@@ -52,7 +51,7 @@ def search(fitted_on: View, used_on: View, case: Case) -> Estimate:
         fitted_on, own.x[:_KNOWN], search=attacks.Search(TUNING_STEPS.of(case.profile)), start=mean,
         device=case.device,
     )  # fmt: skip
-    how = attacks.Search(search_steps(case.profile), tv_weight=weight)
+    how = attacks.Search(SEARCH_STEPS.of(case.profile), tv_weight=weight)
     found = attacks.recover(
         fitted_on, used_on.intercept(victims.x), shape=own.x.shape[1:], search=how, start=mean,
         seed=case.seed, device=case.device,
@@ -72,7 +71,7 @@ def query_free(fitted_on: View, used_on: View, case: Case) -> Estimate:
         shadow.front, own.x[:_KNOWN], search=attacks.Search(TUNING_STEPS.of(case.profile)),
         start=mean, device=case.device,
     )  # fmt: skip
-    how = attacks.Search(search_steps(case.profile), tv_weight=weight)
+    how = attacks.Search(SEARCH_STEPS.of(case.profile), tv_weight=weight)
     found = attacks.recover(
         shadow.front, used_on.intercept(victims.x), shape=own.x.shape[1:], search=how, start=mean,
         seed=case.seed, device=case.device,

@@ -21,13 +21,13 @@ from medpriv.attacks.images.class_inversion import (
 )
 from medpriv.attacks.images.gradients import Probe
 from medpriv.deployment import (
-    EXPOSURES,
     QueryBudgetError,
     ThreatModelError,
     View,
     ViewDefense,
     deploy,
 )
+from medpriv.deployment.view import EXPOSURES
 from medpriv.models import total_variation
 from medpriv.models.images import ImageCNN
 from medpriv.models.reports import ReportClassifier

@@ -17,13 +17,13 @@ from medpriv import attacks, data
 from medpriv.attacks import fit_inverse_network, inverse_recipe
 from medpriv.attacks.images.inverse_network import InverseNetwork
 from medpriv.deployment import (
-    ModelDefense,
     QueryBudgetError,
     ThreatModelError,
     View,
     ViewDefense,
     deploy,
 )
+from medpriv.deployment.service import ModelDefense
 from medpriv.metrics import ssim
 from medpriv.metrics.images import mse
 from medpriv.models.images import ImageCNN

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medpriv.attacks import correct_reports, fit_report_decoder, nearest_report
-from medpriv.attacks.reports.beam_search import beam_search
+from medpriv.attacks.reports.beam_search import beam_search, draw_reports
 from medpriv.attacks.reports.report_decoder import ReportDecoder, writer_recipe
 from medpriv.data.sources.synthetic_reports import make_reports
 from medpriv.defenses.compression import projected
@@ -122,12 +122,16 @@ def test_it_is_the_same_each_time_and_says_what_it_cost(decoder: ReportDecoder) 
 
 
 def test_draws_end_and_differ_and_are_seeded(decoder: ReportDecoder) -> None:
-    rows = decoder.draw(decoder.embeddings[:3], 20, seed=1)
+    def draw(seed: int) -> Tensor:
+        about = decoder.inputs(decoder.embeddings[:3])
+        return draw_reports(decoder.writer, *about, 20, longest=decoder.longest, seed=seed)
+
+    rows = draw(seed=1)
     assert rows.shape[:2] == (3, 20)
     assert (rows == END).sum(2).max() == 1
     assert not (rows == UNKNOWN).any()
-    assert torch.equal(rows, decoder.draw(decoder.embeddings[:3], 20, seed=1))
-    assert not torch.equal(rows, decoder.draw(decoder.embeddings[:3], 20, seed=2))
+    assert torch.equal(rows, draw(seed=1))
+    assert not torch.equal(rows, draw(seed=2))
 
 
 def test_without_an_embedding_it_writes_one_text_for_everybody(decoder: ReportDecoder) -> None:
@@ -294,6 +298,7 @@ def test_the_corrector_without_victims_and_with_another_view(decoder: ReportDeco
 
 
 def test_a_drawing_needs_a_number_and_heat(decoder: ReportDecoder) -> None:
+    about = decoder.inputs(decoder.embeddings[:1])
     for number, heat in ((0, 1.0), (2, 0.0)):
         with pytest.raises(ValueError, match="heat above 0"):
-            decoder.draw(decoder.embeddings[:1], number, heat=heat)
+            draw_reports(decoder.writer, *about, number, longest=9, heat=heat)

@@ -66,7 +66,8 @@ def test_the_map_of_texts_is_a_ridge_regression_in_both_forms(rows: int, words: 
     draw = torch_rng(2, "map")
     x, y = torch.rand(rows, words, generator=draw), torch.randn(rows, 4, generator=draw)
     oracle = Ridge(alpha=0.1).fit(x.double().numpy(), y.double().numpy())
-    found = fit_text_map(x, y, penalty=0.1).of(x)
+    weights, origin = fit_text_map(x, y, penalty=0.1)
+    found = x @ weights + origin
     np.testing.assert_allclose(found.numpy(), oracle.predict(x.double().numpy()), atol=1e-4)
 
 
