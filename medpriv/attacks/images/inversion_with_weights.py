@@ -124,7 +124,7 @@ def recover(
 def _front(view: View | nn.Module) -> nn.Module:
     """The network to search through, where the threat model gives it."""
     if isinstance(view, nn.Module):
-        return through
+        return view
     if not isinstance(view, View):
         raise TypeError(
             "expected a view that exposes weights, or a network from images to features, to search "
