@@ -12,7 +12,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
@@ -159,21 +158,17 @@ def _check_pages(root: Path) -> None:
         raise BookError(f"the build wrote no html for: {', '.join(missing)}")
 
 
+def toc_parts(path: Path) -> list[tuple[str, list[str]]]:
+    """The parts of a table of contents: caption and pages; the root is a part by itself."""
+    toc = yaml.safe_load(path.read_text(encoding="utf-8"))
+    parts = [(one.get("caption", ""), one["chapters"]) for one in toc.get("parts", [toc])]
+    listed = [(caption, [page["file"] for page in pages]) for caption, pages in parts]
+    return [("", [toc["root"]]), *listed]
+
+
 def toc_pages(path: Path) -> list[str]:
     """Every page that a table of contents names, the root first, without suffix."""
-    toc = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return [toc["root"], *_entries(toc)]
-
-
-def _entries(node: object) -> Iterable[str]:
-    if isinstance(node, dict):
-        if "file" in node:
-            yield str(node["file"])
-        for value in node.values():
-            yield from _entries(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _entries(value)
+    return [page for _, pages in toc_parts(path) for page in pages]
 
 
 def discard_pages(build: Path) -> None:

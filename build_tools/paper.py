@@ -14,12 +14,11 @@ from pathlib import Path
 from posixpath import join, normpath
 from urllib.parse import quote, urldefrag, urlsplit
 
-import yaml
 from bs4 import BeautifulSoup, Tag
 
 import medpriv
 from build_tools.about import filled, read_config
-from build_tools.book import BookError, toc_pages
+from build_tools.book import BookError, toc_pages, toc_parts
 from build_tools.chapter_text import read_chapter
 from medpriv.course.catalog import CHAPTERS
 from medpriv.course.quiz import questions
@@ -182,8 +181,6 @@ def _styles(html: Path, page: str) -> str:
 
 
 def _contents(root: Path, articles: dict[str, Article], numbers: Mapping[str, int]) -> str:
-    toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
-
     def entries(page: str) -> str:
         return "".join(
             f"<li class='level-{heading.level}' data-page='{numbers.get(heading.id, '')}'>"
@@ -191,10 +188,10 @@ def _contents(root: Path, articles: dict[str, Article], numbers: Mapping[str, in
             for heading in articles[page].headings
         )
 
-    lines = [f"<ol>{entries(toc['root'])}</ol>"]
-    for part in toc.get("parts", [toc]):
-        listed = "".join(entries(chapter["file"]) for chapter in part["chapters"])
-        lines.append(f"<p class='part'>{part.get('caption', '')}</p><ol>{listed}</ol>")
+    (_, (first,)), *parts = toc_parts(root / "_toc.yml")
+    lines = [f"<ol>{entries(first)}</ol>"]
+    for caption, pages in parts:
+        lines.append(f"<p class='part'>{caption}</p><ol>{''.join(map(entries, pages))}</ol>")
     return "\n".join(lines)
 
 
