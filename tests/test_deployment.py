@@ -16,16 +16,14 @@ from torch import Tensor, nn
 from medpriv.data.cohort import Column
 from medpriv.defenses import dropped, fresh_parameters, noised
 from medpriv.deployment import (
-    EXPOSURES,
-    Answer,
-    ModelDefense,
     QueryBudgetError,
-    QueryDefense,
     ThreatModelError,
     View,
     ViewDefense,
     deploy,
 )
+from medpriv.deployment.service import ModelDefense, QueryDefense
+from medpriv.deployment.view import EXPOSURES, Answer
 from medpriv.models import front
 from medpriv.models.images import ImageCNN
 from medpriv.models.records import RecordMLP

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from medpriv.deployment import Answer, ViewDefense
+from medpriv.deployment import ViewDefense
+from medpriv.deployment.view import Answer
 
 Change = Callable[[Tensor], Tensor]
 

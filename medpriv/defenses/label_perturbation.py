@@ -23,7 +23,8 @@ from torch import Tensor
 
 from medpriv.data.cohort import Cohort
 from medpriv.data.text import normalise_text
-from medpriv.deployment import Answer, ViewDefense
+from medpriv.deployment import ViewDefense
+from medpriv.deployment.view import Answer
 from medpriv.runtime.seeds import torch_rng
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from medpriv.deployment import ModelDefense, QueryDefense
+from medpriv.deployment.service import ModelDefense, QueryDefense
 from medpriv.runtime.seeds import torch_rng
 
 _NUMBERS = 2**25  # drawn at once for fresh noise: 128 MiB

@@ -8,16 +8,11 @@ The attacker holds ``view``. It answers queries, counts them, stops at the budge
 what it does not expose.
 """
 
-from medpriv.deployment.service import Defense, ModelDefense, QueryDefense, ViewDefense, deploy
-from medpriv.deployment.view import EXPOSURES, Answer, QueryBudgetError, ThreatModelError, View
+from medpriv.deployment.service import ViewDefense, deploy
+from medpriv.deployment.view import QueryBudgetError, ThreatModelError, View
 
 __all__ = [
-    "EXPOSURES",
-    "Answer",
-    "Defense",
-    "ModelDefense",
     "QueryBudgetError",
-    "QueryDefense",
     "ThreatModelError",
     "View",
     "ViewDefense",

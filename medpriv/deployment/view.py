@@ -58,7 +58,7 @@ class View:
     """One way of reaching a deployed model; made by :func:`deploy`, held by the attacker.
 
     Attributes:
-        expose: what it gives, one of :data:`EXPOSURES`.
+        expose: what it gives, one of :data:`medpriv.deployment.view.EXPOSURES`.
         split: the split layer, where there is one.
         defenses: the names of the defenses in place.
     """
@@ -197,7 +197,7 @@ class View:
         """Pass if the view gives what an attack needs.
 
         Args:
-            need: one of :data:`EXPOSURES`.
+            need: one of :data:`medpriv.deployment.view.EXPOSURES`.
             who: the attack, as the message names it.
 
         Raises:

@@ -50,7 +50,7 @@ class Attack:
     Attributes:
         name: in the table.
         modality: of the cohorts that it attacks.
-        needs: what a view must give, one of :data:`medpriv.deployment.EXPOSURES`.
+        needs: what a view must give, one of :data:`medpriv.deployment.view.EXPOSURES`.
         run: ``run(fitted_on, used_on, case)`` → the score. Whatever is learned is asked of
             ``fitted_on``; what is known of the victims is what ``used_on`` shows of them.
         baseline: ``baseline(case)`` → the score of the same guess without the model.

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from medpriv.deployment import EXPOSURES, Defense, View, deploy
+from medpriv.deployment import View, deploy
+from medpriv.deployment.service import Defense
+from medpriv.deployment.view import EXPOSURES
 from medpriv.evaluation.attacks import Attack, Case
 
 MODALITIES = ("images", "records", "reports")
@@ -31,8 +33,8 @@ class Defended:
         unit: which that is, for readers.
         modalities: of the cohorts whose models it can protect.
         exposes: what a system so defended can be asked for, of
-            :data:`medpriv.deployment.EXPOSURES`: a coin on the label protects nothing where the
-            scores can be read, so such a system answers with labels alone.
+            :data:`medpriv.deployment.view.EXPOSURES`: a coin on the label protects nothing where
+            the scores can be read, so such a system answers with labels alone.
         train: ``train(case, strength)`` → the target; without it
             :func:`medpriv.training.targets.train_target`.
         around: ``around(case, strength, model)`` → the defenses with which it is deployed.

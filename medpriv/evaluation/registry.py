@@ -11,7 +11,7 @@ from torch import nn
 
 from medpriv import defenses
 from medpriv.defenses.compression import projected as projected_
-from medpriv.deployment import Defense
+from medpriv.deployment.service import Defense
 from medpriv.evaluation.attack_catalog import images, membership, records, reports
 from medpriv.evaluation.attacks import Attack, Case, Run
 from medpriv.evaluation.defenses import MODALITIES, NOTHING, Defended

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,8 @@ import torch
 
 from medpriv.course.exercises.base import call
 from medpriv.data.cohort import Column
-from medpriv.deployment import Answer, QueryBudgetError, View, ViewDefense, deploy
+from medpriv.deployment import QueryBudgetError, View, ViewDefense, deploy
+from medpriv.deployment.view import Answer
 from medpriv.metrics import difference
 from medpriv.models.records import RecordMLP
 from medpriv.runtime.seeds import rng, seeded, torch_rng
@@ -154,8 +154,4 @@ def _lies_at_first(lies: int) -> ViewDefense:
     return ViewDefense(f"{lies} false answers first", defend)
 
 
-TESTS: dict[str, Callable[[Any], None]] = {
-    "01-view": view,
-    "01-advantage": advantage,
-    "01-vote": vote,
-}
+TESTS = {"01-view": view, "01-advantage": advantage, "01-vote": vote}
