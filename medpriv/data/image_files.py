@@ -12,14 +12,13 @@ from torch import Tensor
 from medpriv.data.archives import refuse
 
 
-def to_images(pixels: np.ndarray, path: Path, what: str = "images") -> Tensor:
+def to_images(pixels: np.ndarray, path: Path) -> Tensor:
     """Check an array of images and return it as ``(n, c, h, w)`` float32 in [0, 1].
 
     Args:
         pixels: ``(n, h, w)``, ``(n, h, w, c)`` or ``(n, c, h, w)`` with c of 1 or 3; uint8, or
             float in [0, 1].
         path: the file they came from, for the errors.
-        what: the array's name in the file.
 
     Raises:
         DataError: shape, type or range is another, or a value is not finite.
@@ -31,7 +30,7 @@ def to_images(pixels: np.ndarray, path: Path, what: str = "images") -> Tensor:
     if pixels.ndim != 4 or pixels.shape[1] not in (1, 3) or 0 in pixels.shape:
         raise refuse(
             path,
-            f"{what} has shape {pixels.shape}",
+            f"images has shape {pixels.shape}",
             "expected (n, height, width), (n, height, width, 3) or (n, 3, height, width)",
         )
     if pixels.dtype == np.uint8:
@@ -39,14 +38,14 @@ def to_images(pixels: np.ndarray, path: Path, what: str = "images") -> Tensor:
     if not np.issubdtype(pixels.dtype, np.floating):
         raise refuse(
             path,
-            f"{what} has type {pixels.dtype}",
+            f"images has type {pixels.dtype}",
             "expected uint8, or float from 0 to 1: divide by the largest possible value",
         )
     bad = ~np.isfinite(pixels).all(axis=(1, 2, 3))
     if bad.any():
         raise refuse(
             path,
-            f"{bad.sum()} of {len(bad)} {what} hold values that are not finite (NaN or infinite), "
+            f"{bad.sum()} of {len(bad)} images hold values that are not finite (NaN or infinite), "
             f"the first at position {np.flatnonzero(bad)[0]}",
             "remove or repair them",
         )
@@ -54,7 +53,7 @@ def to_images(pixels: np.ndarray, path: Path, what: str = "images") -> Tensor:
     if low < 0 or high > 1:
         raise refuse(
             path,
-            f"{what} are floats from {low:.4g} to {high:.4g}",
+            f"images are floats from {low:.4g} to {high:.4g}",
             "expected 0 to 1: scale them with one factor for all images, or store them as uint8",
         )
     return torch.from_numpy(np.ascontiguousarray(pixels, dtype=np.float32))

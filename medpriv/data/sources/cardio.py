@@ -34,10 +34,6 @@ from medpriv.runtime.profile import CARDIO_PATIENTS
 SOURCE = OpenmlTable("cardio", 45547)
 CLASSES = ("no disease", "disease")
 WEIGHTS = (0.4, 0.4, 0.05, 0.15)
-SYSTOLIC_MMHG = (60, 250)
-DIASTOLIC_MMHG = (30, 200)
-HEIGHT_CM = (120, 220)
-WEIGHT_KG = (30, 250)
 DAYS_A_YEAR = 365.25
 
 LEVELS = ("normal", "above normal", "well above normal")
@@ -134,13 +130,13 @@ def impossible(values: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
     """Which records break each rule of the module's table; a record may break several."""
     of = {column.name: values[:, position] for position, column in enumerate(COLUMNS)}
 
-    def outside(name: str, limits: tuple[int, int]) -> NDArray[np.bool_]:
-        return (of[name] < limits[0]) | (of[name] > limits[1])
+    def outside(name: str, low: int, high: int) -> NDArray[np.bool_]:
+        return (of[name] < low) | (of[name] > high)
 
     return {
-        "systolic pressure": outside("ap_hi", SYSTOLIC_MMHG),
-        "diastolic pressure": outside("ap_lo", DIASTOLIC_MMHG),
+        "systolic pressure": outside("ap_hi", 60, 250),
+        "diastolic pressure": outside("ap_lo", 30, 200),
         "diastolic not below systolic": of["ap_lo"] >= of["ap_hi"],
-        "height": outside("height", HEIGHT_CM),
-        "weight": outside("weight", WEIGHT_KG),
+        "height": outside("height", 120, 220),
+        "weight": outside("weight", 30, 250),
     }

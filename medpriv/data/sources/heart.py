@@ -15,39 +15,18 @@ from medpriv.data.csv_files import codes, numbers, read_csv
 from medpriv.data.sources import Wanted
 from medpriv.data.sources.openml import OpenmlTable, locate_table
 from medpriv.data.splitting import file_card, no_attributes, split_rows
+from medpriv.runtime.resources import json_resource
 
 SOURCE = OpenmlTable("heart", 49)  # "heart-c", version 1
 CLASSES = ("no disease", "disease")
 WEIGHTS = (0.35, 0.35, 0.1, 0.2)
 UNKNOWN = "not recorded"
-NO_YES = ("no", "yes")
-COLUMNS = (
-    Column("age", unit="years"),
-    Column("sex", ("female", "male")),
-    Column("cp", ("typical angina", "atypical angina", "non-anginal pain", "asymptomatic")),
-    Column("trestbps", unit="mmHg"),
-    Column("chol", unit="mg/dl"),
-    Column("fbs", NO_YES),
-    Column("restecg", ("normal", "ST-T abnormality", "left ventricular hypertrophy")),
-    Column("thalach", unit="beats/min"),
-    Column("exang", NO_YES),
-    Column("oldpeak", unit="mm"),
-    Column("slope", ("up", "flat", "down")),
-    Column("ca", ("0", "1", "2", "3", UNKNOWN)),
-    Column("thal", ("normal", "fixed defect", "reversible defect", UNKNOWN)),
+_SPELLED = json_resource(__file__, "heart.json")["columns"]
+COLUMNS = tuple(
+    Column(name, unit=how) if isinstance(how, str) else Column(name, tuple(how))
+    for name, how in _SPELLED.items()
+    if name != "num"
 )
-# How the two editions write each value, in the order of the values above.
-SPELLINGS = {
-    "sex": (("female", "0"), ("male", "1")),
-    "cp": (("typ_angina", "1"), ("atyp_angina", "2"), ("non_anginal", "3"), ("asympt", "4")),
-    "fbs": (("f", "0"), ("t", "1")),
-    "restecg": (("normal", "0"), ("st_t_wave_abnormality", "1"), ("left_vent_hyper", "2")),
-    "exang": (("no", "0"), ("yes", "1")),
-    "slope": (("up", "1"), ("flat", "2"), ("down", "3")),
-    "ca": (("0",), ("1",), ("2",), ("3",), ("", "?")),
-    "thal": (("normal", "3"), ("fixed_defect", "6"), ("reversable_defect", "7"), ("", "?")),
-    "num": (("<50", "0"), (">50_1", ">50_2", ">50_3", ">50_4", "1", "2", "3", "4")),
-}
 CARD = DataCard(
     name="heart",
     title="Heart disease: the Cleveland Clinic's 303 patients",
@@ -106,7 +85,7 @@ def read_heart(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 
 
 def _positions(frame: pd.DataFrame, name: str, path: Path) -> NDArray[np.int64]:
-    spelled = SPELLINGS[name]
+    spelled = _SPELLED[name].values()
     known = tuple(word for words in spelled for word in words)
     value_of = np.array([value for value, words in enumerate(spelled) for _ in words])
     return value_of[codes(frame, name, known, path)].astype(np.int64)

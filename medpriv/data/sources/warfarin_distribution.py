@@ -95,7 +95,6 @@ def iwpc_sqrt_dose(records: pd.DataFrame) -> np.ndarray:
     Raises:
         ValueError: a column is missing, a category is not known, or a number is not finite.
     """
-    _require_columns(records, "cyp2c9", "vkorc1")
     return (
         _clinical_part(records)
         + _effect(records, "cyp2c9", CYP2C9_EFFECT)
@@ -156,7 +155,6 @@ def _log_likelihood_of_dose(
     """Give log p(dose or class | genotype, rest), shape (n, 3), CYP2C9 summed out where unknown."""
     log_density = _log_density_of_root if given == "dose" else _log_mass_of_class
     column = "dose_mg_week" if given == "dose" else "dose_class"
-    _require_columns(records, column, "cyp2c9")
     observed = _observed(records, column)
 
     clinical = _clinical_part(records)[:, None]
@@ -241,9 +239,6 @@ def cyp2c9_probabilities() -> np.ndarray:
 
 def _clinical_part(records: pd.DataFrame) -> np.ndarray:
     """The IWPC equation without its two genotype terms, shape (n,)."""
-    _require_columns(
-        records, "age_decade", "height_cm", "weight_kg", "enzyme_inducer", "amiodarone"
-    )
     return (
         INTERCEPT
         + PER_AGE_DECADE * _numbers(records, "age_decade")
@@ -261,11 +256,11 @@ def _effect(records: pd.DataFrame, column: str, effects: dict[str, float]) -> np
 
 def _codes(records: pd.DataFrame, column: str, levels: tuple[str, ...]) -> np.ndarray:
     """Position of each value of a column in levels; an unexpected value is an error."""
-    _require_columns(records, column)
-    codes = pd.Index(levels).get_indexer(records[column].astype(object))
+    values = _column(records, column)
+    codes = pd.Index(levels).get_indexer(values.astype(object))
     if (codes >= 0).all():
         return codes
-    found = sorted({str(value) for value in records[column][codes < 0]})
+    found = sorted({str(value) for value in values[codes < 0]})
     raise ValueError(
         f"Column {column!r} holds {', '.join(map(repr, found[:5]))}; expected one of "
         f"{', '.join(map(repr, levels))}."
@@ -274,7 +269,7 @@ def _codes(records: pd.DataFrame, column: str, levels: tuple[str, ...]) -> np.nd
 
 def _numbers(records: pd.DataFrame, column: str) -> np.ndarray:
     try:
-        values = records[column].to_numpy(dtype=float)
+        values = _column(records, column).to_numpy(dtype=float)
     except (TypeError, ValueError) as error:
         raise ValueError(f"Column {column!r} must hold numbers: {error}") from error
     if not np.isfinite(values).all():
@@ -282,10 +277,10 @@ def _numbers(records: pd.DataFrame, column: str) -> np.ndarray:
     return values
 
 
-def _require_columns(records: pd.DataFrame, *columns: str) -> None:
-    missing = [column for column in columns if column not in records.columns]
-    if missing:
+def _column(records: pd.DataFrame, column: str) -> pd.Series:
+    if column not in records.columns:
         raise ValueError(
-            f"records lack the columns {', '.join(missing)}; they have "
+            f"records lack the column {column}; they have "
             f"{', '.join(map(str, records.columns))}. make_warfarin gives all of them."
         )
+    return records[column]

@@ -413,7 +413,7 @@ def test_numpy_integers_are_integers() -> None:
 
 @pytest.mark.parametrize("column", COLUMNS[2:10])
 def test_missing_column(column: str) -> None:
-    with pytest.raises(ValueError, match=f"lack the columns {column}"):
+    with pytest.raises(ValueError, match=f"lack the column {column};"):
         iwpc_sqrt_dose(one_patient().drop(columns=column))
 
 
@@ -427,7 +427,7 @@ def test_missing_column(column: str) -> None:
     ],
 )
 def test_missing_column_for_the_posterior(which: str, column: str) -> None:
-    with pytest.raises(ValueError, match=f"lack the columns {column}"):
+    with pytest.raises(ValueError, match=f"lack the column {column};"):
         vkorc1_posterior(one_patient().drop(columns=column), given=which)
 
 

@@ -1,0 +1,111 @@
+"""The strict reader of .csv files: what it reads, and what it refuses and how it says it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medpriv.data.cohort import DataError
+from medpriv.data.csv_files import class_labels, codes, numbers, read_csv
+
+HTML = b"\n<!DOCTYPE html><html><body>Please log in</body></html>"
+HERE = Path("toy.csv")
+
+
+def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,b\n1,x y\n 2 ,é\n",
+        "\ufeffa,b\r\n1,x y\r\n2,é\r\n",
+        "a;b\n1;x y\n2;é\n",
+        'a , b\n"1","x y"\n2,é',
+    ],
+)
+def test_csv_gives_stripped_text(tmp_path, text):
+    frame = read_csv(write(tmp_path / "toy.csv", text), ("a", "b"))
+    assert frame["a"].tolist() == ["1", "2"]
+    assert frame["b"].tolist() == ["x y", "é"]
+    assert numbers(frame, "a", HERE).tolist() == [1.0, 2.0]
+
+
+def test_csv_keeps_words_that_look_missing(tmp_path):
+    frame = read_csv(write(tmp_path / "toy.csv", "a,b\nNA,1\nnull,2\n,3\n"))
+    assert frame["a"].tolist() == ["NA", "null", ""]
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "wrong"),
+    [
+        ("", "utf-8", "the file is empty"),
+        ("a,b\n", "utf-8", r"has 0 row\(s\)"),
+        ("a,b\n1,2\n", "utf-8", r"has 1 row\(s\)"),
+        ("a,c\n1,2\n3,4\n", "utf-8", r"lacks the column\(s\) b \(it has a, c\)"),
+        ("a,b,a\n1,2,3\n4,5,6\n", "utf-8", "names a twice"),
+        ("a,b\n1,2\n1,2,3\n", "utf-8", "this is no table"),
+        ("a,b\n1,2,3\n4,5,6\n", "utf-8", "this is no table"),
+        ('a,b\n1,"2\n3,4\n', "utf-8", "this is no table"),
+        ("a,b\n1,é\n2,ü\n", "latin-1", "not encoded in UTF-8.*'CSV UTF-8'"),
+        ("a,b\n1,2\n3,4\n", "utf-16", "not encoded in UTF-8.*UTF-16"),
+        ("a,b\n1,2\n3,4\n", "utf-16-le", "not encoded in UTF-8.*UTF-16"),
+        (HTML.decode(), "utf-8", "web page"),
+        ("\n\n\n", "utf-8", "this is no table|lacks the column"),
+    ],
+)
+def test_csv_that_is_refused(tmp_path, text, encoding, wrong):
+    with pytest.raises(DataError, match=rf"toy\.csv: .*({wrong})"):
+        read_csv(write(tmp_path / "toy.csv", text, encoding), ("a", "b"))
+
+
+@pytest.mark.parametrize("cell", ["", "many", "nan", "inf", "1,5", "12 kg"])
+def test_text_in_a_number_column(tmp_path, cell):
+    frame = read_csv(write(tmp_path / "toy.csv", f'a,b\n1,2\n3,"{cell}"\n'))
+    with pytest.raises(DataError, match=rf"column 'b' has '{cell}' in row 2"):
+        numbers(frame, "b", HERE)
+
+
+def test_codes_are_positions(tmp_path):
+    frame = read_csv(write(tmp_path / "toy.csv", "a,b\n3,1\n1.0,1\n2,9\n"))
+    assert codes(frame, "a", ("1", "2", "3"), HERE).tolist() == [2, 0, 1]
+    with pytest.raises(DataError, match=r"column 'b' has '9' in row 3.*expected one of 1, 2"):
+        codes(frame, "b", ("1", "2"), HERE)
+
+
+@pytest.mark.parametrize(
+    ("labels", "coded", "classes"),
+    [
+        (["b", "a", "b"], [1, 0, 1], ("a", "b")),
+        ([0.0, 1.0, 1.0], [0, 1, 1], ("0", "1")),
+        (["10", "9", "10"], [1, 0, 1], ("9", "10")),
+        ([[3], [1], [3]], [1, 0, 1], ("1", "3")),
+        ([True, False, True], [1, 0, 1], ("False", "True")),
+    ],
+)
+def test_labels_of_any_kind(labels, coded, classes):
+    values, names = class_labels(np.array(labels), HERE)
+    assert values.tolist() == coded
+    assert values.dtype == np.int64
+    assert names == classes
+
+
+@pytest.mark.parametrize(
+    ("labels", "wrong"),
+    [
+        (["a", "", "b"], r"1 label\(s\) are missing, the first in row 2"),
+        ([0.0, np.nan, 1.0], "missing"),
+        (["a", "NA"], "missing"),
+        ([0.5, 1.0], "fractions"),
+        ([1, 1, 1], "all labels are 1"),
+        (list(range(101)), "101 different labels"),
+        (np.zeros((3, 2)), "shape"),
+    ],
+)
+def test_labels_that_are_refused(labels, wrong):
+    with pytest.raises(DataError, match=wrong):
+        class_labels(np.array(labels), HERE)
