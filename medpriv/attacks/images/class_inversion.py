@@ -170,9 +170,9 @@ def _invert(
     view: View, access: Access, labels: Tensor, starts: Tensor, form: Form, steps: int
 ) -> ClassInversion:
     before = view.queries
-    found = descend(view, access, labels, starts, form, steps)
-    scores = view(found.images).gather(1, labels[:, None])[:, 0]
-    return ClassInversion(found.images, scores, found.costs, found.steps, view.queries - before)
+    images, history, taken = descend(view, access, labels, starts, form, steps)
+    scores = view(images).gather(1, labels[:, None])[:, 0]
+    return ClassInversion(images, scores, history, taken, view.queries - before)
 
 
 def should_stop(costs: Tensor, *, patience: int, good_enough: float) -> Tensor:

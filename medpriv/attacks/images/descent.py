@@ -45,27 +45,9 @@ class Form:
     stop: Callable[[list[Tensor]], Tensor] = lambda costs: torch.zeros_like(costs[-1]).bool()
 
 
-@dataclass(frozen=True)
-class Descent:
-    """What n rows came to: the image of least cost, all costs, and how many steps were taken."""
-
-    images: Tensor  # (n, c, h, w)
-    least: Tensor  # (n,)
-    costs: Tensor  # (t, n), NaN once a row has stopped
-    steps: Tensor  # (n,)
-
-    def of_best_restarts(self, restarts: int) -> Descent:
-        """Of rows ``(restarts, k)`` the k of least cost, one for each class."""
-        k = len(self.least) // restarts
-        kept = self.least.view(restarts, k).argmin(0) * k + torch.arange(k)
-        return Descent(
-            self.images[kept].contiguous(), self.least[kept], self.costs[:, kept], self.steps[kept]
-        )
-
-
 def descend(
     view: View, access: Access, labels: Tensor, starts: Tensor, form: Form, steps: int
-) -> Descent:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Descend from each start, and keep the best restart of each class.
 
     Args:
@@ -75,6 +57,10 @@ def descend(
         starts: ``(r, k, c, h, w)``, values of r restarts.
         form: what is minimised, and how.
         steps: at most so many.
+
+    Returns:
+        For each class the image of least cost, ``(k, c, h, w)``; all costs, ``(t, k)``, NaN once
+        it has stopped; and how many steps it took, ``(k,)``.
 
     Raises:
         QueryBudgetError: the budget does not cover one step and a last answer for each class.
@@ -94,8 +80,11 @@ def descend(
             f"class; {view.left} of {view.query_budget} are left. Take fewer classes, restarts "
             "or directions, or deploy with a larger query_budget"
         )
-    every = _descend(access, starts.flatten(0, 1), labels.repeat(restarts), form, steps, covers)
-    return every.of_best_restarts(restarts)
+    images, costs, least, taken = _descend(
+        access, starts.flatten(0, 1), labels.repeat(restarts), form, steps, covers
+    )
+    kept = least.view(restarts, k).argmin(0) * k + torch.arange(k)
+    return images[kept].contiguous(), costs[:, kept], taken[kept]
 
 
 def _descend(
@@ -105,7 +94,8 @@ def _descend(
     form: Form,
     steps: int,
     covers: Callable[[int], bool],
-) -> Descent:
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of each row the best image, all costs, the least of them, and the number of steps."""
     labels = labels.to(access.device)
     values = to_device(start, access.device).clone().requires_grad_()
     optimizer = form.optimizer([values])
@@ -136,7 +126,7 @@ def _descend(
         taken += alive
         with torch.no_grad():
             values[alive] = form.process(values[alive])
-    return Descent(best.cpu(), least.cpu(), torch.stack(costs).cpu(), taken.cpu())
+    return best.cpu(), torch.stack(costs).cpu(), least.cpu(), taken.cpu()
 
 
 def _over_all_rows(costs: Tensor, asked: Tensor, step: int) -> Tensor:
