@@ -1,4 +1,4 @@
-"""Shared by the tests of the course: a stand-in for executing a chapter."""
+"""Shared by the tests of the tools: a stand-in for executing a chapter."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import nbformat
 import pytest
 
 from build_tools import execute as executed
+from build_tools.chapter_text import read_chapter
 from build_tools.run import Run
 
 
@@ -21,7 +22,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
         calls.append(given)
         out.mkdir(parents=True, exist_ok=True)
         results = {"seconds": 1.0, "peak_mb": 2.0, "run": len(calls)}
-        nbformat.write(nbformat.v4.new_notebook(), out / f"{name}.ipynb")
+        nbformat.write(read_chapter(name), out / f"{name}.ipynb")
         (out / "results.json").write_text(json.dumps(results))
         return Run(out / f"{name}.ipynb", results)
 

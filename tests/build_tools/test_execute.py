@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import joblib
+import nbformat
 import psutil
 import pytest
 
@@ -32,20 +33,18 @@ def test_whatever_a_chapter_is_made_from_executes_it_again(
 
     assert again()
     assert not again()
-    tiny.write(code("print('changed')"))
+    tiny.write(code("from medpriv import course\nprint(len(course.recorded('sweep')))"))
     assert again()
-    for name in ("requirements.txt", "requirements-run.txt"):
-        (tiny.root / name).write_text("numpy>=2\n")
-        assert again()
     recorded = tiny.root / "chapters" / "recorded" / "sweep.csv"
     recorded.parent.mkdir()
     recorded.write_text("a\n1\n")
     assert again()
     recorded.write_text("a\n2\n")
     assert again()
-    monkeypatch.setattr(executed, "source_hash", lambda: "another source")
-    assert again()
-    monkeypatch.setattr(executed, "versions", lambda: {"python": "3.99"})
+    recorded.with_name("another.csv").write_text("a\n1\n")
+    assert not again()
+    plain = executed.chapter_code
+    monkeypatch.setattr(executed, "chapter_code", lambda *of: plain(*of) | {("m", "f"): "new"})
     assert again()
     assert not again()
 
@@ -58,15 +57,18 @@ def test_another_page_or_picture_executes_nothing(tiny: Tiny) -> None:
     assert chapter_key(tiny.name, tiny.root) == before
 
 
-def test_files_of_the_package_that_are_no_modules_count(
-    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    package = tmp_path / "package"
-    (package / "course").mkdir(parents=True)
-    monkeypatch.setattr(executed, "PACKAGE", package)
-    before = chapter_key(tiny.name, tiny.root)
-    (package / "course" / "quiz.json").write_text("[]")
-    assert chapter_key(tiny.name, tiny.root) != before
+def test_prose_and_comments_are_taken_over_and_nothing_is_executed(tiny: Tiny) -> None:
+    tiny.write("\nBefore.\n", code("print(1 + 1)"))
+    assert execute(tiny.name, tiny.root)
+    tiny.write("\nAfter.\n", code("print(1 + 1)  # two"))
+    assert not execute(tiny.name, tiny.root)
+    folder = tiny.root / "_build" / "executed" / tiny.name
+    notebook = nbformat.read(folder / f"{tiny.name}.ipynb", as_version=4)
+    assert "After." in notebook.cells[2].source
+    assert notebook.cells[3].source.endswith("# two")
+    assert notebook.cells[3].outputs[0].text == "2\n"
+    ids = [cell.id for cell in notebook.cells]
+    assert ids == [f"cell-{index:03d}" for index in range(len(ids))]
 
 
 def test_an_execution_that_failed_does_not_count(
