@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -99,8 +98,4 @@ def first_of_two(answer: Any) -> None:
     )
 
 
-TESTS: dict[str, Callable[[Any], None]] = {
-    "04-gmean": g_mean,
-    "04-fits": fits,
-    "04-sum": first_of_two,
-}
+TESTS = {"04-gmean": g_mean, "04-fits": fits, "04-sum": first_of_two}

@@ -39,15 +39,37 @@ def number(found: Any) -> float:
     Raises:
         AssertionError: it is none, or there are several.
     """
+    value = _single(found, "one number")
+    assert bool(value.isfinite()), f"return a finite number, got {float(value)}"
+    return float(value)
+
+
+def whole_number(found: Any) -> int:
+    """One whole number; otherwise as :func:`number`."""
+    value = _single(found, "one whole number")
+    assert value.dtype != torch.bool, "return a whole number, got a truth value"
+    assert not value.is_floating_point(), (
+        f"return a whole number (an int), got {value.item():.6g}, which is a float; divide whole "
+        "numbers and round down"
+    )
+    return int(value)
+
+
+def truth_value(found: Any) -> bool:
+    """One truth value; otherwise as :func:`number`."""
+    value = _single(found, "True or False")
+    assert value.dtype == torch.bool, f"return True or False, got the number {value.item():g}"
+    return bool(value)
+
+
+def _single(found: Any, what: str) -> torch.Tensor:
     try:
         value = torch.as_tensor(found)
     except (TypeError, ValueError, RuntimeError):
-        raise AssertionError(f"return one number, got {type(found).__name__}") from None
-    assert value.numel() == 1, (
-        f"return one number, got {value.numel()}; `.mean()` makes one of many"
-    )
-    assert bool(value.isfinite()), f"return a finite number, got {float(value)}"
-    return float(value)
+        raise AssertionError(f"return {what}, got {type(found).__name__}") from None
+    many = "; `.mean()` makes one of many" if value.is_floating_point() else ""
+    assert value.numel() == 1, f"return {what}, got {value.numel()}{many}"
+    return value
 
 
 def numbers(found: Any, shape: tuple[int, ...], what: str) -> np.ndarray:

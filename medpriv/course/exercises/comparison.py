@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -130,8 +129,4 @@ def _chosen(leak: np.ndarray, utility: np.ndarray, limit: float) -> int:
     return int(np.where(allowed, utility.mean(0), -np.inf).argmax())
 
 
-TESTS: dict[str, Callable[[Any], None]] = {
-    "12-left": left,
-    "12-front": front,
-    "12-choose": choose,
-}
+TESTS = {"12-left": left, "12-front": front, "12-choose": choose}

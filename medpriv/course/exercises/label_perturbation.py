@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -70,8 +69,4 @@ def survey(answer: Any) -> None:
         )
 
 
-TESTS: dict[str, Callable[[Any], None]] = {
-    "09-epsilon": epsilon,
-    "09-table": through_the_coin,
-    "09-survey": survey,
-}
+TESTS = {"09-epsilon": epsilon, "09-table": through_the_coin, "09-survey": survey}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -87,8 +86,4 @@ def control(answer: Any) -> None:
     )
 
 
-TESTS: dict[str, Callable[[Any], None]] = {
-    "06-blank": blank,
-    "06-budget": budget,
-    "06-control": control,
-}
+TESTS = {"06-blank": blank, "06-budget": budget, "06-control": control}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -93,8 +92,4 @@ def least_epsilon(answer: Any) -> None:
     assert abs(found - 0) < 1e-6, "where TPR is below delta that inequality says nothing"
 
 
-TESTS: dict[str, Callable[[Any], None]] = {
-    "10-answers": answers,
-    "10-step": private_sum,
-    "10-audit": least_epsilon,
-}
+TESTS = {"10-answers": answers, "10-step": private_sum, "10-audit": least_epsilon}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -87,8 +87,4 @@ def weinberg(answer: Any) -> None:
     )
 
 
-TESTS: dict[str, Callable[[Any], None]] = {
-    "02-parts": parts,
-    "02-twins": twins,
-    "02-weinberg": weinberg,
-}
+TESTS = {"02-parts": parts, "02-twins": twins, "02-weinberg": weinberg}

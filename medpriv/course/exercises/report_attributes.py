@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -75,8 +74,4 @@ def one_bit(answer: Any) -> None:
     )
 
 
-TESTS: dict[str, Callable[[Any], None]] = {
-    "05-f1": set_f1,
-    "05-lift": lift,
-    "05-bit": one_bit,
-}
+TESTS = {"05-f1": set_f1, "05-lift": lift, "05-bit": one_bit}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -69,8 +68,4 @@ def rounded(answer: Any) -> None:
     )
 
 
-TESTS: dict[str, Callable[[Any], None]] = {
-    "08-recall": recovered_and_true,
-    "08-closest": closest,
-    "08-bits": rounded,
-}
+TESTS = {"08-recall": recovered_and_true, "08-closest": closest, "08-bits": rounded}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -87,8 +86,4 @@ def plain(answer: Any) -> None:
         assert abs(found - right) < 1e-4, f"you return {found:.4f}, right is {right:.4f}"
 
 
-TESTS: dict[str, Callable[[Any], None]] = {
-    "11-zeros": zeros,
-    "11-count": count,
-    "11-plain": plain,
-}
+TESTS = {"11-zeros": zeros, "11-count": count, "11-plain": plain}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -102,8 +101,4 @@ def label(answer: Any) -> None:
     assert not seen, f"your view exposes {seen}; the clinic shows the label only"
 
 
-TESTS: dict[str, Callable[[Any], None]] = {
-    "03-majority": majority,
-    "03-group": group,
-    "03-label": label,
-}
+TESTS = {"03-majority": majority, "03-group": group, "03-label": label}

@@ -13,8 +13,14 @@ from answering import accepted, refused
 from medpriv.attacks import Probe, invert_classes
 from medpriv.attacks.images.class_inversion import should_stop
 from medpriv.course.checks import NOT_SOLVED, check
-from medpriv.course.exercises import stronger_inversion
-from medpriv.course.exercises.stronger_inversion import TESTS, affordable, cost
+from medpriv.course.exercises.stronger_inversion import (
+    NEAR_PRICES,
+    TESTS,
+    affordable,
+    budget_cases,
+    right_price,
+    stop_cases,
+)
 from medpriv.deployment import deploy
 from medpriv.models import total_variation
 from medpriv.models.images import ImageCNN
@@ -118,6 +124,11 @@ def right(k, r, m):
     return k * (r + 1), k * r * (2 * m + 1)
 
 
+def cost(k, r, m, steps):
+    fixed, step = right(k, r, m)
+    return fixed + steps * step
+
+
 RIGHT = [
     ("07-tv", total_variation),
     ("07-tv", lambda x: summed(x) / x[0].numel()),
@@ -143,36 +154,36 @@ RIGHT = [
 ]
 
 WRONG_TV = [
-    (lambda x: lines(x).abs().sum(ALL) / x[0].numel(), "those to the right are missing"),
-    (lambda x: lines(x).abs().mean(ALL), "those to the right are missing"),
-    (lambda x: columns(x).abs().sum(ALL) / x[0].numel(), "those downwards are missing"),
+    (lambda x: lines(x).abs().sum(ALL) / x[0].numel(), "the differences to the right are missing"),
+    (lambda x: lines(x).abs().mean(ALL), "the differences to the right are missing"),
+    (lambda x: columns(x).abs().sum(ALL) / x[0].numel(), "the differences downwards are missing"),
     (
         lambda x: (lines(x).pow(2).sum(ALL) + columns(x).pow(2).sum(ALL)) / x[0].numel(),
-        "take their absolute values",
+        "take absolute values",
     ),
-    (lambda x: lines(x).pow(2).sum(ALL) + columns(x).pow(2).sum(ALL), "You square the"),
-    (lambda x: total_variation(x).mean(), "one number for the whole batch; return 5"),
-    (lambda x: float(summed(x).sum()), "one number for the whole batch"),
-    (summed, "That is the sum; divide it"),
-    (lambda x: summed(x) / x[0, 0].numel(), "You divide by the pixels"),
-    (lambda x: summed(x) / x.numel(), "count those of a single one"),
-    (lambda x: total_variation(x) / 2, "All are 0.5 times what they should be"),
+    (lambda x: lines(x).pow(2).sum(ALL) + columns(x).pow(2).sum(ALL), "you square the"),
+    (lambda x: total_variation(x).mean(), "return one number for each image, shape (5,), got ()"),
+    (lambda x: float(summed(x).sum()), "return one number for each image, shape (5,), got ()"),
+    (summed, "divide by how many values one image has"),
+    (lambda x: summed(x) / x[0, 0].numel(), "2 channels × 6 rows × 9 columns"),
+    (lambda x: summed(x) / x.numel(), "divide by how many values one image has"),
+    (lambda x: total_variation(x) / 2, "divide by how many values one image has"),
     (lambda x: lines(x).abs().mean(ALL) + columns(x).abs().mean(ALL), "add up first, then divide"),
     (
         lambda x: (lines(x).abs().mean(ALL) + columns(x).abs().mean(ALL)) / 2,
-        "the number of its own differences",
+        "the directions have different numbers of differences",
     ),
-    (lambda x: (lines(x).sum(ALL) + columns(x).sum(ALL)) / x[0].numel(), "cancel in your sum"),
-    (lambda x: (lines(x).sum(ALL) + columns(x).sum(ALL)).abs(), "before you add"),
-    (around, "The last row has no neighbour below it"),
-    (lambda x: total_variation(x)[:, None], "shape (5,); got (5, 1)"),
-    (lambda x: lines(x).abs().mean((2, 3)), "shape (5,); got (5, 2)"),
-    (lambda x: total_variation(x)[:-1], "for 5 images return 5 numbers, got 4"),
-    (lambda x: total_variation(x).round().long(), "gives 1.0000 for the first, right is"),
+    (lambda x: (lines(x).sum(ALL) + columns(x).sum(ALL)) / x[0].numel(), "up and down cancel"),
+    (lambda x: (lines(x).sum(ALL) + columns(x).sum(ALL)).abs(), "take absolute values first"),
+    (around, "the last row has no neighbour below it"),
+    (lambda x: total_variation(x)[:, None], "shape (5,), got (5, 1)"),
+    (lambda x: lines(x).abs().mean((2, 3)), "shape (5,), got (5, 2)"),
+    (lambda x: total_variation(x)[:-1], "shape (5,), got (4,)"),
+    (lambda x: total_variation(x).round().long(), "you return 1.0000, right is"),
     (lambda x: total_variation(x) > 0.5, "right is"),
-    (lambda x: torch.zeros(len(x)), "gives 0.0000 for the first"),
-    (lambda x: x.std(ALL), "Take the absolute differences of neighbours"),
-    (lambda x: torch.full((len(x),), torch.nan), "return finite numbers"),
+    (lambda x: torch.zeros(len(x)), "you return 0.0000, right is"),
+    (lambda x: x.std(ALL), "add up the absolute differences of neighbours"),
+    (lambda x: torch.full((len(x),), torch.nan), "you return nan, right is"),
     (lambda x: "smooth", "return one number for each image, got str"),
     (lambda x: None, "did you forget `return`"),
     (lambda x: x.diff(dim=4), "your code raised"),
@@ -180,47 +191,56 @@ WRONG_TV = [
 ]
 
 WRONG_STOP = [
-    (lambda *case: not the_packages(*case), "Your rule is turned round"),
+    (lambda *case: not the_packages(*case), "your rule is turned round"),
     (as_the_toolbox, "its attack can end after one step"),
     (lambda *case: False, "never stops"),
     (lambda *case: True, "always stops"),
-    (stop(stuck=lambda last, worst: last < worst), "Your comparison is turned round"),
-    (stop(stuck=lambda last, worst: last <= worst), "Your comparison is turned round"),
-    (stop(worst=min), "compare with the worst"),
-    (stop(window=lambda costs, p: costs[:-1]), "only the last `patience` of them count"),
+    (stop(stuck=lambda last, worst: last < worst), "0.5 is no better, so stop"),
+    (stop(stuck=lambda last, worst: last <= worst), "0.75 is better, so go on"),
+    (stop(worst=min), "directly before the last is 1.0; 0.75 is better"),
+    (stop(window=lambda costs, p: costs[:-1]), "directly before the last is 0.5; 0.5 is no better"),
     (
         stop(window=lambda costs, p: costs[:-1], enough=lambda costs, p: len(costs) > 1),
-        "however few there are",
+        "go on, since before the last there are 1, fewer",
     ),
-    (stop(stuck=lambda last, worst: last > worst), "equals the worst of those before it"),
-    (stop(good=lambda last, good_enough: False), "your rule does not look at it"),
-    (stop(good=lambda last, good_enough: last < good_enough), "equals good_enough is good enough"),
+    (stop(stuck=lambda last, worst: last > worst), "the last is 0.5; 0.5 is no better, so stop"),
+    (stop(good=lambda last, good_enough: False), "stop, since the last cost is good enough"),
+    (
+        stop(good=lambda last, good_enough: last < good_enough),
+        "good_enough=0.375 you are wrong: stop, since",
+    ),
     (
         stop(
             window=lambda costs, p: costs[max(0, len(costs) - p - 1) : -1],
             enough=lambda costs, p: len(costs) > 1,
         ),
-        "until then, only good_enough counts",
+        "before the last there are 1, fewer than patience",
     ),
     (
         stop(
             window=lambda costs, p: costs[:-1][-p:] or [math.inf],
             enough=lambda costs, p: len(costs) >= p,
         ),
-        "The last one is not one of them",
+        "before the last there are 1, fewer than patience",
     ),
-    (stop(window=lambda costs, p: costs[-p:]), "only the ones before it count"),
-    (stop(enough=lambda costs, p: len(costs) > p + 1), "one cost too many"),
-    (stop(good=lambda last, g: last <= 2 * g), "your function says True, right is False"),
-    (lambda c, p, g: stop()(c, p, g if len(c) > p else 2 * g), "fewer than patience: go on"),
-    (lambda c, p, g: p > 1 and stop()(c, p, g), "The last cost is good enough, whatever"),
+    (stop(window=lambda costs, p: costs[-p:]), "directly before the last is 1.0; 0.75 is better"),
+    (
+        stop(enough=lambda costs, p: len(costs) > p + 1),
+        "the last is 0.5; 0.5 is no better, so stop",
+    ),
+    (stop(good=lambda last, g: last <= 2 * g), "go on, since before the last there are 0, fewer"),
+    (
+        lambda c, p, g: stop()(c, p, g if len(c) > p else 2 * g),
+        "go on, since before the last there are 0, fewer",
+    ),
+    (lambda c, p, g: p > 1 and stop()(c, p, g), "whatever came before it"),
     (
         stop(window=lambda costs, p: costs[-p - 1 : -1], worst=lambda w: sum(w) / len(w)),
-        "compare the last with the worst of them",
+        "directly before the last is 1.0; 0.875 is better",
     ),
     (stop(window=lambda costs, p: costs[-p:-1]), "your code raised, in the line"),
     (lambda *case: int(the_packages(*case)), "return True or False, got the number"),
-    (lambda c, p, g: [cost <= g for cost in c] * 2, "return one truth value, got 2"),
+    (lambda c, p, g: [cost <= g for cost in c] * 2, "return True or False, got 2"),
     (lambda *case: "stop", "return True or False, got str"),
     (lambda *case: None, "did you forget `return`"),
     (lambda costs: True, "your code raised TypeError"),
@@ -228,30 +248,39 @@ WRONG_STOP = [
 ]
 
 WRONG_BUDGET = [
-    (lambda *case: dividing(*case) + 1, "One step too many"),
-    (priced(right, math.ceil), "One step too many"),
-    (lambda *case: max(0, dividing(*case) - 1), "One step too few"),
-    (lambda k, r, m, b: dividing(k, r, m, b - 1), "exactly the budget is within it"),
-    (lambda k, r, m, b: dividing(k, 1, m, b), "The restarts are missing: each"),
-    (priced(lambda k, r, m: (k * (r + 1), k * (2 * m + 1))), "The restarts are missing in the"),
-    (lambda k, r, m, b: dividing(1, r, m, b), "The classes are missing"),
-    (priced(lambda k, r, m: (k * (r + 1), k * r * (m + 1))), "two neighbours, not one"),
-    (priced(lambda k, r, m: (k * (r + 1), k * r * 2 * m)), "asks for the cost of its new image"),
-    (priced(lambda k, r, m: (k * r, right(k, r, m)[1])), "The last answer is missing"),
-    (priced(lambda k, r, m: (k * r + 1, right(k, r, m)[1])), "not once in all"),
-    (priced(lambda k, r, m: (2 * k * r, right(k, r, m)[1])), "not for all of them"),
-    (priced(lambda k, r, m: (k, right(k, r, m)[1])), "The start of each restart is missing"),
-    (priced(lambda k, r, m: (0, right(k, r, m)[1])), "You count the steps only"),
+    (
+        lambda *case: dividing(*case) + 1,
+        "you return 30, right is 29: 29 steps cost 4882, 30 cost 5050",
+    ),
+    (priced(right, math.ceil), "you return 30, right is 29: 29 steps cost 4882, 30 cost 5050"),
+    (lambda *case: max(0, dividing(*case) - 1), "you return 28, right is 29: 29 steps cost 4882"),
+    (
+        lambda k, r, m, b: dividing(k, r, m, b - 1),
+        "a budget of 897 you return 26, right is 27: 27 steps cost 897",
+    ),
+    (lambda k, r, m, b: dividing(k, 1, m, b), "the restarts are missing: each"),
+    (priced(lambda k, r, m: (k * (r + 1), k * (2 * m + 1))), "the restarts are missing in the"),
+    (lambda k, r, m, b: dividing(1, r, m, b), "the classes are missing"),
+    (
+        priced(lambda k, r, m: (k * (r + 1), k * r * (m + 1))),
+        "a direction costs two questions, not one",
+    ),
+    (priced(lambda k, r, m: (k * (r + 1), k * r * 2 * m)), "asks about its new image"),
+    (priced(lambda k, r, m: (k * r, right(k, r, m)[1])), "the last answers are missing"),
+    (priced(lambda k, r, m: (k * r + 1, right(k, r, m)[1])), "not one in all"),
+    (priced(lambda k, r, m: (2 * k * r, right(k, r, m)[1])), "a class, not a restart"),
+    (priced(lambda k, r, m: (k, right(k, r, m)[1])), "the starts are missing"),
+    (priced(lambda k, r, m: (0, right(k, r, m)[1])), "starts and last answers cost, too"),
     (priced(right, lambda steps: steps), "which is a float"),
     (lambda *case: float(dividing(*case)), "return a whole number (an int), got 29, which"),
     (lambda *case: np.floor(dividing(*case) / 1), "which is a float"),
     (lambda *case: torch.tensor(dividing(*case) / 1), "divide whole numbers and round down"),
-    (priced(right, least=-math.inf), "gives -1, right is 0. Where the budget is too small"),
+    (priced(right, least=-math.inf), "for even 0 steps, return 0, never less"),
     (lambda k, r, m, b: ((b // k - 1) - 1) // (2 * m + 1), "never less"),
-    (lambda *case: 7, "8 steps would cost 1354 queries, which the budget covers"),
-    (lambda k, r, m, b: b // 2, "2500 steps would cost 420010 queries"),
+    (lambda *case: 7, "you return 7, right is 29"),
+    (lambda k, r, m, b: b // 2, "you return 2500, right is 29"),
     (lambda *case: True, "got a truth value"),
-    (lambda *case: [1, 2], "return one whole number, got 2 numbers"),
+    (lambda *case: [1, 2], "return one whole number, got 2"),
     (lambda *case: "many", "return one whole number, got str"),
     (lambda *case: None, "did you forget `return`"),
     (lambda k, r, m, b: b // 0, "your code raised, in the line"),
@@ -290,20 +319,15 @@ def test_a_stub_is_not_solved_yet(
     assert capsys.readouterr().out.strip() == NOT_SOLVED
 
 
-def test_the_cases_tell_each_near_miss_from_the_right_answer_and_from_each_other() -> None:
-    for cases, rule, near in (
-        (stronger_inversion._stop_cases(), stronger_inversion._stops, "_STOP_NEAR"),
-        (stronger_inversion._budget_cases(), affordable, "_BUDGET_NEAR"),
-    ):
-        rules = [rule, *(wrong for _, wrong in getattr(stronger_inversion, near))]
-        answers = {tuple(int(one(*case)) for case in cases) for one in rules}
-        assert len(answers) == len(rules)
+def test_the_cases_tell_each_price_from_the_right_one_and_from_each_other() -> None:
+    prices = [right_price, *NEAR_PRICES.values()]
+    answers = {tuple(affordable(*case, price=price) for case in budget_cases()) for price in prices}
+    assert len(answers) == len(prices)
 
 
 def test_the_stopping_rule_is_tried_on_both_answers_and_on_the_edges() -> None:
-    cases = stronger_inversion._stop_cases()
-    stops = [stronger_inversion._stops(*case) for case in cases]
-    assert 0.25 < np.mean(stops) < 0.75
+    cases = stop_cases()
+    assert 0.25 < np.mean([stop()(*case) for case in cases]) < 0.75
     assert any(len(costs) <= patience for costs, patience, _ in cases)
     assert any(costs[-1] == good_enough for costs, _, good_enough in cases)
     assert {patience for _, patience, _ in cases} == {1, 2, 3, 4}
