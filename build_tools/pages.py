@@ -33,27 +33,28 @@ def fill(text: str, root: Path) -> str:
     Raises:
         ChapterError: no part has this name; the message lists those there are.
     """
-    return PLACE.sub(lambda place: _part(place["name"])(root), text)
 
+    def part(place: re.Match[str]) -> str:
+        name = place["name"]
+        if name not in _PARTS:
+            known = ", ".join(_PARTS)
+            raise ChapterError(
+                f"a page asks for the generated part {name!r}; expected one of: {known}"
+            )
+        return _PARTS[name](root)
 
-def _part(name: str) -> Callable[[Path], str]:
-    if name not in _PARTS:
-        raise ChapterError(
-            f"a page asks for the generated part {name!r}; expected one of: {', '.join(_PARTS)}"
-        )
-    return _PARTS[name]
+    return PLACE.sub(part, text)
 
 
 # --- Data cards -----------------------------------------------------------------------------------
 
 
-def _embedded_cards(_: Path) -> str:
-    return _sections(card for card in cards().values() if card.synthetic)
-
-
-def _real_cards(_: Path) -> str:
-    return _sections(
-        card for card in cards().values() if not card.synthetic and card.name not in MEDMNIST
+def _cards(synthetic: bool) -> str:
+    """The cards of embedded or of real data, but for MedMNIST, which has a part of its own."""
+    return "\n\n".join(
+        _section(card.name, _facts(card))
+        for card in cards().values()
+        if card.synthetic == synthetic and card.name not in MEDMNIST
     )
 
 
@@ -69,10 +70,6 @@ def _medmnist_cards(_: Path) -> str:
     return "\n\n".join((_two_columns(shared), *own))
 
 
-def _sections(some: Iterable[DataCard]) -> str:
-    return "\n\n".join(_section(card.name, _facts(card)) for card in some)
-
-
 def _section(name: str, facts: Mapping[str, str]) -> str:
     # A label of its own: {ref}`dataset-mias` from any page, and a heading for the anchor #mias.
     return f"(dataset-{name})=\n### {name}\n\n{_two_columns(facts)}"
@@ -81,18 +78,14 @@ def _section(name: str, facts: Mapping[str, str]) -> str:
 def _facts(card: DataCard) -> dict[str, str]:
     """A card's fields as table cells, between how to load the data and who promises what."""
     fields = card.table().iloc[:, 0].drop("sha256")
+    modality = next(one for one, names in DATASETS.items() if card.name in names)
     files = " or ".join(f"`{name}`" for name in file_names(card.name))
     return {
-        "Load with": f'`data.{_loader(card.name)}("{card.name}")`',
+        "Load with": f'`data.load_{modality}("{card.name}")`',
         **{str(key): _plain(str(value)) for key, value in fields.items()},
         "File": files or "none, generated from a seed",
         "Claims": f"promised in {_promising(card.name) or 'no chapter yet'}",
     }
-
-
-def _loader(name: str) -> str:
-    modality = next(modality for modality, names in DATASETS.items() if name in names)
-    return f"load_{modality}"
 
 
 def _promising(dataset: str) -> str:
@@ -206,8 +199,8 @@ def _plain(text: str) -> str:
 
 
 _PARTS: dict[str, Callable[[Path], str]] = {
-    "embedded cards": _embedded_cards,
-    "real cards": _real_cards,
+    "embedded cards": lambda root: _cards(synthetic=True),
+    "real cards": lambda root: _cards(synthetic=False),
     "medmnist cards": _medmnist_cards,
     "versions": _versions,
     "settings": _settings,
