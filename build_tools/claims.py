@@ -69,9 +69,8 @@ def _plan(
 
 
 def _chapter(chapter: ChapterSpec, runs: list[tuple[str, int]]) -> bool:
-    root = book_root()
-    folder = root / "_build" / "claims"
-    key = chapter_key(chapter.name, root)
+    folder = book_root() / "_build" / "claims"
+    key = chapter_key(chapter.name, book_root())
     rows: list[dict[str, Any]] = []
     failed = False
     for dataset in dict.fromkeys(dataset for dataset, _ in runs):
@@ -83,7 +82,8 @@ def _chapter(chapter: ChapterSpec, runs: list[tuple[str, int]]) -> bool:
             done = _one(chapter.name, dataset, seed, content_hash(key, card), folder)
             failed |= done is None
             rows += done or []
-            _save(rows, folder / f"{chapter.name}.csv")
+            with atomic_path(folder / f"{chapter.name}.csv") as part:
+                pd.DataFrame(rows, columns=COLUMNS).to_csv(part, index=False)
     return _report(chapter.name, rows) and not failed
 
 
@@ -130,11 +130,6 @@ def _data(chapter: ChapterSpec, dataset: str) -> tuple[list[str] | None, str | N
                 raise ChapterError(str(error)) from error
             return None, str(error)
     return sums or None, None
-
-
-def _save(rows: list[dict[str, Any]], path: Path) -> None:
-    with atomic_path(path) as part:
-        pd.DataFrame(rows, columns=COLUMNS).to_csv(part, index=False)
 
 
 def _report(name: str, rows: list[dict[str, Any]]) -> bool:

@@ -235,7 +235,7 @@ def lira_attack(
     *,
     spread: str = "global",
 ) -> Tensor:
-    """LiRA's score of each row, see :func:`lira`; a query a row.
+    """LiRA's score of each row, see ``lira``; a query a row.
 
     Raises:
         ThreatModelError: the view gives no scores.

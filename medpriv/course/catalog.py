@@ -49,7 +49,7 @@ class ChapterSpec:
 
     @property
     def default_dataset(self) -> str:
-        """What names the embedded data: their own name, or ``embedded`` for several kinds."""
+        """The embedded data's own name, or ``embedded`` where there are several kinds."""
         return EMBEDDED[self.modalities[0]] if len(self.modalities) == 1 else ALL_EMBEDDED
 
     def known_datasets(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """What a running chapter reports: its figures, its claims, and `results.json`.
 
-A chapter calls :func:`start` after its parameters, :meth:`Chapter.figure` for each number that
+A chapter calls :func:`.start` after its parameters, :meth:`Chapter.figure` for each number that
 its prose or a reader needs, :meth:`Chapter.claim` for each thing that it taught, and
 :meth:`Chapter.finish` in its last cell. Nothing shown here differs between two equal runs: times,
 paths and memory go to `results.json` only.
@@ -74,7 +74,7 @@ class Claim:
 
 @dataclass
 class Chapter:
-    """A chapter while it runs; made by :func:`start`."""
+    """A chapter while it runs; made by :func:`.start`."""
 
     spec: ChapterSpec
     parameters: dict[str, Any]

@@ -1,4 +1,4 @@
-"""The data room: three calls that give a :class:`Cohort`, split by patient."""
+"""The data room: three calls that give a :class:`.Cohort`, split by patient."""
 
 from medpriv.data.cohort import split_by_patient
 from medpriv.data.facts import age_and_sex, keywords, names_words, report_facts

@@ -40,7 +40,7 @@ class DataCard:
     """Where a data set comes from and what may be done with it.
 
     ``sha256`` is the checksum of the file that was read, or ``None`` for generated data and for a
-    card without its data (see :func:`card`).
+    card without its data (see :func:`.card`).
     ``patient_identity`` is ``False`` where the source does not say which rows belong to one
     patient: then disjointness by patient cannot be claimed, and the card says so.
     ``notes`` lists what was done to the data on reading, with counts.
@@ -145,7 +145,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Cohort:
-    """A data set split by patient into the four :data:`PARTS`.
+    """A data set split by patient into the four ``PARTS``.
 
     ``columns`` describes the records' columns and is empty for images and reports.
     """

@@ -23,7 +23,7 @@ def card(name: str) -> DataCard:
     was found and done in it. Both depend on the file, and are absent here.
 
     Args:
-        name: one of the names that :func:`known_datasets` gives.
+        name: one of the names that :func:`.known_datasets` gives.
 
     Raises:
         ValueError: the name is unknown; the message lists the known ones.
@@ -33,9 +33,9 @@ def card(name: str) -> DataCard:
 
 
 def cards() -> dict[str, DataCard]:
-    """The data card of every named data set, by name, in the order of :func:`known_datasets`.
+    """The data card of every named data set, by name, in the order of :func:`.known_datasets`.
 
-    As with :func:`card`, nothing is loaded, generated or downloaded.
+    As with :func:`.card`, nothing is loaded, generated or downloaded.
     """
     return {name: card(name) for names in DATASETS.values() for name in names}
 

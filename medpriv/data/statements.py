@@ -100,8 +100,8 @@ def report_statements(cohort: Cohort, texts: Sequence[str]) -> list[frozenset[St
     """What each text states, by the reader that belongs to a cohort.
 
     Args:
-        cohort: of reports; Open-i has the reader of :func:`named_findings`, all others that of
-            :func:`stated_facts`.
+        cohort: of reports; Open-i has the reader of ``named_findings``, all others that of
+            ``stated_facts``.
         texts: reports of the cohort, or guesses at them.
     """
     read = named_findings if "Problems" in cohort.auxiliary.attributes else stated_facts

@@ -102,7 +102,7 @@ def train_adversarially(
         turns: steps of the opponent for each of the model.
 
     Returns:
-        See :class:`Adversarial`; from the cache where the same training was done before.
+        See :class:`.Adversarial`; from the cache where the same training was done before.
 
     Raises:
         ValueError: the weight is negative, ``turns`` is below 1, the model has no such layer or

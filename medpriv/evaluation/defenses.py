@@ -36,7 +36,7 @@ class Defended:
             :data:`medpriv.deployment.view.EXPOSURES`: a coin on the label protects nothing where
             the scores can be read, so such a system answers with labels alone.
         train: ``train(case, strength)`` → the target; without it
-            :func:`medpriv.training.targets.train_target`.
+            :func:`medpriv.training.train_target`.
         around: ``around(case, strength, model)`` → the defenses with which it is deployed.
         random: whether the same question gets another answer each time, so that asking often
             helps the attacker.

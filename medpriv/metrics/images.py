@@ -44,7 +44,7 @@ def mse(truth: Tensor, guess: Tensor) -> np.ndarray:
 def psnr(truth: Tensor, guess: Tensor) -> np.ndarray:
     """Peak signal-to-noise ratio of each image in dB, for a peak of 1; infinite for equal ones.
 
-    Arguments and errors as for :func:`mse`.
+    Arguments and errors as for ``mse``.
     """
     with np.errstate(divide="ignore"):
         return -10 * np.log10(mse(truth, guess))
@@ -65,8 +65,8 @@ def ssim(truth: Tensor, guess: Tensor, mask: Tensor | None = None) -> np.ndarray
         ``(n,)`` float64, 1 for equal images, at most 1.
 
     Raises:
-        ValueError: as for :func:`mse`.
-        TypeError: as for :func:`mse`.
+        ValueError: as for ``mse``.
+        TypeError: as for ``mse``.
     """
     truth, guess = _checked(truth, guess)
     scores = np.empty(len(truth))
@@ -130,7 +130,7 @@ def feature_distance(
         ``(n,)`` float64, at least 0.
 
     Raises:
-        ValueError: as for :func:`mse`; there are fewer than two images, the layer is unknown, or
+        ValueError: as for ``mse``; there are fewer than two images, the layer is unknown, or
             the classifier gives all true images the same features.
     """
     truth, guess = _checked(truth, guess)

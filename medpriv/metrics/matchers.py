@@ -143,7 +143,7 @@ def fit_matcher(
         images: ``(n, c, h, w)`` float32 in [0, 1], none of them of a victim.
         patient: ``(n,)`` the patient of each image. Each image makes a pair with the next one of
             the same patient; patients with one image are not used.
-        profile: sets the number of steps; see :func:`matcher_recipe`.
+        profile: sets the number of steps; see ``matcher_recipe``.
         seed: decides initial weights, order and variation.
         device: see :func:`medpriv.runtime.device.pick_device`.
         recipe: instead of the profile's; its batches should hold many pairs.

@@ -35,8 +35,8 @@ def front(model: nn.Module, split: str) -> nn.Module:
 
     The result shares its weights with ``model``, is in evaluation mode, and returns the features
     as one tensor. A block's name stands for the block's last operation (for ``conv4`` of
-    :class:`ImageCNN`, the pooling). The cut is made by ``torchvision.models.feature_extraction``;
-    of a report classifier the features are those of :class:`TokenFeatures`.
+    ``ImageCNN``, the pooling). The cut is made by ``torchvision.models.feature_extraction``;
+    of a report classifier the features are those of ``TokenFeatures``.
 
     Raises:
         ValueError: the model has no layer of this name; the message lists those it has.

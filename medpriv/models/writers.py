@@ -118,7 +118,7 @@ class ReportWriter(nn.Module):
         """Embedding, evidence and report in one row → a score of each word at each place.
 
         Args:
-            rows: ``(n, d + V + T)``, see :func:`packed`.
+            rows: ``(n, d + V + T)``, see ``packed``.
 
         Returns:
             ``(n, L, V)``: at place t the logits of word t, from the words before it; L is the

@@ -33,7 +33,7 @@ def rng(seed: int, *scope: str | int) -> np.random.Generator:
 
 
 def torch_rng(seed: int, *scope: str | int) -> torch.Generator:
-    """A CPU ``torch.Generator`` of its own for each ``(seed, *scope)``; see :func:`rng`."""
+    """A CPU ``torch.Generator`` of its own for each ``(seed, *scope)``; see ``rng``."""
     return torch.Generator().manual_seed(_stream(seed, scope))
 
 

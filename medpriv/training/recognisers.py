@@ -29,7 +29,7 @@ def train_recogniser(
 
     Args:
         images: ``(n, c, h, w)`` float32 in [0, 1], one of each person.
-        kind: see :func:`medpriv.models.recognisers.build_recogniser`.
+        kind: see ``medpriv.models.recognisers.build_recogniser``.
         profile: how often it sees each.
         seed: decides weights, order and variation.
         device: see :func:`medpriv.runtime.device.pick_device`.

@@ -45,7 +45,7 @@ class Utility:
 
 
 def utility(model: nn.Module, part: Part, *, seed: int = 0, draws: int = 200) -> Utility:
-    """Measure a model's :class:`Utility`; intervals from a bootstrap over patients.
+    """Measure a model's :class:`.Utility`; intervals from a bootstrap over patients.
 
     Raises:
         ValueError: the part holds one class only, so that an AUC does not exist.
@@ -85,7 +85,7 @@ def utility_by(
     draws: int = 200,
     at_least: int = 30,
 ) -> pd.DataFrame:
-    """Measure a model's :class:`Utility` in each group of patients, and in all of them.
+    """Measure a model's :class:`.Utility` in each group of patients, and in all of them.
 
     A group that is too small is measured like the others: leaving it out would hide it. The
     column ``note`` names it.

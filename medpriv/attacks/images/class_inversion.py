@@ -85,8 +85,8 @@ def mi_face(
         process: what is done to images after each step, before they are clamped to [0, 1].
         steps: at most so many, the paper's α.
         learning_rate: λ.
-        patience: β of :func:`should_stop`.
-        good_enough: γ of :func:`should_stop`.
+        patience: β of ``should_stop``.
+        good_enough: γ of ``should_stop``.
         probe: how gradients are estimated, where only scores are seen; without it ``Probe()``.
         seed: decides the directions; from weights nothing is random here.
         device: where to compute from weights; with scores the view computes, where it is.

@@ -84,7 +84,7 @@ def fit_inverse_network(
 
     Three things are added to the paper's attack. The decoder starts from the best linear inverse,
     solved in closed form. The attacker also sends moved copies of his images
-    (:mod:`medpriv.attacks.images.augmentation`): a few dozen images would be learned by heart,
+    (``medpriv.attacks.images.augmentation``): a few dozen images would be learned by heart,
     and the deployed front answers about copies as well. And the loss is the squared error plus
     ``structure`` times (1 - SSIM), which keeps texture that the squared error alone averages away.
 

@@ -69,7 +69,7 @@ class Learned:
 
 @dataclass(frozen=True)
 class Imputer:
-    """Records → how likely each candidate is; made by :func:`fit_imputer`.
+    """Records → how likely each candidate is; made by :func:`.fit_imputer`.
 
     Attributes:
         family: the kind of classifier that was chosen, or ``constant`` where the attacker's

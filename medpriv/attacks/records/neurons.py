@@ -24,7 +24,7 @@ _ROWS = 16_384
 
 @dataclass(frozen=True)
 class Neurons:
-    """For each candidate, the hidden units that give it away; made by :func:`fit_neurons`.
+    """For each candidate, the hidden units that give it away; made by :func:`.fit_neurons`.
 
     Attributes:
         units: ``(V, k)`` int64, positions among all hidden units, the strongest first.

@@ -24,7 +24,7 @@ _STEPS = 200  # of L-BFGS; the loss is convex, and it stops long before
 
 @dataclass(frozen=True)
 class FactReader:
-    """Rows of numbers → how likely each fact is; made by :func:`fit_fact_reader`.
+    """Rows of numbers → how likely each fact is; made by :func:`.fit_fact_reader`.
 
     Attributes:
         weights: ``(d, F)`` float64, on standardised inputs.
@@ -55,10 +55,10 @@ def fit_cooccurrence(
     Args:
         facts: ``(m, F)`` bool, of the attacker's own patients.
         also: ``(m, d)``, what else is known of them, such as age and sex.
-        penalty: see :func:`fit_fact_reader`.
+        penalty: see :func:`.fit_fact_reader`.
 
     Raises:
-        ValueError: as for :func:`fit_fact_reader`.
+        ValueError: as for :func:`.fit_fact_reader`.
     """
     inputs = facts.double() if also is None else torch.cat([facts.double(), also.double()], dim=1)
     return _fit(inputs, facts, penalty, without_self=True)
@@ -75,7 +75,7 @@ def fit_fact_reader(seen: Tensor, facts: Tensor, *, penalty: float | None = None
             without it, whichever of 1, 10, 100 and 1,000 does best in four folds of these reports.
 
     Returns:
-        A :class:`FactReader` of such answers.
+        A :class:`.FactReader` of such answers.
 
     Raises:
         ValueError: there are fewer rows than folds, or numbers that are not finite.

@@ -5,7 +5,7 @@ term that it could have been. Each filled report is a query; what the answers sa
 for records (:func:`medpriv.attacks.confidence_posterior` and the others take them). Without the
 model, the baseline is what language itself says about the gap: how often the words around it go
 with each term (:func:`fit_term_imputer`), or how likely each filled text is
-(:func:`fit_language_model`)::
+(:func:`.fit_language_model`)::
 
     hidden = mask_terms(victims.x, terms)
     answers = ask_terms(view, hidden.texts, terms)  # (n, V, K)
@@ -36,7 +36,7 @@ _START, _END, _UNKNOWN = "<s>", "</s>", "<unknown>"
 
 @dataclass(frozen=True)
 class Hidden:
-    """Reports in which one term was blacked out; made by :func:`mask_terms`.
+    """Reports in which one term was blacked out; made by :func:`.mask_terms`.
 
     Attributes:
         texts: n reports, with ``____`` wherever the term stood.
@@ -84,7 +84,7 @@ def ask_terms(view: View, texts: Sequence[str], terms: Sequence[str]) -> Tensor:
 
     Args:
         view: exposes ``scores`` or ``label``.
-        texts: n reports with a gap, see :func:`mask_terms`.
+        texts: n reports with a gap, see :func:`.mask_terms`.
         terms: V.
 
     Returns:
@@ -126,7 +126,7 @@ def fit_term_imputer(hidden: Hidden, terms: int) -> Learned:
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """How likely a text is, word by word; made by :func:`fit_language_model`.
+    """How likely a text is, word by word; made by :func:`.fit_language_model`.
 
     Attributes:
         order: how many words it looks at, the one it predicts included.

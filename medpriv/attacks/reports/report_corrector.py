@@ -76,7 +76,7 @@ def correct_reports(
     Raises:
         ThreatModelError: the view exposes no embedding.
         QueryBudgetError: the budget does not cover ``n * queries * (steps + 1)``; none is spent.
-        ValueError: as for :meth:`ReportDecoder.guess`, a number is below 1, or the view is not the
+        ValueError: as for :meth:`.ReportDecoder.guess`, a number is below 1, or the view is not the
             one that the decoder was fitted through: its answers have another width.
     """
     view.require("embedding", "the corrector")

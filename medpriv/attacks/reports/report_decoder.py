@@ -34,7 +34,7 @@ _WITHOUT = 0.1  # of the reports are also shown without their embedding
 
 @dataclass(frozen=True)
 class ReportDecoder:
-    """Embeddings → reports; made by :func:`fit_report_decoder`.
+    """Embeddings → reports; made by :func:`.fit_report_decoder`.
 
     Attributes:
         vocabulary: the words it writes.

@@ -31,7 +31,7 @@ _SHRUNK = 0.1  # of the mean variance, added to each: few reports know little of
 
 @dataclass(frozen=True)
 class SlotReader:
-    """Embeddings → the word in a slot; made by :func:`fit_slot_reader`.
+    """Embeddings → the word in a slot; made by :func:`.fit_slot_reader`.
 
     Attributes:
         slot: which, and its k candidates.

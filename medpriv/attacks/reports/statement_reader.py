@@ -27,7 +27,7 @@ _LEAST = 0.02  # of the texts; what is rarer is not learned from a few hundred
 
 @dataclass(frozen=True)
 class StatementReader:
-    """Embeddings → how likely each statement is; made by :func:`fit_statement_reader`.
+    """Embeddings → how likely each statement is; made by :func:`.fit_statement_reader`.
 
     Attributes:
         statements: S of them, those that are common enough to be learned.

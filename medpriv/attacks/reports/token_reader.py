@@ -23,7 +23,7 @@ Tokenise = Callable[[str], list[str]]
 
 @dataclass(frozen=True)
 class TokenReader:
-    """Features of each token → the tokens; made by :func:`fit_token_reader`.
+    """Features of each token → the tokens; made by :func:`.fit_token_reader`.
 
     Attributes:
         tokens: V tokens that it knows, the most common first: naming that one is the guess without

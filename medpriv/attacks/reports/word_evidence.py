@@ -19,7 +19,7 @@ _LEAST = 0.05  # no word becomes rarer than this part of its share
 
 @dataclass(frozen=True)
 class WordEvidence:
-    """Embeddings → how much each speaks for each word; made by :func:`fit_word_evidence`."""
+    """Embeddings → how much each speaks for each word; made by ``fit_word_evidence``."""
 
     _mean: Tensor
     _scale: float
