@@ -29,7 +29,7 @@ from build_tools.run import RunError, reproducible, run_chapter
 from medpriv.course.catalog import CHAPTERS
 from medpriv.course.exercises import exercises_of
 from medpriv.course.quiz import quiz_file
-from medpriv.data.sources import source_module
+from medpriv.data.sources import DATASETS, source_module
 from medpriv.runtime.cache import atomic_path
 from medpriv.runtime.code import Code, Name, plain_code
 from medpriv.runtime.hashing import content_hash
@@ -52,7 +52,10 @@ def chapter_code(name: str, root: Path) -> dict[Name, str]:
     cells = [cell.source for cell in read_chapter(name).cells if cell.cell_type == "code"]
     datasets = chapter.datasets(chapter.default_dataset).values()
     roots = [run_chapter, exercises_of(name), *map(source_module, datasets)]
-    found = Code(tables=root / "chapters" / "recorded").used(*roots, text="\n".join(cells))
+    code = Code(tables=root / "chapters" / "recorded")
+    found = code.used(*roots, text="\n".join(cells))
+    if ("medpriv.data.listing", "cards") in found:  # it shows those of all data sets
+        found |= code.used([list(modules.values()) for modules in DATASETS.values()])
     found[name, "cells"] = content_hash(list(map(plain_code, cells)))
     found[name, "quiz"] = content_hash(quiz_file(name)) if quiz_file(name).exists() else ""
     return found
