@@ -54,7 +54,7 @@ def chapter_code(name: str, root: Path) -> dict[Name, str]:
     roots = [run_chapter, exercises_of(name), *map(source_module, datasets)]
     code = Code(tables=root / "chapters" / "recorded")
     found = code.used(*roots, text="\n".join(cells))
-    if ("medpriv.data.listing", "cards") in found:  # it shows those of all data sets
+    if ("medpriv.data.listing", "card") in found:  # it asks for the card of any data set
         found |= code.used([list(modules.values()) for modules in DATASETS.values()])
     found[name, "cells"] = content_hash(list(map(plain_code, cells)))
     found[name, "quiz"] = content_hash(quiz_file(name)) if quiz_file(name).exists() else ""
