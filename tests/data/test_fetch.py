@@ -203,7 +203,7 @@ def test_read_only_cache(cache, monkeypatch):
     def read_only(*args, **kwargs):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr("medpriv.runtime.tempfile.mkstemp", read_only)
+    monkeypatch.setattr("medpriv.runtime.cache.tempfile.mkstemp", read_only)
     with pytest.raises(CacheError, match=r"Read-only file system.*MEDPRIV_CACHE"):
         locate(toy(CLOSED_PORT))
     assert left(cache) == []
@@ -243,7 +243,8 @@ def test_openml_is_asked_once_and_kept(cache, monkeypatch):
         return Bunch
 
     monkeypatch.setattr("sklearn.datasets.fetch_openml", fetch_openml)
-    first, second = openml.locate_table("toy", 7), openml.locate_table("toy", 7)
+    toys = openml.OpenmlTable("toy", 7)
+    first, second = openml.locate_table(toys), openml.locate_table(toys)
     assert first == second
     assert first.read_text() == "a,b\n1,x\n2,\n"
     assert len(asked) == 1
@@ -264,5 +265,5 @@ def test_openml_that_fails_leaves_nothing(cache, monkeypatch, error):
 
     monkeypatch.setattr("sklearn.datasets.fetch_openml", fetch_openml)
     with pytest.raises(DataError, match=r"OpenML failed .*put it as toy\.csv.*MEDPRIV_DATA"):
-        openml.locate_table("toy", 7)
+        openml.locate_table(openml.OpenmlTable("toy", 7))
     assert left(cache) == []
