@@ -9,52 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from IPython.display import HTML
 from playwright.sync_api import Browser, Locator, Page
 
+import boards
+from boards import CHOICES, KINDS, SPLITS, defenses, explorer, images, of_search
 from browsing import NEEDS_CHROMIUM, SEEN, chromium
 from markup import Markup, assert_needs_nothing_from_outside, frames_of, made_elsewhere
 from medpriv import course
-from medpriv.course import Explorer, Shown, defense_explorer, film
-from medpriv.runtime.seeds import torch_rng
+from medpriv.course import film
 
 ASSETS = Path(course.__file__).with_name("assets")
-SPLITS = ("conv2", "conv4", "conv6")
-STEPS = (0, 1, 20, 300)
-CHOICES = (
-    ("inverse network", "nothing", "none"),
-    ("inverse network", "noise <once>", "sigma 0.02"),
-    ("inverse network", "noise <once>", "sigma 0.05"),
-    ("search", "noise <once>", "sigma 0.05"),
-    ("search", "</script> {{ bits }}", "4"),
-)
-
-
-def images(*name: object, count: int = 2) -> torch.Tensor:
-    return torch.rand(count, 1, 16, 16, generator=torch_rng(0, *map(str, name)))
-
-
-def explorer(seed: int = 0) -> HTML:
-    guesses = {split: images(seed, split, count=3) for split in SPLITS}
-    truth, nearest = (images(seed, name, count=3) for name in ("truth", "nearest"))
-    return Explorer(truth, guesses, nearest).static()
-
-
-def defenses(seed: int = 0) -> HTML:
-    shown = [
-        Shown(*one, images(seed, "naive", *one), images(seed, "adaptive", *one), 0.5 + place / 20)
-        for place, one in enumerate(CHOICES)
-    ]
-    return defense_explorer(images(seed, "truth"), images(seed, "baseline"), shown)
-
-
-def of_search(seed: int = 0, splits: tuple[str, ...] = SPLITS) -> HTML:
-    courses = {split: images(seed, split, count=len(STEPS)) for split in splits}
-    return film(images(seed, "truth")[0], STEPS, courses)
-
-
-KINDS = {"explorer": explorer, "defenses": defenses, "film": of_search}
 of_each_kind = pytest.mark.parametrize(("kind", "make"), KINDS.items(), ids=KINDS)
 # The frame that is there before the script runs, and on paper.
 FIRST = {"explorer": 0, "defenses": 0, "film": -1}
@@ -91,12 +56,10 @@ def test_what_shows_without_a_script_is_one_of_its_frames(kind: str, make: Calla
     assert [unescape(slider or choice) for slider, choice in shown] == first["choice"]
 
 
-@of_each_kind
-def test_it_is_the_same_in_another_process(kind: str, make: Callable) -> None:
-    html = make().data
-    assert make().data == html
-    assert make(1).data != html
-    assert made_elsewhere(__file__, f"KINDS['{kind}']().data") == html
+def test_each_is_the_same_in_another_process() -> None:
+    here = boards.each()
+    assert boards.each() == here
+    assert made_elsewhere(boards.__file__, "each()") == here
 
 
 def test_an_image_that_is_shown_twice_is_stored_once() -> None:
