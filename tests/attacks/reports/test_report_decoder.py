@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import pytest
@@ -47,12 +48,14 @@ class Bag(nn.Module):
     width = 48
 
     def forward(self, texts: Sequence[str]) -> Tensor:
-        rows = [
-            sum((torch.from_numpy(rng(0, word).normal(size=48)) for word in text.lower().split()),
-                torch.zeros(48, dtype=torch.float64))
-            for text in texts
-        ]  # fmt: skip
+        nothing = torch.zeros(48, dtype=torch.float64)
+        rows = [sum(map(vector, text.lower().split()), nothing) for text in texts]
         return F.normalize(torch.stack(rows).float(), dim=1) if rows else torch.empty(0, 48)
+
+
+@cache
+def vector(word: str) -> Tensor:
+    return torch.from_numpy(rng(0, word).normal(size=48))
 
 
 def shared(encoder: nn.Module, **options: Any) -> View:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,7 @@ class Bag(nn.Module):
         return F.normalize(rows.view(-1, self.width), dim=1)
 
 
+@cache
 def vector(word: str, width: int = Sum.width) -> np.ndarray:
     return rng(0, word).normal(size=width)
 
