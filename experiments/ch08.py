@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
+from experiments.recording import Table
 from medpriv import attacks, data, deployment, metrics
+from medpriv.attacks.reports.report_decoder import ReportDecoder
+from medpriv.attacks.reports.slot_reader import SlotReader
+from medpriv.data.cohort import Cohort, Part
 from medpriv.defenses import rounded
 from medpriv.defenses.compression import projected
 from medpriv.evaluation.attack_catalog.reports import FACT_PENALTY
+from medpriv.evaluation.attacks import attackers
 from medpriv.models import build_target
 
 WORDS = 40  # to which Open-i's reports are cut
@@ -50,11 +56,6 @@ def twins_cell(twins: bool, seed: int) -> dict[str, Any]:
     }
 
 
-def twins_settings() -> list[dict[str, Any]]:
-    """The settings of ``08-twins``."""
-    return [{"twins": twins, "seed": seed} for twins in (True, False) for seed in (0, 1, 2)]
-
-
 def views_cell(dataset: str, seed: int, view: str) -> dict[str, Any]:
     """One cell of ``08-views``: what is written from an embedding that is shared in another form.
 
@@ -80,7 +81,12 @@ def views_cell(dataset: str, seed: int, view: str) -> dict[str, Any]:
     plain = deployment.deploy(target, expose="embedding")
     served = deployment.deploy(target, expose="embedding", defenses=VIEWS[view])
     there = served.intercept(truth)
-    decoder = attacks.fit_report_decoder(served, own, seed=seed, queries=QUERIES)
+
+    @cache
+    def writer(on: deployment.View) -> ReportDecoder:
+        return attacks.fit_report_decoder(on, own, seed=seed, queries=QUERIES)
+
+    decoder = writer(served)
     slots = {
         slot.kind: attacks.fit_slot_reader(served, own, slot, known=decoder.embeddings, seed=seed)
         for slot in data.report_slots(own)
@@ -92,49 +98,60 @@ def views_cell(dataset: str, seed: int, view: str) -> dict[str, Any]:
         decoder, served, there[:CORRECTED], slots=tuple(slots.values()), seed=seed,
         statements=reader,
     )  # fmt: skip
+    same_width = there.shape[1] == plain(own[:1]).shape[1]
     guesses = {
         "nearest": attacks.nearest_report(
             decoder.own, decoder.embeddings[: len(decoder.own)], there
         ),
-        "adaptive": decoder.guess(there),
+        **attackers(
+            lambda on, _: writer(on).guess(there),
+            lambda: served,
+            plain=plain if VIEWS[view] and same_width else None,
+        ),
     }
-    if view == "as it is":
-        guesses["naive"] = guesses["adaptive"]
-    elif there.shape[1] == plain(own[:1]).shape[1]:
-        naive = attacks.fit_report_decoder(plain, own, seed=seed, queries=QUERIES)
-        guesses["naive"] = naive.guess(there)
     guesses["uncorrected"] = guesses["adaptive"][:CORRECTED]
     guesses["corrected"] = first[-1].reports
-    stated = data.report_statements(cohort, truth)
-    row: dict[str, Any] = {}
-    said = {}
-    for name in ("nearest", "naive", "adaptive", "uncorrected", "corrected"):
-        guess = guesses.get(name)
-        row[name] = row[f"{name}_f1"] = float("nan")
-        if guess is None:
-            continue
-        said[name] = data.report_statements(cohort, guess)
-        number = len(guess)
-        recall, _ = metrics.statement_scores(stated[:number], said[name], victims.patient[:number])
-        row[name] = recall.value
-        row[f"{name}_f1"] = metrics.token_f1(truth[:number], guess).mean()
-    both = [a | b for a, b in zip(said["corrected"], reader.guess(there[:CORRECTED]), strict=True)]
-    found = metrics.statement_scores(stated[:CORRECTED], both, victims.patient[:CORRECTED])
-    row["both"], row["both_true"] = (one.value for one in found)
-    row["name"] = float("nan")
-    if "name" in slots:
-        named = slots["name"]
-        pairs = zip(map(named.slot.word, truth), named.guess(there), strict=True)
-        row["name"] = float(np.mean([word == read for word, read in pairs if word]))
+    if not same_width:
+        del guesses["naive"]
+    both = [
+        said | read
+        for said, read in zip(
+            data.report_statements(cohort, guesses["corrected"]),
+            reader.guess(there[:CORRECTED]),
+            strict=True,
+        )
+    ]
+    recall, precision = _statements(cohort, victims, both)
+    name = _share_of_names(slots["name"], truth, there) if "name" in slots else float("nan")
+    row = {"both": recall, "both_true": precision, "name": name}
+    for who in ("nearest", "naive", "adaptive", "uncorrected", "corrected"):
+        row[who] = row[f"{who}_f1"] = float("nan")
+        if who in guesses:
+            guess = guesses[who]
+            row[who], _ = _statements(cohort, victims, data.report_statements(cohort, guess))
+            row[f"{who}_f1"] = metrics.token_f1(truth[: len(guess)], guess).mean()
     abnormal = part.y.bool()[:, None]
     probe = attacks.fit_fact_reader(served(own), abnormal, penalty=FACT_PENALTY)
     read = probe.guess(there).numpy()[:, 0]
-    row["use"] = metrics.auc(victims.y.bool().numpy(), read, victims.patient).value
-    return row
+    return row | {"use": metrics.auc(victims.y.bool().numpy(), read, victims.patient).value}
 
 
-def views_settings() -> list[dict[str, Any]]:
-    """The settings of ``08-views``."""
-    return [
-        {"dataset": "synthetic", "seed": seed, "view": view} for seed in (0, 1, 2) for view in VIEWS
-    ]
+def _statements(cohort: Cohort, victims: Part, said: list[Any]) -> tuple[float, float]:
+    """Recall and precision of statements about the first victims."""
+    few = victims.take(slice(len(said)))
+    found = metrics.statement_scores(data.report_statements(cohort, few.x), said, few.patient)
+    return found[0].value, found[1].value
+
+
+def _share_of_names(reader: SlotReader, truth: tuple[str, ...], there: Tensor) -> float:
+    """Of the reports with a name, the share of which it is read."""
+    pairs = zip(map(reader.slot.word, truth), reader.guess(there), strict=True)
+    return float(np.mean([word == read for word, read in pairs if word]))
+
+
+TABLES = {
+    "08-twins": Table(twins_cell, {"twins": [True, False], "seed": [0, 1, 2]}),
+    "08-views": Table(
+        views_cell, {"dataset": ["synthetic"], "seed": [0, 1, 2], "view": list(VIEWS)}
+    ),
+}

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from experiments.ch04_ch05 import mcc_of
+from experiments.recording import Table
 from medpriv import attacks, data, deployment, training
 from medpriv.defenses import randomised_response, response_matrix
-from medpriv.evaluation.attack_catalog.reports import TERMS
+from medpriv.evaluation import Case
+from medpriv.evaluation.attack_catalog import records, reports
+from medpriv.evaluation.attack_catalog.answers import mcc
 
-FLIPS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4)
-ATTRIBUTES = {"warfarin": ("vkorc1",), "cardio": ("gender", "cholesterol")}
-TERM_FLIPS = (0.0, 0.2, 0.4)
 TIMES = 33
 KEY = b"kept by the service"
 
@@ -36,19 +36,12 @@ def flips_cell(dataset: str, attribute: str, seed: int, flips: float) -> dict[st
         seed: of everything.
         flips: the chance of another label.
     """
-    cohort = data.load_records(dataset, seed=seed)
-    model, classes = training.train_target(cohort, seed=seed), len(cohort.classes)
-    own, victims = cohort.auxiliary.take(slice(5_000)), cohort.victims.take(slice(2_000))
-    wanted = attacks.sensitive(cohort.columns, attribute)
-    share = attacks.marginal_prior(own.x, wanted)
-    prior = attacks.fit_imputer(
-        cohort.columns, wanted, own.x, family="logistic", seed=seed
-    ).guess(victims.x)
-
-    def served(**coins: Any) -> deployment.View:
-        coin = randomised_response(flips, classes, seed=seed, **coins)
-        return deployment.deploy(model, expose="label", defenses=[coin] if flips else [])
-
+    case = Case(data.load_records(dataset, seed=seed), seed)
+    cohort, classes = case.cohort, len(case.cohort.classes)
+    model = training.train_target(cohort, seed=seed)
+    wanted, own, victims = records.parts(case, attribute)
+    share, prior = attacks.marginal_prior(own.x, wanted), records.prior(case, attribute)
+    served = partial(_served, model, classes, flips, seed)
     plain, fresh = deployment.deploy(model, expose="label"), served()
     often = attacks.averaged(fresh, TIMES)
     letter = fresh.intercept(victims.x)
@@ -59,41 +52,30 @@ def flips_cell(dataset: str, attribute: str, seed: int, flips: float) -> dict[st
     twice = once @ once  # the letter's coin, and that of the answer
     clinic, other = (served(key=KEY, client=name) for name in ("clinic", "attacker"))
     remembered = clinic.intercept(victims.x)
-    truth = wanted.truth(victims.x).numpy()
+    truth = wanted.truth(victims.x)
 
-    def mcc(posterior: Tensor) -> float:
-        return mcc_of(posterior, truth, victims.patient)
+    def scored(posterior: Tensor) -> float:
+        return mcc(posterior, truth, victims.patient).value
 
     def asked(view: deployment.View) -> Tensor:
         return attacks.ask_candidates(view, victims.x, wanted)
 
-    paper = attacks.map_posterior(grid, victims.y, before, share).argmax(1).numpy()
+    paper = attacks.map_posterior(grid, victims.y, before, share).argmax(1)
     patterns = attacks.fit_patterns(attacks.ask_candidates(served(), own.x, wanted), once)
     return {
         "test": float((fresh(cohort.test.x) == cohort.test.y).double().mean()),
-        "paper": float((paper == truth).mean()),
-        "common": float((truth == int(share.argmax())).mean()),
-        "imputation": mcc(prior),
-        "outcome": mcc(attacks.map_posterior(grid, victims.y, before, prior)),
-        "outcome_adaptive": mcc(attacks.map_posterior(grid, victims.y, through, prior)),
-        "naive": mcc(attacks.map_posterior(grid, letter, same, prior)),
-        "adaptive": mcc(attacks.map_posterior(grid, letter, twice, prior)),
-        "together": mcc(attacks.pattern_posterior(grid, letter, once, patterns, prior)),
-        "averaged": mcc(attacks.map_posterior(asked(often), letter, once, prior)),
-        "remembered": mcc(attacks.map_posterior(asked(clinic), remembered, same, prior)),
-        "own": mcc(attacks.map_posterior(asked(other), remembered, twice, prior)),
+        "paper": float((paper == truth).double().mean()),
+        "common": float((truth == int(share.argmax())).double().mean()),
+        "imputation": scored(prior),
+        "outcome": scored(attacks.map_posterior(grid, victims.y, before, prior)),
+        "outcome_adaptive": scored(attacks.map_posterior(grid, victims.y, through, prior)),
+        "naive": scored(attacks.map_posterior(grid, letter, same, prior)),
+        "adaptive": scored(attacks.map_posterior(grid, letter, twice, prior)),
+        "together": scored(attacks.pattern_posterior(grid, letter, once, patterns, prior)),
+        "averaged": scored(attacks.map_posterior(asked(often), letter, once, prior)),
+        "remembered": scored(attacks.map_posterior(asked(clinic), remembered, same, prior)),
+        "own": scored(attacks.map_posterior(asked(other), remembered, twice, prior)),
     }
-
-
-def flips_settings() -> list[dict[str, Any]]:
-    """The settings of ``09-flips``."""
-    return [
-        {"dataset": dataset, "attribute": attribute, "seed": seed, "flips": flips}
-        for dataset, attributes in ATTRIBUTES.items()
-        for attribute in attributes
-        for seed in (0, 1, 2)
-        for flips in FLIPS
-    ]
 
 
 def terms_cell(dataset: str, seed: int, flips: float) -> dict[str, Any]:
@@ -107,29 +89,22 @@ def terms_cell(dataset: str, seed: int, flips: float) -> dict[str, Any]:
         seed: of everything.
         flips: the chance of another label.
     """
-    cohort, terms = data.load_reports(dataset, seed=seed), TERMS[dataset]
-    model, classes = training.train_target(cohort, seed=seed), len(cohort.classes)
-    own, some = cohort.auxiliary.first_patients(600), cohort.victims.first_patients(150)
-    hidden = attacks.mask_terms(some.x, terms)
-    about, truth = some.take(hidden.rows), hidden.truth.numpy()
-    known = attacks.mask_terms(own.x, terms)
-    prior = attacks.fit_term_imputer(known, len(terms)).guess(hidden.texts)
+    case = Case(data.load_reports(dataset, seed=seed), seed)
+    model, classes = training.train_target(case.cohort, seed=seed), len(case.cohort.classes)
+    terms, hidden, about, prior = reports.gaps(case)
+    served = partial(_served, model, classes, flips, seed)
 
-    def served(**coins: Any) -> deployment.View:
-        coin = randomised_response(flips, classes, seed=seed, **coins)
-        return deployment.deploy(model, expose="label", defenses=[coin] if flips else [])
-
-    def mcc(posterior: Tensor) -> float:
-        return mcc_of(posterior, truth, about.patient)
+    def scored(posterior: Tensor) -> float:
+        return mcc(posterior, hidden.truth, about.patient).value
 
     fresh, remembering, same = served(), served(key=KEY), torch.eye(classes)
     once = response_matrix(flips, classes)
     letter, grid = fresh.intercept(about.x), attacks.ask_terms(fresh, hidden.texts, terms)
     return {
-        "imputation": mcc(prior),
-        "naive": mcc(attacks.map_posterior(grid, letter, same, prior)),
-        "adaptive": mcc(attacks.map_posterior(grid, letter, once @ once, prior)),
-        "remembered": mcc(
+        "imputation": scored(prior),
+        "naive": scored(attacks.map_posterior(grid, letter, same, prior)),
+        "adaptive": scored(attacks.map_posterior(grid, letter, once @ once, prior)),
+        "remembered": scored(
             attacks.map_posterior(
                 attacks.ask_terms(remembering, hidden.texts, terms),
                 remembering.intercept(about.x), same, prior,
@@ -138,11 +113,27 @@ def terms_cell(dataset: str, seed: int, flips: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def terms_settings() -> list[dict[str, Any]]:
-    """The settings of ``09-terms``."""
-    return [
-        {"dataset": dataset, "seed": seed, "flips": flips}
-        for dataset in TERMS
-        for seed in (0, 1, 2)
-        for flips in TERM_FLIPS
-    ]
+def _served(
+    model: nn.Module, classes: int, flips: float, seed: int, **coins: Any
+) -> deployment.View:
+    coin = randomised_response(flips, classes, seed=seed, **coins)
+    return deployment.deploy(model, expose="label", defenses=[coin] if flips else [])
+
+
+TABLES = {
+    "09-flips": Table(
+        flips_cell,
+        [
+            {
+                "dataset": [dataset],
+                "attribute": records.SENSITIVE[dataset][:2],
+                "flips": [0.0, 0.05, 0.1, 0.2, 0.3, 0.4],
+                "seed": [0, 1, 2],
+            }
+            for dataset in ("warfarin", "cardio")
+        ],
+    ),
+    "09-terms": Table(
+        terms_cell, {"dataset": list(reports.TERMS), "flips": [0.0, 0.2, 0.4], "seed": [0, 1, 2]}
+    ),
+}

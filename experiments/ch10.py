@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
-from torch import Tensor, nn
 
-from experiments.ch04_ch05 import mcc_of
+from experiments.recording import Table
 from medpriv import attacks, data, deployment, metrics, training
 from medpriv.attacks.images.inverse_network import InverseNetwork
 from medpriv.data.cohort import Cohort, Part
@@ -22,16 +21,22 @@ from medpriv.defenses import (
     noisy_parameters,
     train_privately,
 )
+from medpriv.deployment.service import Defense
+from medpriv.evaluation.attack_catalog.answers import mcc
+from medpriv.evaluation.attack_catalog.records import SENSITIVE
+from medpriv.evaluation.attacks import attackers
+from medpriv.evaluation.membership import People, members_and_others, trained_on_few
 
-SPLITS = ("conv2", "conv4", "conv6")
+SPLITS = ["conv2", "conv4", "conv6"]
 # Standard deviations: as in Wu et al. 2020, and in units of each tensor's own spread.
 NOISES = ((0.02, False), (0.05, False), (0.3, True))
-EPSILONS = (math.inf, 8.0, 3.0, 1.0)
 TIMES = 16
+SEEDS = [0, 1, 2]
 #: How long the inverse networks are trained: half of what chapter 06 does.
 STEPS = 500
 MEMBERS = 300
-SECRETS = {"warfarin": "vkorc1", "cardio": "cholesterol"}
+#: What is guessed: of cardio the second, cholesterol.
+SECRETS = {"warfarin": SENSITIVE["warfarin"][0], "cardio": SENSITIVE["cardio"][1]}
 
 
 def noise_cell(dataset: str, seed: int, split: str, sigma: float, relative: bool) -> dict[str, Any]:
@@ -55,33 +60,36 @@ def noise_cell(dataset: str, seed: int, split: str, sigma: float, relative: bool
     model = training.train_target(cohort, seed=seed)
     own, victims = cohort.auxiliary.x, cohort.victims
 
-    def served(*defenses: deployment.Defense) -> deployment.View:
+    def served(*defenses: Defense) -> deployment.View:
         return deployment.deploy(model, expose="back", split=split, defenses=defenses)
 
-    def fitted(view: deployment.View, images: Tensor, queries: int) -> InverseNetwork:
+    @cache
+    def inverse(view: deployment.View) -> InverseNetwork:
+        images, queries = (own[:250], 250) if view is often else (own, max(len(own), 1_000))
         recipe = training.Recipe(max(1, round(STEPS * 8 / queries)), batch_size=8)
         return attacks.fit_inverse_network(view, images, seed=seed, queries=queries, recipe=recipe)
 
-    def ssim(inverse: InverseNetwork, view: deployment.View) -> np.ndarray:
-        return metrics.ssim(victims.x, inverse.guess(view.intercept(victims.x)))
+    def ssim(fitted_on: deployment.View, used_on: deployment.View) -> np.ndarray:
+        guess = inverse(fitted_on).guess(used_on.intercept(victims.x))
+        return metrics.ssim(victims.x, guess)
 
     clean = served()
     once = served(noisy_parameters(sigma, relative=relative, seed=seed))
     fresh = served(fresh_parameters(sigma, relative=relative, seed=seed))
     often = attacks.averaged(fresh, TIMES)
-    many = max(len(own), 1_000)
-    before, through = fitted(clean, own, many), fitted(once, own, many)
-    adaptive = metrics.mean_estimate(ssim(through, once), victims.patient)
+    of_once = attackers(ssim, lambda: once, plain=clean)
+    of_fresh = attackers(ssim, lambda: fresh, plain=clean, often=often)
+    adaptive = metrics.mean_estimate(of_once["adaptive"], victims.patient)
     mean = own.mean(0, keepdim=True).expand_as(victims.x)
     scores = {
-        "undefended": ssim(before, clean).mean(),
-        "naive": ssim(before, once).mean(),
+        "undefended": ssim(clean, clean).mean(),
+        "naive": of_once["naive"].mean(),
         "adaptive": adaptive.value,
         "low": adaptive.low,
         "high": adaptive.high,
-        "fresh_naive": ssim(before, fresh).mean(),
-        "fresh": ssim(fitted(fresh, own, many), fresh).mean(),
-        "averaged": ssim(fitted(often, own[:250], 250), often).mean(),
+        "fresh_naive": of_fresh["naive"].mean(),
+        "fresh": of_fresh["adaptive"].mean(),
+        "averaged": of_fresh["averaged"].mean(),
         "mean_image": metrics.ssim(victims.x, mean).mean(),
     }
     for name, view in (("", clean), ("_once", once), ("_fresh", fresh)):
@@ -98,17 +106,6 @@ def worth_behind(view: deployment.View, part: Part) -> training.Utility:
         part: the patients asked about.
     """
     return training.utility(view.back(), replace(part, x=view.intercept(part.x)))
-
-
-def noise_settings() -> list[dict[str, Any]]:
-    """The settings of ``10-noise``."""
-    return [
-        {"dataset": dataset, "seed": seed, "split": split, "sigma": sigma, "relative": relative}
-        for dataset in ("phantom", "mias")
-        for sigma, relative in NOISES
-        for seed in (0, 1, 2)
-        for split in SPLITS
-    ]
 
 
 def private_images_cell(dataset: str, seed: int, epsilon: float) -> dict[str, Any]:
@@ -140,56 +137,6 @@ def private_images_cell(dataset: str, seed: int, epsilon: float) -> dict[str, An
     return scores | {"auc": worth.auc.value, "accuracy": worth.accuracy.value}
 
 
-def private_images_settings() -> list[dict[str, Any]]:
-    """The settings of ``10-images``."""
-    return [
-        {"dataset": dataset, "seed": seed, "epsilon": epsilon}
-        for dataset in ("phantom", "mias")
-        for epsilon in (math.inf, 3.0)
-        for seed in (0, 1, 2)
-    ]
-
-
-@dataclass(frozen=True)
-class People:
-    """Members and as many others or more, whom the attacker has to tell apart.
-
-    Attributes:
-        part: their rows.
-        member: ``(n,)`` bool.
-    """
-
-    part: Part
-    member: np.ndarray
-
-
-def people_of(cohort: Cohort, members: int = MEMBERS) -> People:
-    """The first members of a cohort, and all its victims, who are in no training."""
-    inside, outside = cohort.members.first_patients(members), cohort.victims
-    part = replace(
-        inside,
-        x=torch.cat([inside.x, outside.x]),
-        y=torch.cat([inside.y, outside.y]),
-        patient=np.concatenate([inside.patient, outside.patient]),
-        attributes=pd.concat([inside.attributes, outside.attributes], ignore_index=True),
-    )
-    return People(part, np.arange(len(part)) < len(inside))
-
-
-def trained(cohort: Cohort, part: Part, epsilon: float, seed: int) -> tuple[nn.Module, float]:
-    """A model of a few members, trained for too long or with DP-SGD, and the epsilon spent.
-
-    The clinic of chapter 03: five times the usual passes, and ten times the usual steps.
-    """
-    few = replace(cohort, members=part)
-    if math.isinf(epsilon):
-        usual = training.target_recipe(cohort, "quick")
-        long = replace(usual, epochs=5 * usual.epochs, learning_rate=1e-2)
-        return training.train_target(few, recipe=long, seed=seed), math.inf
-    private = train_privately(few, Privately(epsilon, epochs=30), seed=seed)
-    return private.model, private.epsilon
-
-
 def members_cell(dataset: str, seed: int, epsilon: float) -> dict[str, Any]:
     """One cell of ``10-members``: 300 members, trained too long or with DP-SGD, and who knows them.
 
@@ -205,15 +152,17 @@ def members_cell(dataset: str, seed: int, epsilon: float) -> dict[str, Any]:
         epsilon: of the training; infinite without DP-SGD.
     """
     cohort = data.load_records(dataset, seed=seed)
-    people, own = people_of(cohort), cohort.auxiliary.first_patients(2 * MEMBERS)
+    people, own = members_and_others(cohort, MEMBERS), cohort.auxiliary.first_patients(2 * MEMBERS)
     x, y, who = people.part.x, people.part.y, people.part.patient
-    target, spent = trained(cohort, cohort.members.first_patients(MEMBERS), epsilon, seed)
+    few = cohort.members.first_patients(MEMBERS)
+    target, spent = trained_on_few(cohort, few, epsilon, seed=seed)
     view = deployment.deploy(target, expose="scores")
     row: dict[str, Any] = {"spent": spent}
     for name, knows in (("_naive", math.inf), ("", epsilon)):
 
         def ask(part: Part, number: int, knows: float = knows) -> deployment.View:
-            return deployment.deploy(trained(cohort, part, knows, number)[0], expose="scores")
+            model, _ = trained_on_few(cohort, part, knows, seed=number)
+            return deployment.deploy(model, expose="scores")
 
         shadows = attacks.train_shadows(own, x, ask, models=8, seed=seed)
         scores, labels, inside = shadows.rows()
@@ -250,23 +199,13 @@ def _attribute_advantage(
 ) -> float:
     """How much oftener the attribute is guessed of members than of others: Yeom et al. 2018."""
     wanted, part = attacks.sensitive(cohort.columns, secret), people.part
-    prior = attacks.fit_imputer(
-        cohort.columns, wanted, own.x, family="logistic", seed=seed
-    ).guess(part.x)
+    prior = attacks.fit_imputer(cohort.columns, wanted, own.x, family="logistic", seed=seed).guess(
+        part.x
+    )
     grid = attacks.ask_candidates(view, part.x, wanted)
     guess = attacks.confidence_posterior(grid, part.y, prior).argmax(1)
     right = (guess == wanted.truth(part.x)).numpy()
     return metrics.advantage(right, people.member, part.patient, draws=100).value
-
-
-def members_settings() -> list[dict[str, Any]]:
-    """The settings of ``10-members``."""
-    return [
-        {"dataset": dataset, "seed": seed, "epsilon": epsilon}
-        for dataset in SECRETS
-        for epsilon in EPSILONS
-        for seed in (0, 1, 2)
-    ]
 
 
 def answers_cell(dataset: str, seed: int, epsilon: float) -> dict[str, Any]:
@@ -288,10 +227,10 @@ def answers_cell(dataset: str, seed: int, epsilon: float) -> dict[str, Any]:
         private = train_privately(cohort, Privately(epsilon, batch_size=256), seed=seed)
         model, spent = private.model, private.epsilon
     wanted = attacks.sensitive(cohort.columns, SECRETS[dataset])
-    truth = wanted.truth(victims.x).numpy()
-    prior = attacks.fit_imputer(
-        cohort.columns, wanted, own.x, family="logistic", seed=seed
-    ).guess(victims.x)
+    truth = wanted.truth(victims.x)
+    prior = attacks.fit_imputer(cohort.columns, wanted, own.x, family="logistic", seed=seed).guess(
+        victims.x
+    )
     view = deployment.deploy(model, expose="scores", defenses=[fewer_digits(2)])
     grid, said = attacks.ask_candidates(view, victims.x, wanted), view.intercept(victims.x)
     labels, letter = grid.argmax(-1), said.argmax(1)
@@ -303,18 +242,37 @@ def answers_cell(dataset: str, seed: int, epsilon: float) -> dict[str, Any]:
     }
     worth = training.utility(model, cohort.test)
     return {
-        **{name: mcc_of(guess, truth, victims.patient) for name, guess in guesses.items()},
+        **{name: mcc(guess, truth, victims.patient).value for name, guess in guesses.items()},
         "accuracy": worth.accuracy.value,
         "auc": worth.auc.value,
         "spent": spent,
     }
 
 
-def answers_settings() -> list[dict[str, Any]]:
-    """The settings of ``10-answers``."""
-    return [
-        {"dataset": dataset, "seed": seed, "epsilon": epsilon}
-        for dataset in SECRETS
-        for epsilon in (math.inf, 8.0, 3.0)
-        for seed in (0, 1, 2)
-    ]
+TABLES = {
+    "10-noise": Table(
+        noise_cell,
+        [
+            {
+                "dataset": [dataset],
+                "sigma": [sigma],
+                "relative": [relative],
+                "seed": SEEDS,
+                "split": SPLITS,
+            }
+            for dataset in ("phantom", "mias")
+            for sigma, relative in NOISES
+        ],
+    ),
+    "10-members": Table(
+        members_cell,
+        {"dataset": list(SECRETS), "epsilon": [math.inf, 8.0, 3.0, 1.0], "seed": SEEDS},
+    ),
+    "10-answers": Table(
+        answers_cell, {"dataset": list(SECRETS), "epsilon": [math.inf, 8.0, 3.0], "seed": SEEDS}
+    ),
+    "10-images": Table(
+        private_images_cell,
+        {"dataset": ["phantom", "mias"], "epsilon": [math.inf, 3.0], "seed": SEEDS},
+    ),
+}

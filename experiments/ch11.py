@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from experiments.recording import Table
 from medpriv import attacks, data, deployment, metrics, models, training
 from medpriv.attacks.images.inverse_network import InverseNetwork
 from medpriv.data.cohort import Cohort
@@ -24,6 +24,8 @@ from medpriv.defenses import (
 from medpriv.defenses.adapters import train_adapter
 from medpriv.defenses.compression import projected
 from medpriv.deployment import ViewDefense
+from medpriv.evaluation.attack_catalog.reports import from_other_facts
+from medpriv.runtime.cache import remembered
 from medpriv.runtime.seeds import seeded
 
 IMAGE_DEFENSES = (
@@ -138,24 +140,12 @@ def _fit(view: deployment.View, own: Tensor, seed: int, queries: int = QUERIES) 
     return attacks.fit_inverse_network(view, some, seed=seed, queries=queries, recipe=recipe)
 
 
-@functools.lru_cache(maxsize=1)
+@remembered(1)
 def _naive(dataset: str, seed: int, split: str) -> InverseNetwork:
     cohort = data.load_images(dataset, seed=seed)
     target = training.train_target(cohort, seed=seed)
     plain = deployment.deploy(target, expose="features", split=split)
     return _fit(plain, cohort.auxiliary.x, seed)
-
-
-def images_settings() -> list[dict[str, Any]]:
-    """The settings of ``11-images``."""
-    places = [("phantom", "conv4", IMAGE_DEFENSES + OTHERS), ("mias", "conv4", IMAGE_DEFENSES)]
-    places += [("phantom", "conv2", DEEP), ("phantom", "conv6", DEEP)]
-    return [
-        {"dataset": dataset, "seed": seed, "split": split, "defense": defense}
-        for seed in (0, 1, 2)
-        for dataset, split, defenses in places
-        for defense in defenses
-    ]
 
 
 def reports_cell(dataset: str, seed: int, defense: str) -> dict[str, Any]:
@@ -191,9 +181,7 @@ def reports_cell(dataset: str, seed: int, defense: str) -> dict[str, Any]:
         guess = reader.guess(seen["victims"])
         return metrics.auc(truth, guess.numpy(), patient).value
 
-    again = attacks.fit_cooccurrence(known, data.age_and_sex(own), penalty=1.0).guess(
-        torch.cat([torch.tensor(truth), data.age_and_sex(cohort.victims)], dim=1)
-    )
+    again = from_other_facts(cohort, own, cohort.victims)
     test, nan = kept(rows["test"]), float("nan")
     random = not torch.equal(kept(rows["test"][:4]), kept(rows["test"][:4]))
     return {
@@ -230,7 +218,7 @@ def _kept(
     return kept, _head(cohort, kept(rows["members"]), seed)
 
 
-@functools.lru_cache(maxsize=1)
+@remembered(3)  # the seeds of a data set
 def _embedded(dataset: str, seed: int) -> tuple[Cohort, dict[str, Tensor], nn.Module]:
     """A cohort of reports, the embeddings of its parts, and the head of its target model."""
     cohort = data.load_reports(dataset, seed=seed)
@@ -255,11 +243,22 @@ def _head(cohort: Cohort, rows: Tensor, seed: int) -> nn.Module:
     return head
 
 
-def reports_settings() -> list[dict[str, Any]]:
-    """The settings of ``11-reports``."""
-    return [
-        {"dataset": dataset, "seed": seed, "defense": defense}
-        for dataset in ("synthetic", "openi")
-        for seed in (0, 1, 2)
-        for defense in REPORT_DEFENSES
-    ]
+TABLES = {
+    "11-images": Table(
+        images_cell,
+        [
+            {"seed": [seed], "dataset": [dataset], "split": [split], "defense": defenses}
+            for seed in (0, 1, 2)
+            for dataset, split, defenses in (
+                ("phantom", "conv4", IMAGE_DEFENSES + OTHERS),
+                ("mias", "conv4", IMAGE_DEFENSES),
+                ("phantom", "conv2", DEEP),
+                ("phantom", "conv6", DEEP),
+            )
+        ],
+    ),
+    "11-reports": Table(
+        reports_cell,
+        {"dataset": ["synthetic", "openi"], "defense": REPORT_DEFENSES, "seed": [0, 1, 2]},
+    ),
+}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
+from experiments.recording import Table
 from medpriv.evaluation import compare, known_attacks, known_defenses, named_attack, named_defense
 from medpriv.evaluation.attacks import Attack
 from medpriv.evaluation.defenses import Defended
@@ -41,38 +43,13 @@ def matrix_cell(
     """
     modality = DATASETS[dataset]
     chosen, against = named_attack(modality, attack), named_defense(modality, defense, strength)
-    row = compare([chosen], [against], [seed], dataset=dataset, profile=profile).iloc[0]
+    with warnings.catch_warnings():  # the table has the baseline beside each figure
+        warnings.filterwarnings("ignore", message="no better than the guess")
+        row = compare([chosen], [against], [seed], dataset=dataset, profile=profile).iloc[0]
     if row["error"]:
         raise RuntimeError(f"{attack} against {defense} {strength:g}, seed {seed}: {row['error']}")
     found = row.to_dict() | {"low": row["interval"].left, "high": row["interval"].right}
     return {"metric": row["metric"]} | {name: float(found[name]) for name in _KEPT}
-
-
-def matrix_settings() -> list[dict[str, Any]]:
-    """The settings of ``12-matrix``, those of one model behind one another."""
-    return [
-        {
-            "dataset": dataset,
-            "attack": attack.name,
-            "defense": defended.name,
-            "strength": defended.strength,
-            "seed": seed,
-        }
-        for dataset, modality in DATASETS.items()
-        for seed in SEEDS
-        for attack, defended in _met(modality)
-    ]
-
-
-def _met(modality: str) -> list[tuple[Attack, Defended]]:
-    """The pairs whose threat model allows the attack."""
-    return [
-        (attack, defended)
-        for defended in sorted(known_defenses(modality), key=lambda one: one.train is not None)
-        for attack in known_attacks(modality)
-        if attack.name not in _LEFT_OUT and defended.exposure(attack)
-        if not _slow(attack, defended) or defended in _last(modality)
-    ]
 
 
 def _slow(attack: Attack, defended: Defended) -> bool:
@@ -84,3 +61,34 @@ def _last(modality: str) -> list[Defended]:
     """Each defense in its last strength, of either sign."""
     by = {(one.name, one.strength < 0): one for one in known_defenses(modality)}
     return list(by.values())
+
+
+def _met(modality: str, defended: Defended) -> list[str]:
+    """The attacks that the defense meets, and whose threat model allows it."""
+    return [
+        attack.name
+        for attack in known_attacks(modality)
+        if attack.name not in _LEFT_OUT and defended.exposure(attack)
+        if not _slow(attack, defended) or defended in _last(modality)
+    ]
+
+
+TABLES = {
+    # Those of one model behind one another.
+    "12-matrix": Table(
+        matrix_cell,
+        [
+            {
+                "dataset": [dataset],
+                "attack": met,
+                "defense": [defended.name],
+                "strength": [defended.strength],
+                "seed": [seed],
+            }
+            for dataset, modality in DATASETS.items()
+            for seed in SEEDS
+            for defended in sorted(known_defenses(modality), key=lambda one: one.train is not None)
+            if (met := _met(modality, defended))
+        ],
+    )
+}

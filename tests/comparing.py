@@ -53,6 +53,18 @@ def nothing_known(case: Case) -> Estimate:
     return Estimate(0.0, 0.0, 0.0)
 
 
+def lucky(fitted_on: View, used_on: View, case: Case, *, luck: float) -> Estimate:
+    """A figure whose interval reaches 0.2 to either side; in seed 1 it has luck."""
+    middle = luck if case.seed == 1 else 0.0
+    return Estimate(middle, middle - 0.2, middle + 0.2)
+
+
+def guessing(name: str, luck: float) -> Attack:
+    """An attack that is no better than its baseline, which is 0, but for some luck in seed 1."""
+    run = partial(lucky, luck=luck)
+    return Attack(name, "records", "scores", run, nothing_known, "luck", fits=False)
+
+
 def counting(folder: Path, name: str = "counted", needs: str = "label") -> Attack:
     """The attack that counts its runs in this folder."""
     run = partial(counted, folder=str(folder))

@@ -18,6 +18,7 @@ from joblib import parallel_config
 from comparing import (
     counted,
     counting,
+    guessing,
     logged_target,
     nothing_known,
     other_layers,
@@ -28,6 +29,7 @@ from medpriv.attacks import majority_right
 from medpriv.evaluation import (
     NOTHING,
     Case,
+    cell,
     compare,
     known_attacks,
     named_attack,
@@ -35,7 +37,6 @@ from medpriv.evaluation import (
     pairs,
     trained,
 )
-from medpriv.evaluation import comparison as grid
 from medpriv.evaluation.attacks import Attack
 from medpriv.evaluation.defenses import Defended
 
@@ -116,6 +117,20 @@ def test_pairs_say_who_meets_whom() -> None:
     assert found.loc["hidden units"].tolist() == ["weights", "", ""]
 
 
+@pytest.mark.filterwarnings("error:no better than the guess")
+def test_attacks_that_are_mere_guesses_are_named_once(tmp_path: Path) -> None:
+    strong = named_attack("records", "same scores")
+    table(tmp_path, [strong])
+    weak = [guessing("in vain", 0.1), guessing("at times", 0.5)]
+    with pytest.warns(UserWarning, match="no better than the guess without the model") as said:
+        table(tmp_path, [strong, *weak], [NOTHING, named_defense("records", "temperature", 2)])
+    assert len(said) == 1
+    assert said[0].filename == __file__
+    assert "'in vain' against nothing 0, temperature 2. The" in str(said[0].message)
+    assert "at times" not in str(said[0].message)  # in one of three seeds it is better
+    assert "same scores" not in str(said[0].message)
+
+
 # --- Going on -------------------------------------------------------------------------------------
 
 
@@ -160,7 +175,7 @@ def test_a_changed_setting_is_computed(change: dict[str, Any], tmp_path: Path) -
 
 def test_changed_code_is_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table(tmp_path, [counting(tmp_path)])
-    monkeypatch.setattr(grid, "source_hash", lambda *rooms: "another")
+    monkeypatch.setattr(cell, "code_hash", lambda *roots: "another")
     table(tmp_path, [counting(tmp_path)])
     assert runs(tmp_path) == [0, 1, 2, 0, 1, 2]
 

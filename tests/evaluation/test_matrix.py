@@ -31,8 +31,8 @@ from medpriv.evaluation import (
 from medpriv.evaluation.attack_catalog import images
 from medpriv.evaluation.attacks import Attack
 from medpriv.evaluation.defenses import Defended
-from medpriv.runtime.cache import Memory
 from medpriv.evaluation.targets import learned_noise
+from medpriv.runtime.cache import Memory
 from medpriv.statistics import Estimate
 from tiny import ROOT, make_encoder
 from unlisted import unlisted_attacks
@@ -138,7 +138,7 @@ def test_no_attack_that_asks_a_view_is_left_out() -> None:
         if inspect.isfunction(attack) and "view" in inspect.signature(attack).parameters
     }
     assert len(asking) > 15
-    files = [*(ROOT / "medpriv" / "evaluation").glob("*.py"), ROOT / "tests" / "unlisted.py"]
+    files = [*(ROOT / "medpriv" / "evaluation").rglob("*.py"), ROOT / "tests" / "unlisted.py"]
     text = "\n".join(file.read_text(encoding="utf-8") for file in files)
     used = set(re.findall(r"\battacks\.(\w+)", text))
     assert asking - used == set()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from sklearn.model_selection import ParameterGrid
 
-from experiments.ch12 import DATASETS, SEEDS, matrix_cell, matrix_settings
+from experiments.ch12 import DATASETS, SEEDS, TABLES, matrix_cell
 
 
 def test_every_setting_is_there_once_and_every_seed_as_often() -> None:
-    settings = matrix_settings()
+    settings = list(ParameterGrid(TABLES["12-matrix"].grid))
     assert len({tuple(setting.values()) for setting in settings}) == len(settings)
     for dataset in DATASETS:
         seeds = Counter(one["seed"] for one in settings if one["dataset"] == dataset)
@@ -20,7 +21,7 @@ def test_every_setting_is_there_once_and_every_seed_as_often() -> None:
 
 
 def test_each_data_set_is_seen_without_a_defense() -> None:
-    plain = [one for one in matrix_settings() if one["defense"] == "nothing"]
+    plain = [one for one in ParameterGrid(TABLES["12-matrix"].grid) if one["defense"] == "nothing"]
     assert {one["dataset"] for one in plain} == set(DATASETS)
 
 
@@ -33,11 +34,11 @@ def test_a_cell_is_a_row_of_the_comparison() -> None:
 
 
 def test_a_cell_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    from medpriv.evaluation import comparison as grid
+    from medpriv.evaluation import cell
 
     def broken(*_: object) -> None:
         raise OSError("no such model")
 
-    monkeypatch.setattr(grid, "_target", broken)
+    monkeypatch.setattr(cell, "_target", broken)
     with pytest.raises(RuntimeError, match="same scores against nothing 0, seed 5: OSError: no su"):
         matrix_cell("warfarin", "same scores", "nothing", 0.0, 5, profile="smoke")

@@ -1,26 +1,20 @@
-"""Recorded tables: whole, made resumably, and true when a sample is computed again."""
+"""Recorded tables: whole, possible, and true when a sample is computed again."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.model_selection import ParameterGrid
 
-from experiments import ch04_ch05 as attribute_sweeps
-from experiments import ch08 as report_sweeps
-from experiments import ch09 as label_sweeps
-from experiments import ch10 as noise_sweeps
-from experiments import ch11 as representation_sweeps
-from experiments import ch12 as matrix_sweeps
-from experiments import tables as grids
+from experiments import ch04, ch05, ch06, ch07, ch08, ch09, ch10, ch11, ch12
+from experiments.tables import TABLES
 from medpriv.course import cost_card, recorded
 from medpriv.course.catalog import CHAPTERS
-from medpriv.course.recorded_tables import paper_table
 from medpriv.evaluation import known_defenses
 from tiny import ROOT
 
@@ -33,21 +27,25 @@ def row(dataset: str, seed: int, split: str) -> pd.Series:
 # --- What is recorded -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", grids.TABLES)
+def settings_of(name: str) -> list[dict[str, Any]]:
+    return list(ParameterGrid(TABLES[name].grid))
+
+
+@pytest.mark.parametrize("name", TABLES)
 def test_every_cell_of_a_table_is_recorded_once(name: str) -> None:
-    table, expected = recorded(name), grids.TABLES[name][1]()
+    table, expected = recorded(name), settings_of(name)
     assert table[list(expected[0])].to_dict("records") == expected
     assert table["key"].is_unique
 
 
 def test_every_table_can_be_made_again() -> None:
     folder = ROOT / "chapters" / "recorded"
-    assert {path.stem for path in folder.glob("*.csv")} == {*grids.TABLES, "costs"}
+    assert {path.stem for path in folder.glob("*.csv")} == {*TABLES, "costs"}
 
 
 def figures_of(name: str) -> pd.DataFrame:
     """A recorded table without its settings and keys."""
-    return recorded(name).drop(columns=["key", *grids.TABLES[name][1]()[0]])
+    return recorded(name).drop(columns=["key", *settings_of(name)[0]])
 
 
 def test_every_cell_of_06_seeds_is_full() -> None:
@@ -213,7 +211,7 @@ ROUNDING = {"conv4": 0.03, "conv6": 0.1}
     ],
 )
 def test_a_sample_computed_again_agrees(dataset: str, seed: int, split: str) -> None:
-    then, again = row(dataset, seed, split), grids.inversion_cell(dataset, seed, split)
+    then, again = row(dataset, seed, split), ch06.inversion_cell(dataset, seed, split)
     for name in ("ssim", "low", "high"):
         assert again[name] == pytest.approx(then[name], abs=ROUNDING[split]), name
     for name in ("mean_image", "nearest"):
@@ -226,8 +224,8 @@ def test_a_sample_computed_again_agrees(dataset: str, seed: int, split: str) -> 
 @pytest.mark.parametrize(
     ("name", "cell", "setting", "split"),
     [
-        ("06-auxiliary", grids.auxiliary_cell, {"source": "same", "patients": 32}, "conv4"),
-        ("06-longer", grids.longer_cell, {"steps": 250}, "conv6"),
+        ("06-auxiliary", ch06.auxiliary_cell, {"source": "same", "patients": 32}, "conv4"),
+        ("06-longer", ch06.longer_cell, {"steps": 250}, "conv6"),
     ],
 )
 def test_a_sample_of_a_sweep_computed_again_agrees(
@@ -244,7 +242,7 @@ def test_a_sample_of_a_sweep_computed_again_agrees(
 def test_a_sample_of_chapter_04_computed_again_agrees() -> None:
     setting = {"dataset": "warfarin", "attribute": "vkorc1", "seed": 0, "records": 500}
     then = recorded("04-auxiliary").set_index(list(setting)).loc[tuple(setting.values())]
-    again = attribute_sweeps.attribute_cell(**setting)
+    again = ch04.attribute_cell(**setting)
     # Another rounding of the target's training moves guesses of a few of 1,000 victims.
     for column, value in again.items():
         assert value == pytest.approx(then[column], abs=0.03), column
@@ -253,7 +251,7 @@ def test_a_sample_of_chapter_04_computed_again_agrees() -> None:
 def test_a_sample_of_chapter_05_computed_again_agrees() -> None:
     setting = {"dataset": "synthetic", "seed": 0, "reports": 100}
     then = recorded("05-auxiliary").set_index(list(setting)).loc[tuple(setting.values())]
-    again = attribute_sweeps.fact_cell(**setting)
+    again = ch05.fact_cell(**setting)
     for column in ("embedding", "cooccurrence"):
         assert again[column] == pytest.approx(then[column], abs=0.01), column
     assert again["facts"] == then.facts
@@ -262,7 +260,7 @@ def test_a_sample_of_chapter_05_computed_again_agrees() -> None:
 def test_a_sample_of_chapter_09_computed_again_agrees() -> None:
     setting = {"dataset": "warfarin", "attribute": "vkorc1", "seed": 0, "flips": 0.2}
     then = recorded("09-flips").set_index(list(setting)).loc[tuple(setting.values())]
-    again = label_sweeps.flips_cell(**setting)
+    again = ch09.flips_cell(**setting)
     # Another rounding of the target's training moves answers about a few of 1,000 victims, and
     # where it does, another label is flipped.
     for column, value in again.items():
@@ -272,9 +270,9 @@ def test_a_sample_of_chapter_09_computed_again_agrees() -> None:
 @pytest.mark.parametrize(
     ("name", "cell", "epsilon"),
     [
-        ("10-members", noise_sweeps.members_cell, math.inf),
-        ("10-members", noise_sweeps.members_cell, 1.0),
-        ("10-answers", noise_sweeps.answers_cell, 8.0),
+        ("10-members", ch10.members_cell, math.inf),
+        ("10-members", ch10.members_cell, 1.0),
+        ("10-answers", ch10.answers_cell, 8.0),
     ],
 )
 def test_a_sample_of_private_training_computed_again_agrees(
@@ -292,7 +290,7 @@ def test_a_sample_of_private_training_computed_again_agrees(
 def test_a_sample_of_noise_on_weights_computed_again_agrees() -> None:
     setting = {"dataset": "mias", "seed": 0, "split": "conv4", "sigma": 0.05, "relative": False}
     then = recorded("10-noise").set_index(list(setting)).loc[tuple(setting.values())]
-    again = noise_sweeps.noise_cell(**setting)
+    again = ch10.noise_cell(**setting)
     for column in ("undefended", "adaptive", "low", "high", "fresh", "averaged"):
         assert again[column] == pytest.approx(then[column], abs=ROUNDING["conv4"]), column
     # An inverse that was fitted without the noise meets what it never saw: there rounding shows.
@@ -306,7 +304,7 @@ def test_a_sample_of_noise_on_weights_computed_again_agrees() -> None:
 def test_a_sample_of_the_terms_of_chapter_09_computed_again_agrees() -> None:
     setting = {"dataset": "openi", "seed": 0, "flips": 0.2}
     then = recorded("09-terms").set_index(list(setting)).loc[tuple(setting.values())]
-    again = label_sweeps.terms_cell(**setting)
+    again = ch09.terms_cell(**setting)
     # Of some sixty reports, one more or fewer moves an MCC by 0.02.
     for column, value in again.items():
         assert value == pytest.approx(then[column], abs=0.06), column
@@ -317,7 +315,7 @@ def test_a_sample_of_the_terms_of_chapter_09_computed_again_agrees() -> None:
 def test_a_sample_of_chapter_08_computed_again_agrees() -> None:
     setting = {"twins": True, "seed": 0}
     then = recorded("08-twins").set_index(list(setting)).loc[tuple(setting.values())]
-    again = report_sweeps.twins_cell(**setting)
+    again = ch08.twins_cell(**setting)
     for column, value in again.items():
         assert value == pytest.approx(then[column], abs=0.005), column
 
@@ -326,7 +324,7 @@ def test_a_sample_of_chapter_08_computed_again_agrees() -> None:
 def test_a_sample_of_chapter_11_computed_again_agrees() -> None:
     setting = {"dataset": "phantom", "seed": 0, "split": "conv4", "defense": "noise 1"}
     then = recorded("11-images").set_index(list(setting)).loc[tuple(setting.values())]
-    again = representation_sweeps.images_cell(**setting)
+    again = ch11.images_cell(**setting)
     # Another rounding trains another target; through noise more hangs on it.
     for column in ("naive", "adaptive", "averaged"):
         assert again[column] == pytest.approx(then[column], abs=0.06), column
@@ -347,7 +345,7 @@ def test_a_sample_of_chapter_12_computed_again_agrees(
 ) -> None:
     setting = {"dataset": dataset, "attack": attack, "defense": defense, "strength": strength}
     then = recorded("12-matrix").set_index([*setting, "seed"]).loc[(*setting.values(), 0)]
-    again = matrix_sweeps.matrix_cell(**setting, seed=0)
+    again = ch12.matrix_cell(**setting, seed=0)
     assert again["metric"] == then.metric
     # Another rounding of the target's training moves answers about a few of the victims, and
     # scores on both sides of a threshold.
@@ -359,14 +357,14 @@ def test_a_sample_of_chapter_12_computed_again_agrees(
 def test_samples_of_chapter_07_computed_again_agree() -> None:
     people = {"seed": 0, "model": "linear", "attack": "2015"}
     then = recorded("07-people").set_index(list(people)).loc[tuple(people.values())]
-    again = grids.people_cell(**people)
+    again = ch07.people_cell(**people)
     # One of sixty people more or fewer is 0.017.
     for column in ("accuracy", "score", "ssim", "rank1", "auc"):
         assert again[column] == pytest.approx(then[column], abs=0.05), column
     assert again["queries"] == then.queries
     place = {"dataset": "phantom", "seed": 0, "split": "conv2"}
     then = recorded("07-attacks").set_index(list(place)).loc[tuple(place.values())]
-    again = grids.from_the_front(**place)
+    again = ch07.from_the_front(**place)
     for column in ("search", "grey", "restarts", "learned", "both"):
         assert again[column] == pytest.approx(then[column], abs=0.03), column
 
@@ -375,7 +373,7 @@ def test_samples_of_chapter_07_computed_again_agree() -> None:
 def test_a_sample_without_a_query_computed_again_agrees() -> None:
     place = {"dataset": "phantom", "seed": 0, "split": "conv2"}
     then = recorded("07-attacks").set_index(list(place)).loc[tuple(place.values())]
-    again = grids.from_the_back(**place)
+    again = ch07.from_the_back(**place)
     # Rounding may decide which shadow front goes on: eight fronts on this cohort gave 0.68 to 0.84,
     # and without a look at the traffic six cohorts 0.05 to 0.16. A black image scores 0.38.
     assert again["traffic"] == pytest.approx(then.traffic, abs=0.15)
@@ -388,107 +386,11 @@ def test_the_papers_table_in_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
         depth = int(split[-1])
         return {"mse": depth / 100, "psnr": 40 - depth, "ssim": 1 - depth / 10 - seed / 100}
 
-    monkeypatch.setattr(grids, "longer_cell", cell)
-    table = paper_table("mias", seeds=(0, 2), steps=50)
+    monkeypatch.setattr(ch06, "longer_cell", cell)
+    table = ch06.paper_table("mias", seeds=(0, 2), steps=50)
     assert table.index.tolist() == ["conv2", "conv4", "conv6"]
     assert table.mse.tolist() == [0.02, 0.04, 0.06]
     assert table.loc["conv4"].tolist() == pytest.approx([0.04, 36, 0.59, 0.58, 0.6])
-
-
-# --- Making them ----------------------------------------------------------------------------------
-
-SETTINGS = [{"dataset": "toy", "seed": seed} for seed in range(3)]
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("MEDPRIV_CHAPTERS", str(tmp_path))
-    return tmp_path / "recorded"
-
-
-class Cell:
-    """Counts how often it is computed, and stops when told to."""
-
-    def __init__(self, stop_at: int | None = None) -> None:
-        self.seeds: list[int] = []
-        self.stop_at = stop_at
-
-    def __call__(self, dataset: str, seed: int) -> dict[str, Any]:
-        if seed == self.stop_at:
-            raise KeyboardInterrupt
-        self.seeds.append(seed)
-        return {"ssim": seed / 7}
-
-
-def test_a_table_is_made_in_the_order_of_its_settings(folder: Path) -> None:
-    cell = Cell()
-    table = grids.run_grid("toy", cell, SETTINGS)
-    assert cell.seeds == [0, 1, 2]
-    assert table.columns.tolist() == ["dataset", "seed", "ssim", "key"]
-    assert table.ssim.tolist() == [0.0, 0.142857, 0.285714]
-    assert recorded("toy").equals(table)
-    assert [file.name for file in folder.iterdir()] == ["toy.csv"]
-
-
-def test_an_interrupted_grid_goes_on_where_it_was(folder: Path) -> None:
-    first = Cell(stop_at=1)
-    with pytest.raises(KeyboardInterrupt):
-        grids.run_grid("toy", first, SETTINGS)
-    assert recorded("toy").seed.tolist() == [0]
-    second = Cell()
-    assert grids.run_grid("toy", second, SETTINGS).seed.tolist() == [0, 1, 2]
-    assert second.seeds == [1, 2]
-    third = Cell()
-    grids.run_grid("toy", third, SETTINGS)
-    assert third.seeds == []
-
-
-def test_another_setting_is_computed_and_an_old_one_dropped(folder: Path) -> None:
-    grids.run_grid("toy", Cell(), SETTINGS)
-    cell = Cell()
-    table = grids.run_grid("toy", cell, [*SETTINGS[1:], {"dataset": "toy", "seed": 9}])
-    assert cell.seeds == [9]
-    assert table.seed.tolist() == [1, 2, 9]
-
-
-def test_changed_code_is_computed_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    grids.run_grid("toy", Cell(), SETTINGS)
-    monkeypatch.setattr(grids, "source_hash", lambda *rooms: "another")
-    cell = Cell()
-    grids.run_grid("toy", cell, SETTINGS)
-    assert cell.seeds == [0, 1, 2]
-
-
-def test_keys_are_renewed_and_nothing_else(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grids, "TABLES", {"toy": (Cell(), lambda: SETTINGS)})
-    before = grids.run_grid("toy", Cell(), SETTINGS)
-    monkeypatch.setattr(grids, "source_hash", lambda *rooms: "another")
-    grids.renew_keys()
-    after = recorded("toy")
-    assert (after["key"] != before["key"]).all()
-    pd.testing.assert_frame_equal(after.drop(columns="key"), before.drop(columns="key"))
-    never = Cell()
-    grids.run_grid("toy", never, SETTINGS)
-    assert never.seeds == []
-
-
-def test_where_one_table_is_incomplete_no_key_is_renewed(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("toy", "other"):
-        grids.run_grid(name, Cell(), SETTINGS)
-    tables = {"toy": (Cell(), lambda: SETTINGS), "other": (Cell(), lambda: SETTINGS[:2])}
-    monkeypatch.setattr(grids, "TABLES", tables)
-    monkeypatch.setattr(grids, "source_hash", lambda *rooms: "another")
-    before = recorded("toy")
-    with pytest.raises(ValueError, match="not the 2 of its settings"):
-        grids.renew_keys()
-    assert recorded("toy").equals(before)
-
-
-def test_a_table_that_was_never_made(folder: Path) -> None:
-    with pytest.raises(ValueError, match="no recorded table 'toy' at .*run `make grids`"):
-        recorded("toy")
 
 
 def test_a_chapter_without_a_recorded_cost() -> None:

@@ -35,10 +35,10 @@ def outcome(fitted_on: View, used_on: View, case: Case, *, attribute: str = "") 
         case: of records.
         attribute: what is guessed; without it the first of :data:`SENSITIVE`.
     """
-    wanted, own, victims = _parts(case, attribute)
+    wanted, own, victims = parts(case, attribute)
     errors = attacks.confusion(own.y, labels_of(fitted_on(own.x)), len(case.cohort.classes))
     grid = attacks.ask_candidates(used_on, victims.x, wanted)
-    return _mcc(attacks.map_posterior(grid, victims.y, errors, _prior(case, attribute)), case,
+    return _mcc(attacks.map_posterior(grid, victims.y, errors, prior(case, attribute)), case,
                 attribute)  # fmt: skip
 
 
@@ -48,12 +48,12 @@ def answer(fitted_on: View, used_on: View, case: Case, *, attribute: str = "") -
     How a second answer goes with a first is counted on ``fitted_on``: an attacker who takes it for
     a view without coins believes each answer.
     """
-    wanted, own, victims = _parts(case, attribute)
+    wanted, own, victims = parts(case, attribute)
     classes = len(case.cohort.classes)
     twice = asked_twice(fitted_on, own.x, classes)
     letter = labels_of(used_on.intercept(victims.x))
     grid = attacks.ask_candidates(used_on, victims.x, wanted)
-    return _mcc(attacks.map_posterior(grid, letter, twice, _prior(case, attribute)), case,
+    return _mcc(attacks.map_posterior(grid, letter, twice, prior(case, attribute)), case,
                 attribute)  # fmt: skip
 
 
@@ -62,25 +62,25 @@ def agreement(fitted_on: View, used_on: View, case: Case, *, attribute: str = ""
 
     How far two answers to one question lie apart is learned on ``fitted_on``.
     """
-    wanted, own, victims = _parts(case, attribute)
+    wanted, own, victims = parts(case, attribute)
     apart = tolerance(fitted_on, own.x[:_PAIRS])
     seen = used_on.intercept(victims.x)
     grid = attacks.ask_candidates(used_on, victims.x, wanted)
-    found = attacks.agreement_posterior(grid, seen, _prior(case, attribute), tolerance=apart)
+    found = attacks.agreement_posterior(grid, seen, prior(case, attribute), tolerance=apart)
     return _mcc(found, case, attribute)
 
 
 def confidence(fitted_on: View, used_on: View, case: Case, *, attribute: str = "") -> Estimate:
     """The model's confidence in the true outcome, times the imputation; nothing is fitted."""
-    wanted, _, victims = _parts(case, attribute)
+    wanted, _, victims = parts(case, attribute)
     grid = attacks.ask_candidates(used_on, victims.x, wanted).clamp(0, 1)
-    return _mcc(attacks.confidence_posterior(grid, victims.y, _prior(case, attribute)), case,
+    return _mcc(attacks.confidence_posterior(grid, victims.y, prior(case, attribute)), case,
                 attribute)  # fmt: skip
 
 
 def cases_of_labels(fitted_on: View, used_on: View, case: Case, *, attribute: str = "") -> Estimate:
     """LOMIA (:func:`medpriv.attacks.label_only`): learned from the victims' own clear cases."""
-    wanted, own, victims = _parts(case, attribute)
+    wanted, own, victims = parts(case, attribute)
     grid = attacks.ask_candidates(used_on, victims.x, wanted)
     found = attacks.label_only(
         grid, victims.y, victims.x, case.cohort.columns, wanted,
@@ -91,14 +91,14 @@ def cases_of_labels(fitted_on: View, used_on: View, case: Case, *, attribute: st
 
 def hidden_units(fitted_on: View, used_on: View, case: Case, *, attribute: str = "") -> Estimate:
     """The hidden units that go with each value, from the weights in service; no answer is seen."""
-    wanted, own, victims = _parts(case, attribute)
+    wanted, own, victims = parts(case, attribute)
     found = attacks.fit_neurons(used_on, own.x, wanted)
-    return _mcc(found.guess(victims.x, _prior(case, attribute)), case, attribute)
+    return _mcc(found.guess(victims.x, prior(case, attribute)), case, attribute)
 
 
 def imputation(case: Case, *, attribute: str = "") -> Estimate:
     """The attribute from the rest of the record, without a model."""
-    return _mcc(_prior(case, attribute), case, attribute)
+    return _mcc(prior(case, attribute), case, attribute)
 
 
 def sensitive_attribute(cohort: Cohort, attribute: str = "") -> str:
@@ -117,16 +117,17 @@ def sensitive_attribute(cohort: Cohort, attribute: str = "") -> str:
     return known[0]
 
 
-def _parts(case: Case, attribute: str) -> tuple[Sensitive, Part, Part]:
+def parts(case: Case, attribute: str) -> tuple[Sensitive, Part, Part]:
+    """What is guessed, the attacker's own records and the victims."""
     cohort = case.cohort
     wanted = attacks.sensitive(cohort.columns, sensitive_attribute(cohort, attribute))
     return wanted, cohort.auxiliary.take(slice(OWN)), cohort.victims.take(slice(VICTIMS))
 
 
 @remembered(2)
-def _prior(case: Case, attribute: str) -> Tensor:
+def prior(case: Case, attribute: str) -> Tensor:
     """``(n, V)``: what statistics alone say; the same for every cell of a case."""
-    wanted, own, victims = _parts(case, attribute)
+    wanted, own, victims = parts(case, attribute)
     made = attacks.fit_imputer(
         case.cohort.columns, wanted, own.x, family="logistic", seed=case.seed
     )
@@ -134,5 +135,5 @@ def _prior(case: Case, attribute: str) -> Tensor:
 
 
 def _mcc(posterior: Tensor, case: Case, attribute: str) -> Estimate:
-    wanted, _, victims = _parts(case, attribute)
+    wanted, _, victims = parts(case, attribute)
     return mcc(posterior, wanted.truth(victims.x), victims.patient)

@@ -94,7 +94,7 @@ def masked_term(fitted_on: View, used_on: View, case: Case) -> Estimate:
     As :func:`medpriv.evaluation.attack_catalog.records.answer` for records.
     """
     own, _ = _parts(case)
-    terms, hidden, about, prior = _gaps(case)
+    terms, hidden, about, prior = gaps(case)
     twice = asked_twice(fitted_on, own.x, len(case.cohort.classes))
     grid = attacks.ask_terms(used_on, hidden.texts, terms)
     letter = labels_of(used_on.intercept(about.x))
@@ -104,7 +104,7 @@ def masked_term(fitted_on: View, used_on: View, case: Case) -> Estimate:
 def masked_term_by_scores(fitted_on: View, used_on: View, case: Case) -> Estimate:
     """MCC of the term with which the whole report is scored as it was."""
     own, _ = _parts(case)
-    terms, hidden, about, prior = _gaps(case)
+    terms, hidden, about, prior = gaps(case)
     apart = tolerance(fitted_on, own.x)
     grid = attacks.ask_terms(used_on, hidden.texts, terms)
     seen = used_on.intercept(about.x)
@@ -113,7 +113,7 @@ def masked_term_by_scores(fitted_on: View, used_on: View, case: Case) -> Estimat
 
 def words_around(case: Case) -> Estimate:
     """The baseline: the term from the words around the gap."""
-    return _term_mcc(case, _gaps(case)[3])
+    return _term_mcc(case, gaps(case)[3])
 
 
 def tokens(fitted_on: View, used_on: View, case: Case) -> Estimate:
@@ -157,7 +157,7 @@ def _f1(victims: Part, guess: tuple[str, ...] | list[str]) -> Estimate:
 
 
 @remembered(2)
-def _gaps(case: Case) -> tuple[tuple[str, ...], Hidden, Part, Tensor]:
+def gaps(case: Case) -> tuple[tuple[str, ...], Hidden, Part, Tensor]:
     """Terms, the victims' reports with a gap, the rows these are of, and the imputation."""
     own, victims = _parts(case)
     terms = terms_of(case.cohort)
@@ -167,7 +167,7 @@ def _gaps(case: Case) -> tuple[tuple[str, ...], Hidden, Part, Tensor]:
 
 
 def _term_mcc(case: Case, posterior: Tensor) -> Estimate:
-    _, hidden, about, _ = _gaps(case)
+    _, hidden, about, _ = gaps(case)
     return mcc(posterior, hidden.truth, about.patient)
 
 

@@ -1,0 +1,72 @@
+"""A recorded table: a cell, a grid of settings, and a file to which each finished cell is added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from sklearn.model_selection import ParameterGrid
+
+from medpriv.course.recorded_tables import place
+from medpriv.evaluation.sweep import Row, sweep
+from medpriv.runtime.cache import atomic_path
+from medpriv.runtime.code import code_hash
+from medpriv.runtime.hashing import content_hash
+
+Setting = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is computed for which settings.
+
+    Attributes:
+        cell: ``cell(**setting)`` → the columns of one row; a function of a module.
+        grid: the settings, as :class:`sklearn.model_selection.ParameterGrid` takes them: the last
+            name in the alphabet changes first.
+    """
+
+    cell: Callable[..., Row]
+    grid: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Sequence[Any]]]
+
+    def settings(self) -> dict[str, Setting]:
+        """Each cell's setting by its key: a hash of it and of the source that a cell uses."""
+        code = code_hash(self.cell)
+        return {content_hash(one, code)[:16]: one for one in ParameterGrid(self.grid)}
+
+
+def record(name: str, table: Table) -> pd.DataFrame:
+    """Compute the cells of a table that are not recorded yet, and record each when it is finished.
+
+    An interrupted table goes on where it was. After a change of a setting, or of code that a cell
+    uses, cells are computed again. ``joblib.parallel_config`` decides where.
+    """
+    settings, path = table.settings(), place(name)
+    sweep(partial(_row, table.cell), settings, _Rows(path, list(settings)), name)
+    return pd.read_csv(path)
+
+
+def _row(cell: Callable[..., Row], setting: Setting) -> Row:
+    return {**setting, **cell(**setting)}
+
+
+class _Rows:
+    """The rows of a table's file, a :class:`medpriv.evaluation.sweep.Store`."""
+
+    def __init__(self, path: Path, keys: Sequence[str]) -> None:
+        old = pd.read_csv(path).to_dict("records") if path.exists() else []
+        self.path, self.keys = path, keys
+        self.rows = {row["key"]: row for row in old}
+
+    def find(self, key: str) -> Row | None:
+        return self.rows.get(key)
+
+    def keep(self, key: str, row: Row) -> None:
+        self.rows[key] = {**row, "key": key}
+        table = pd.DataFrame([self.rows[one] for one in self.keys if one in self.rows])
+        with atomic_path(self.path) as part:
+            table.to_csv(part, index=False, float_format="%.6g")
