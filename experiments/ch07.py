@@ -10,6 +10,7 @@ from torch import Tensor
 
 from experiments.recording import Table
 from medpriv import attacks, data, deployment, metrics, training
+from medpriv.data.cohort import Cohort
 from medpriv.data.sources.phantoms import make_phantoms
 from medpriv.metrics.images import mse
 from medpriv.runtime.profile import SEARCH_STEPS
@@ -34,12 +35,9 @@ def from_the_front(dataset: str, seed: int, split: str) -> dict[str, Any]:
     ``mse_learned`` and ``mse_both`` are the squared errors of these two, ``weight`` that of the
     prior.
     """
-    cohort = data.load_images(dataset, seed=seed)
-    model = training.train_target(cohort, seed=seed)
+    cohort, white = _deployed(dataset, seed, split, "weights")
     own, victims = cohort.auxiliary, cohort.victims.take(slice(0, 16))
-    mean, shape = own.x.mean(0, keepdim=True), own.x.shape[1:]
-    white = deployment.deploy(model, expose="weights", split=split)
-    sent = white.intercept(victims.x)
+    mean, shape, sent = own.x.mean(0, keepdim=True), own.x.shape[1:], white.intercept(victims.x)
     weight, _ = attacks.choose_tv_weight(white, own.x[:6], search=attacks.Search(100), start=mean)
     search = attacks.Search(SEARCH_STEPS.of("quick"), tv_weight=weight)
     fine = attacks.Search(60, learning_rate=0.01, tv_weight=0.01)
@@ -66,13 +64,10 @@ def from_the_back(dataset: str, seed: int, split: str) -> dict[str, Any]:
     SSIM, the mean over the first victims: ``traffic`` without a query; ``labels`` the same as
     published, without a look at the traffic.
     """
-    cohort = data.load_images(dataset, seed=seed)
-    model = training.train_target(cohort, seed=seed)
+    cohort, partner = _deployed(dataset, seed, split, "back")
     own, victims = cohort.auxiliary, cohort.victims.take(slice(0, 16))
-    mean, shape = own.x.mean(0, keepdim=True), own.x.shape[1:]
-    partner = deployment.deploy(model, expose="back", split=split)
+    mean, shape, sent = own.x.mean(0, keepdim=True), own.x.shape[1:], partner.intercept(victims.x)
     passed = partner.intercept(cohort.victims.x)
-    sent = partner.intercept(victims.x)
     found = {}
     for name, traffic in (("traffic", 10.0), ("labels", 0.0)):
         shadow = attacks.fit_shadow_front(partner, passed, own.x, own.y, traffic=traffic, seed=seed)
@@ -83,6 +78,12 @@ def from_the_back(dataset: str, seed: int, split: str) -> dict[str, Any]:
         guess = attacks.recover(shadow.front, sent, shape=shape, search=search, start=mean).images
         found[name] = metrics.ssim(victims.x, guess).mean()
     return found
+
+
+def _deployed(dataset: str, seed: int, split: str, expose: str) -> tuple[Cohort, deployment.View]:
+    cohort = data.load_images(dataset, seed=seed)
+    model = training.train_target(cohort, seed=seed)
+    return cohort, deployment.deploy(model, expose=expose, split=split)
 
 
 def people_cell(seed: int, model: str, attack: str) -> dict[str, Any]:

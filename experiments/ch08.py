@@ -81,12 +81,7 @@ def views_cell(dataset: str, seed: int, view: str) -> dict[str, Any]:
     plain = deployment.deploy(target, expose="embedding")
     served = deployment.deploy(target, expose="embedding", defenses=VIEWS[view])
     there = served.intercept(truth)
-
-    @cache
-    def writer(on: deployment.View) -> ReportDecoder:
-        return attacks.fit_report_decoder(on, own, seed=seed, queries=QUERIES)
-
-    decoder = writer(served)
+    decoder, guesses = _written(plain, served, own, there, seed)
     slots = {
         slot.kind: attacks.fit_slot_reader(served, own, slot, known=decoder.embeddings, seed=seed)
         for slot in data.report_slots(own)
@@ -98,21 +93,8 @@ def views_cell(dataset: str, seed: int, view: str) -> dict[str, Any]:
         decoder, served, there[:CORRECTED], slots=tuple(slots.values()), seed=seed,
         statements=reader,
     )  # fmt: skip
-    same_width = there.shape[1] == plain(own[:1]).shape[1]
-    guesses = {
-        "nearest": attacks.nearest_report(
-            decoder.own, decoder.embeddings[: len(decoder.own)], there
-        ),
-        **attackers(
-            lambda on, _: writer(on).guess(there),
-            lambda: served,
-            plain=plain if VIEWS[view] and same_width else None,
-        ),
-    }
     guesses["uncorrected"] = guesses["adaptive"][:CORRECTED]
     guesses["corrected"] = first[-1].reports
-    if not same_width:
-        del guesses["naive"]
     both = [
         said | read
         for said, read in zip(
@@ -134,6 +116,28 @@ def views_cell(dataset: str, seed: int, view: str) -> dict[str, Any]:
     probe = attacks.fit_fact_reader(served(own), abnormal, penalty=FACT_PENALTY)
     read = probe.guess(there).numpy()[:, 0]
     return row | {"use": metrics.auc(victims.y.bool().numpy(), read, victims.patient).value}
+
+
+def _written(
+    plain: deployment.View, served: deployment.View, own: tuple[str, ...], there: Tensor, seed: int
+) -> tuple[ReportDecoder, dict[str, tuple[str, ...]]]:
+    """A decoder fitted through the view; what a look-up, a naive decoder and it make of answers."""
+
+    @cache
+    def writer(on: deployment.View) -> ReportDecoder:
+        return attacks.fit_report_decoder(on, own, seed=seed, queries=QUERIES)
+
+    decoder = writer(served)
+    nearest = attacks.nearest_report(decoder.own, decoder.embeddings[: len(decoder.own)], there)
+    same_width = there.shape[1] == plain(own[:1]).shape[1]
+    found = attackers(
+        lambda fitted_on, _: writer(fitted_on).guess(there),
+        lambda: served,
+        plain=plain if served.defenses and same_width else None,
+    )
+    if not same_width:
+        del found["naive"]
+    return decoder, {"nearest": nearest, **found}
 
 
 def _statements(cohort: Cohort, victims: Part, said: list[Any]) -> tuple[float, float]:

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from experiments.recording import Table
 from medpriv import attacks, data, deployment, metrics, training
 from medpriv.attacks.images.inverse_network import InverseNetwork
+from medpriv.attacks.records.candidate_values import Sensitive
 from medpriv.data.cohort import Cohort, Part
 from medpriv.defenses import (
     Privately,
@@ -23,13 +25,17 @@ from medpriv.defenses import (
 )
 from medpriv.deployment.service import Defense
 from medpriv.evaluation.attack_catalog.answers import mcc
-from medpriv.evaluation.attack_catalog.records import SENSITIVE
+from medpriv.evaluation.attack_catalog.records import SENSITIVE, imputed
 from medpriv.evaluation.attacks import attackers
 from medpriv.evaluation.membership import People, members_and_others, trained_on_few
 
 SPLITS = ["conv2", "conv4", "conv6"]
 # Standard deviations: as in Wu et al. 2020, and in units of each tensor's own spread.
-NOISES = ((0.02, False), (0.05, False), (0.3, True))
+NOISES = (
+    {"sigma": [0.02], "relative": [False]},
+    {"sigma": [0.05], "relative": [False]},
+    {"sigma": [0.3], "relative": [True]},
+)
 TIMES = 16
 SEEDS = [0, 1, 2]
 #: How long the inverse networks are trained: half of what chapter 06 does.
@@ -93,19 +99,23 @@ def noise_cell(dataset: str, seed: int, split: str, sigma: float, relative: bool
         "mean_image": metrics.ssim(victims.x, mean).mean(),
     }
     for name, view in (("", clean), ("_once", once), ("_fresh", fresh)):
-        worth = worth_behind(view, cohort.test)
-        scores |= {f"auc{name}": worth.auc.value, f"accuracy{name}": worth.accuracy.value}
+        # What the partner's answers are worth: the back, on the features that it gets.
+        answered = replace(cohort.test, x=view.intercept(cohort.test.x))
+        scores |= _worth(view.back(), answered, name)
     return scores
 
 
-def worth_behind(view: deployment.View, part: Part) -> training.Utility:
-    """What the partner's answers are worth: the back of a split model, on the features it gets.
+def _worth(model: nn.Module, part: Part, name: str = "") -> dict[str, float]:
+    worth = training.utility(model, part)
+    return {f"auc{name}": worth.auc.value, f"accuracy{name}": worth.accuracy.value}
 
-    Args:
-        view: exposes ``back``.
-        part: the patients asked about.
-    """
-    return training.utility(view.back(), replace(part, x=view.intercept(part.x)))
+
+def _trained(cohort: Cohort, epsilon: float, batch_size: int, seed: int) -> tuple[nn.Module, float]:
+    """A target, trained with DP-SGD where epsilon is finite, and the epsilon spent."""
+    if math.isinf(epsilon):
+        return training.train_target(cohort, seed=seed), math.inf
+    private = train_privately(cohort, Privately(epsilon, batch_size=batch_size), seed=seed)
+    return private.model, private.epsilon
 
 
 def private_images_cell(dataset: str, seed: int, epsilon: float) -> dict[str, Any]:
@@ -121,11 +131,7 @@ def private_images_cell(dataset: str, seed: int, epsilon: float) -> dict[str, An
     """
     cohort = data.load_images(dataset, seed=seed)
     own, victims = cohort.auxiliary.x, cohort.victims
-    model = (
-        training.train_target(cohort, seed=seed)
-        if math.isinf(epsilon)
-        else train_privately(cohort, Privately(epsilon, batch_size=128), seed=seed).model
-    )
+    model, _ = _trained(cohort, epsilon, 128, seed)
     recipe = training.Recipe(max(1, round(STEPS * 8 / max(len(own), 2_000))), batch_size=8)
     scores = {"mean_image": metrics.ssim(victims.x, own.mean(0, True).expand_as(victims.x)).mean()}
     for split in SPLITS:
@@ -133,8 +139,7 @@ def private_images_cell(dataset: str, seed: int, epsilon: float) -> dict[str, An
         inverse = attacks.fit_inverse_network(view, own, seed=seed, recipe=recipe)
         guess = inverse.guess(view.intercept(victims.x))
         scores[split] = metrics.ssim(victims.x, guess).mean()
-    worth = training.utility(model, cohort.test)
-    return scores | {"auc": worth.auc.value, "accuracy": worth.accuracy.value}
+    return scores | _worth(model, cohort.test)
 
 
 def members_cell(dataset: str, seed: int, epsilon: float) -> dict[str, Any]:
@@ -180,28 +185,16 @@ def members_cell(dataset: str, seed: int, epsilon: float) -> dict[str, Any]:
         row[f"lira{name}"] = found.value
     delta = 1 / (10 * MEMBERS)
     row["audit"] = metrics.epsilon_bound(guesses["loss"], people.member, delta=delta)
-    worth = training.utility(target, cohort.test)
-    return {
-        **row,
-        "attribute": _attribute_advantage(cohort, SECRETS[dataset], own, view, people, seed),
-        "accuracy": worth.accuracy.value,
-        "auc": worth.auc.value,
-    }
+    wanted = attacks.sensitive(cohort.columns, SECRETS[dataset])
+    row["attribute"] = _attribute_advantage(cohort, wanted, own, view, people, seed)
+    return row | _worth(target, cohort.test)
 
 
 def _attribute_advantage(
-    cohort: Cohort,
-    secret: str,
-    own: Part,
-    view: deployment.View,
-    people: People,
-    seed: int,
+    cohort: Cohort, wanted: Sensitive, own: Part, view: deployment.View, people: People, seed: int
 ) -> float:
     """How much oftener the attribute is guessed of members than of others: Yeom et al. 2018."""
-    wanted, part = attacks.sensitive(cohort.columns, secret), people.part
-    prior = attacks.fit_imputer(cohort.columns, wanted, own.x, family="logistic", seed=seed).guess(
-        part.x
-    )
+    part, prior = people.part, imputed(cohort, wanted, own, people.part, seed)
     grid = attacks.ask_candidates(view, part.x, wanted)
     guess = attacks.confidence_posterior(grid, part.y, prior).argmax(1)
     right = (guess == wanted.truth(part.x)).numpy()
@@ -222,15 +215,10 @@ def answers_cell(dataset: str, seed: int, epsilon: float) -> dict[str, Any]:
     """
     cohort = data.load_records(dataset, seed=seed)
     own, victims = cohort.auxiliary.take(slice(5_000)), cohort.victims
-    model, spent = training.train_target(cohort, seed=seed), math.inf
-    if math.isfinite(epsilon):
-        private = train_privately(cohort, Privately(epsilon, batch_size=256), seed=seed)
-        model, spent = private.model, private.epsilon
+    model, spent = _trained(cohort, epsilon, 256, seed)
     wanted = attacks.sensitive(cohort.columns, SECRETS[dataset])
     truth = wanted.truth(victims.x)
-    prior = attacks.fit_imputer(cohort.columns, wanted, own.x, family="logistic", seed=seed).guess(
-        victims.x
-    )
+    prior = imputed(cohort, wanted, own, victims, seed)
     view = deployment.deploy(model, expose="scores", defenses=[fewer_digits(2)])
     grid, said = attacks.ask_candidates(view, victims.x, wanted), view.intercept(victims.x)
     labels, letter = grid.argmax(-1), said.argmax(1)
@@ -240,28 +228,17 @@ def answers_cell(dataset: str, seed: int, epsilon: float) -> dict[str, Any]:
         "letter": attacks.map_posterior(labels, letter, same, prior),
         "scores": attacks.agreement_posterior(grid, said, prior),
     }
-    worth = training.utility(model, cohort.test)
-    return {
-        **{name: mcc(guess, truth, victims.patient).value for name, guess in guesses.items()},
-        "accuracy": worth.accuracy.value,
-        "auc": worth.auc.value,
-        "spent": spent,
-    }
+    found = {name: mcc(guess, truth, victims.patient).value for name, guess in guesses.items()}
+    return found | _worth(model, cohort.test) | {"spent": spent}
 
 
 TABLES = {
     "10-noise": Table(
         noise_cell,
         [
-            {
-                "dataset": [dataset],
-                "sigma": [sigma],
-                "relative": [relative],
-                "seed": SEEDS,
-                "split": SPLITS,
-            }
+            noise | {"dataset": [dataset], "seed": SEEDS, "split": SPLITS}
             for dataset in ("phantom", "mias")
-            for sigma, relative in NOISES
+            for noise in NOISES
         ],
     ),
     "10-members": Table(

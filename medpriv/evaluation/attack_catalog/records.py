@@ -128,10 +128,13 @@ def parts(case: Case, attribute: str) -> tuple[Sensitive, Part, Part]:
 def prior(case: Case, attribute: str) -> Tensor:
     """``(n, V)``: what statistics alone say; the same for every cell of a case."""
     wanted, own, victims = parts(case, attribute)
-    made = attacks.fit_imputer(
-        case.cohort.columns, wanted, own.x, family="logistic", seed=case.seed
-    )
-    return made.guess(victims.x)
+    return imputed(case.cohort, wanted, own, victims, case.seed)
+
+
+def imputed(cohort: Cohort, wanted: Sensitive, own: Part, part: Part, seed: int) -> Tensor:
+    """``(n, V)``: the attribute of some patients from the rest of their records."""
+    made = attacks.fit_imputer(cohort.columns, wanted, own.x, family="logistic", seed=seed)
+    return made.guess(part.x)
 
 
 def _mcc(posterior: Tensor, case: Case, attribute: str) -> Estimate:
