@@ -64,7 +64,7 @@ def _shadows(case: Case, asked: Tensor | Sequence[str]) -> Shadows:
         return lambda x: torch.rand(len(x), classes, generator=draw).softmax(1)
 
     own = case.cohort.auxiliary.take(slice(3 * FEW))
-    return attacks.train_shadows(own, asked, train, models=4, seed=case.seed)
+    return attacks.membership.train_shadows(own, asked, train, models=4, seed=case.seed)
 
 
 def _by(attack: Callable[..., Tensor], used_on: View, case: Case) -> Estimate:
@@ -78,11 +78,11 @@ def _by(attack: Callable[..., Tensor], used_on: View, case: Case) -> Estimate:
 
 
 def _lira(fitted_on: View, used_on: View, case: Case) -> Estimate:
-    return _by(attacks.lira_attack, used_on, case)
+    return _by(attacks.membership.lira_attack, used_on, case)
 
 
 def _shokri(fitted_on: View, used_on: View, case: Case) -> Estimate:
-    return _by(attacks.shadow_attack, used_on, case)
+    return _by(attacks.membership.shadow_attack, used_on, case)
 
 
 # --- Records --------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Attacks: each takes a view and auxiliary data, and guesses."""
 
+from medpriv.attacks import membership
 from medpriv.attacks.averaging import averaged, majority_right, neighbours
 from medpriv.attacks.images.class_inversion import invert_classes, mi_face
 from medpriv.attacks.images.gradients import Probe
@@ -10,14 +11,6 @@ from medpriv.attacks.images.inversion_with_weights import (
     recover,
 )
 from medpriv.attacks.images.inversion_without_queries import fit_shadow_front
-from medpriv.attacks.membership import (
-    best_threshold,
-    lira_attack,
-    loss_attack,
-    losses,
-    shadow_attack,
-    train_shadows,
-)
 from medpriv.attacks.records.answer_patterns import fit_patterns, pattern_posterior
 from medpriv.attacks.records.attribute_inference import (
     agreement_posterior,
@@ -51,7 +44,6 @@ __all__ = [
     "ask_candidates",
     "ask_terms",
     "averaged",
-    "best_threshold",
     "choose_tv_weight",
     "confidence_cases",
     "confidence_posterior",
@@ -73,13 +65,11 @@ __all__ = [
     "inverse_recipe",
     "invert_classes",
     "label_only",
-    "lira_attack",
-    "loss_attack",
-    "losses",
     "majority_right",
     "map_posterior",
     "marginal_prior",
     "mask_terms",
+    "membership",
     "membership_posterior",
     "mi_face",
     "nearest_report",
@@ -87,7 +77,5 @@ __all__ = [
     "pattern_posterior",
     "recover",
     "sensitive",
-    "shadow_attack",
-    "train_shadows",
     "varied_reports",
 ]

@@ -1,5 +1,6 @@
 """Defenses: a model made safer, a view made safer, or a training recipe."""
 
+from medpriv.defenses import private_logistic
 from medpriv.defenses.adversarial import train_adversarially
 from medpriv.defenses.coarse_scores import Smoothed, fewer_digits, label_alone, tempered, top_scores
 from medpriv.defenses.compression import rounded
@@ -16,12 +17,6 @@ from medpriv.defenses.label_perturbation import (
 from medpriv.defenses.learned_noise import learn_noise, noise_recipe
 from medpriv.defenses.model_perturbation import fresh_parameters, noisy_parameters
 from medpriv.defenses.no_peek import train_no_peek
-from medpriv.defenses.private_logistic import (
-    fit_logistic,
-    objective_perturbed,
-    output_perturbed,
-    unit_rows,
-)
 from medpriv.defenses.private_training import Privately, train_privately
 from medpriv.defenses.split_training import further_recipe
 
@@ -33,7 +28,6 @@ __all__ = [
     "dropped",
     "epsilon_of",
     "fewer_digits",
-    "fit_logistic",
     "fresh_parameters",
     "further_recipe",
     "label_alone",
@@ -41,9 +35,8 @@ __all__ = [
     "noise_recipe",
     "noised",
     "noisy_parameters",
-    "objective_perturbed",
-    "output_perturbed",
     "private_labels",
+    "private_logistic",
     "randomised_response",
     "response_matrix",
     "rounded",
@@ -53,5 +46,4 @@ __all__ = [
     "train_no_peek",
     "train_privately",
     "unbiased_accuracy",
-    "unit_rows",
 ]

@@ -16,8 +16,13 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from medpriv.defenses import fit_logistic, objective_perturbed, output_perturbed, unit_rows
-from medpriv.defenses.private_logistic import _noise
+from medpriv.defenses.private_logistic import (
+    _noise,
+    fit_logistic,
+    objective_perturbed,
+    output_perturbed,
+    unit_rows,
+)
 from medpriv.runtime.seeds import torch_rng
 
 
