@@ -169,18 +169,18 @@ def members_cell(dataset: str, seed: int, epsilon: float) -> dict[str, Any]:
             model, _ = trained_on_few(cohort, part, knows, seed=number)
             return deployment.deploy(model, expose="scores")
 
-        shadows = attacks.train_shadows(own, x, ask, models=8, seed=seed)
+        shadows = attacks.membership.train_shadows(own, x, ask, models=8, seed=seed)
         scores, labels, inside = shadows.rows()
-        margin = -attacks.losses(scores, labels).numpy()
-        threshold = attacks.best_threshold(margin, inside.numpy())
+        margin = -attacks.membership.losses(scores, labels).numpy()
+        threshold = attacks.membership.best_threshold(margin, inside.numpy())
         guesses = {
-            "loss": attacks.loss_attack(view, x, y).numpy() >= threshold,
-            "shadows": attacks.shadow_attack(view, x, y, shadows).numpy() > 0,
+            "loss": attacks.membership.loss_attack(view, x, y).numpy() >= threshold,
+            "shadows": attacks.membership.shadow_attack(view, x, y, shadows).numpy() > 0,
         }
         for what, guess in guesses.items():
             found = metrics.advantage(guess, people.member, who, draws=100)
             row[f"{what}{name}"] = found.value
-        ranks = attacks.lira_attack(view, x, y, shadows).numpy()
+        ranks = attacks.membership.lira_attack(view, x, y, shadows).numpy()
         found = metrics.rate_at(ranks, people.member, who, false=0.05, draws=100)
         row[f"lira{name}"] = found.value
     delta = 1 / (10 * MEMBERS)

@@ -27,6 +27,7 @@ from medpriv.deployment import ViewDefense
 from medpriv.evaluation.attack_catalog.reports import from_other_facts
 from medpriv.runtime.cache import remembered
 from medpriv.runtime.seeds import seeded
+from medpriv.training.loop import fit
 
 IMAGE_DEFENSES = (
     "nothing", "noise 1", "dropout 0.5", "4 bits", "2 bits", "one shift", "learned 1", "learned 3",
@@ -236,7 +237,7 @@ def _head(cohort: Cohort, rows: Tensor, seed: int) -> nn.Module:
         head = nn.Sequential(
             nn.Linear(rows.shape[1], 128), nn.ReLU(), nn.Linear(128, len(cohort.classes))
         )
-    training.fit(
+    fit(
         head, rows, cohort.members.y, loss=nn.functional.cross_entropy,
         recipe=training.target_recipe(cohort, "quick"), seed=seed, what="head",
     )  # fmt: skip
