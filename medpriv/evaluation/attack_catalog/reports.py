@@ -15,6 +15,7 @@ from medpriv.data.cohort import Cohort, Part
 from medpriv.deployment import View
 from medpriv.evaluation.attack_catalog.answers import asked_twice, mcc, tolerance
 from medpriv.evaluation.attacks import Case
+from medpriv.models.probes import FACT_PENALTY
 from medpriv.models.reports import ReportEncoder
 from medpriv.runtime.cache import remembered
 from medpriv.runtime.profile import WRITER_QUERIES_COMPARED
@@ -29,7 +30,6 @@ TERMS = {
               "granuloma", "scoliosis"),
 }  # fmt: skip
 OWN, VICTIMS = 600, 150  # patients whose reports are used, at most
-FACT_PENALTY = 100.0  # of a probe; what four folds of 600 made-up reports chose
 _WORDS = 60  # of a report that are read and written
 _CANDIDATES = 50  # own reports among which the usual one is looked for
 
