@@ -151,6 +151,7 @@ def compare(notebook: Path, cache: Path) -> tuple[int, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_a_second_independent_run_gives_the_same_outputs(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -183,6 +184,7 @@ PROMISED = [
 
 
 @pytest.mark.slow
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("name", "dataset"), PROMISED)
 def test_the_claims_hold_on_real_data(name: str, dataset: str, tmp_path: Path) -> None:
     run = run_chapter(name, {"dataset": dataset, "seed": "0"}, tmp_path)  # a broken claim raises

@@ -214,6 +214,7 @@ def test_a_damaged_cell_is_computed_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.sampled(2, group="processes")
 def test_a_target_is_trained_once_for_all_who_attack_it(tmp_path: Path) -> None:
     recipe = Defended("logged", train=partial(logged_target, folder=str(tmp_path)))
     attacks = [counting(tmp_path, f"number {number}") for number in range(3)]
@@ -239,6 +240,7 @@ def test_it_is_the_same_in_one_process_and_in_two(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.sampled(2, group="processes")
 def test_it_is_the_same_on_a_cluster_that_loses_a_worker_half_way(tmp_path: Path) -> None:
     import distributed
 

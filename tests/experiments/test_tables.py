@@ -18,6 +18,9 @@ from medpriv.course.catalog import CHAPTERS
 from medpriv.evaluation import known_defenses
 from tiny import ROOT
 
+# Each kind of cell is computed again, by turns.
+SAMPLED = pytest.mark.sampled(3, group="recorded tables")
+
 
 def row(dataset: str, seed: int, split: str) -> pd.Series:
     table = recorded("06-seeds").set_index(["dataset", "seed", "split"])
@@ -202,6 +205,7 @@ def test_costs_are_recorded_for_every_chapter() -> None:
 ROUNDING = {"conv4": 0.03, "conv6": 0.1}
 
 
+@SAMPLED
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("dataset", "seed", "split"),
@@ -220,6 +224,7 @@ def test_a_sample_computed_again_agrees(dataset: str, seed: int, split: str) -> 
     assert again["victims"] == then.victims
 
 
+@SAMPLED
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "cell", "setting", "split"),
@@ -239,6 +244,8 @@ def test_a_sample_of_a_sweep_computed_again_agrees(
     assert again["queries"] == then.queries
 
 
+@pytest.mark.slow
+@SAMPLED
 def test_a_sample_of_chapter_04_computed_again_agrees() -> None:
     setting = {"dataset": "warfarin", "attribute": "vkorc1", "seed": 0, "records": 500}
     then = recorded("04-auxiliary").set_index(list(setting)).loc[tuple(setting.values())]
@@ -248,6 +255,8 @@ def test_a_sample_of_chapter_04_computed_again_agrees() -> None:
         assert value == pytest.approx(then[column], abs=0.03), column
 
 
+@pytest.mark.slow
+@SAMPLED
 def test_a_sample_of_chapter_05_computed_again_agrees() -> None:
     setting = {"dataset": "synthetic", "seed": 0, "reports": 100}
     then = recorded("05-auxiliary").set_index(list(setting)).loc[tuple(setting.values())]
@@ -257,6 +266,8 @@ def test_a_sample_of_chapter_05_computed_again_agrees() -> None:
     assert again["facts"] == then.facts
 
 
+@pytest.mark.slow
+@SAMPLED
 def test_a_sample_of_chapter_09_computed_again_agrees() -> None:
     setting = {"dataset": "warfarin", "attribute": "vkorc1", "seed": 0, "flips": 0.2}
     then = recorded("09-flips").set_index(list(setting)).loc[tuple(setting.values())]
@@ -267,6 +278,8 @@ def test_a_sample_of_chapter_09_computed_again_agrees() -> None:
         assert value == pytest.approx(then[column], abs=0.03), column
 
 
+@pytest.mark.slow
+@SAMPLED
 @pytest.mark.parametrize(
     ("name", "cell", "epsilon"),
     [
@@ -285,6 +298,7 @@ def test_a_sample_of_private_training_computed_again_agrees(
         assert value == pytest.approx(then[column], abs=0.3 if column == "audit" else 0.05), column
 
 
+@SAMPLED
 @pytest.mark.slow
 @pytest.mark.real
 def test_a_sample_of_noise_on_weights_computed_again_agrees() -> None:
@@ -299,6 +313,7 @@ def test_a_sample_of_noise_on_weights_computed_again_agrees() -> None:
     assert again["mean_image"] == pytest.approx(then.mean_image, abs=0.001)
 
 
+@SAMPLED
 @pytest.mark.slow
 @pytest.mark.real
 def test_a_sample_of_the_terms_of_chapter_09_computed_again_agrees() -> None:
@@ -310,6 +325,7 @@ def test_a_sample_of_the_terms_of_chapter_09_computed_again_agrees() -> None:
         assert value == pytest.approx(then[column], abs=0.06), column
 
 
+@SAMPLED
 @pytest.mark.slow
 @pytest.mark.real
 def test_a_sample_of_chapter_08_computed_again_agrees() -> None:
@@ -320,6 +336,7 @@ def test_a_sample_of_chapter_08_computed_again_agrees() -> None:
         assert value == pytest.approx(then[column], abs=0.005), column
 
 
+@SAMPLED
 @pytest.mark.slow
 def test_a_sample_of_chapter_11_computed_again_agrees() -> None:
     setting = {"dataset": "phantom", "seed": 0, "split": "conv4", "defense": "noise 1"}
@@ -331,6 +348,8 @@ def test_a_sample_of_chapter_11_computed_again_agrees() -> None:
     assert again["auc"] == pytest.approx(then.auc, abs=0.06)
 
 
+@pytest.mark.slow
+@SAMPLED
 @pytest.mark.parametrize(
     ("dataset", "attack", "defense", "strength"),
     [
@@ -353,6 +372,7 @@ def test_a_sample_of_chapter_12_computed_again_agrees(
         assert again[column] == pytest.approx(then[column], abs=0.05, nan_ok=True), column
 
 
+@SAMPLED
 @pytest.mark.slow
 def test_samples_of_chapter_07_computed_again_agree() -> None:
     people = {"seed": 0, "model": "linear", "attack": "2015"}
@@ -369,6 +389,7 @@ def test_samples_of_chapter_07_computed_again_agree() -> None:
         assert again[column] == pytest.approx(then[column], abs=0.03), column
 
 
+@SAMPLED
 @pytest.mark.slow
 def test_a_sample_without_a_query_computed_again_agrees() -> None:
     place = {"dataset": "phantom", "seed": 0, "split": "conv2"}

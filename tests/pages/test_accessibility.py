@@ -23,6 +23,7 @@ ARRIVED = "document.getAnimations().forEach(e => e.finish())"
 FOLDED = "document.querySelectorAll('details').forEach(e => { e.open = true; })"
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("reader", "name"), ASKED, indirect=["reader"], ids=str)
 def test_axe_finds_nothing_serious(reader: Reader, name: str) -> None:
     if name in BY_SPHINX and not (HTML / f"{name}.html").exists():
