@@ -7,6 +7,7 @@ model that two of them attack is trained by the first and waited for by the seco
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -31,7 +32,7 @@ from medpriv.course.exercises import exercises_of
 from medpriv.course.quiz import quiz_file
 from medpriv.data.sources import DATASETS, source_module
 from medpriv.runtime.cache import atomic_path
-from medpriv.runtime.code import Code, Name, plain_code
+from medpriv.runtime.code import ROOT, Code, Name, plain_code
 from medpriv.runtime.hashing import content_hash
 
 # More at once gain little: the longest chapter has to end as well.
@@ -41,24 +42,32 @@ MEMORY_EACH = 2 * 1024**3  # no chapter's peak is higher
 Run = Callable[[str, dict[str, str], Path], dict[str, Any]]
 
 
-def chapter_code(name: str, root: Path) -> dict[Name, str]:
+def chapter_code(name: str, root: Path, source: Path = ROOT) -> dict[Name, str]:
     """What an executed chapter is made from: a hash of each definition and file that it uses.
 
     The code of its cells and all that they reach in the package, its exercises and its quiz, the
     data sets that it loads, and the recorded tables that it names. Its prose is none of it, nor
     are comments; versions of libraries are in `results.json`.
+
+    Args:
+        name: the chapter.
+        root: the folder that holds ``chapters``.
+        source: the folder that holds the packages.
     """
     chapter = CHAPTERS[name]
     cells = [cell.source for cell in read_chapter(name).cells if cell.cell_type == "code"]
     datasets = chapter.datasets(chapter.default_dataset).values()
     roots = [run_chapter, exercises_of(name), *map(source_module, datasets)]
-    code = Code(tables=root / "chapters" / "recorded")
+    code = _code(source, root / "chapters" / "recorded")
     found = code.used(*roots, text="\n".join(cells))
     if ("medpriv.data.listing", "card") in found:  # it asks for the card of any data set
         found |= code.used([list(modules.values()) for modules in DATASETS.values()])
     found[name, "cells"] = content_hash(list(map(plain_code, cells)))
     found[name, "quiz"] = content_hash(quiz_file(name)) if quiz_file(name).exists() else ""
     return found
+
+
+_code = functools.cache(Code)
 
 
 def chapter_key(name: str, root: Path) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from experiments.recording import Table
 from medpriv.evaluation import compare, known_attacks, known_defenses, named_attack, named_defense
 from medpriv.evaluation.attacks import Attack
+from medpriv.evaluation.cell import computed
 from medpriv.evaluation.defenses import Defended
 
 #: Which data stand for each modality.
@@ -52,6 +53,14 @@ def matrix_cell(
     return {"metric": row["metric"]} | {name: float(found[name]) for name in _KEPT}
 
 
+def _uses(setting: dict[str, Any]) -> list[Any]:
+    """What a cell uses: the engine, and of all attacks and defenses its own."""
+    modality = DATASETS[setting["dataset"]]
+    attack = named_attack(modality, setting["attack"])
+    against = named_defense(modality, setting["defense"], setting["strength"])
+    return [computed, attack.run, attack.baseline, against.train, against.around]
+
+
 def _slow(attack: Attack, defended: Defended) -> bool:
     """What takes so long that each defense is met in one strength: CNNs trained anew, searches."""
     return attack.modality == "images" and (bool(defended.train) or attack.needs == "weights")
@@ -90,5 +99,6 @@ TABLES = {
             for defended in sorted(known_defenses(modality), key=lambda one: one.train is not None)
             if (met := _met(modality, defended))
         ],
+        _uses,
     )
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,9 +13,10 @@ import pandas as pd
 from sklearn.model_selection import ParameterGrid
 
 from medpriv.course.recorded_tables import place
+from medpriv.data.sources import DATASETS
 from medpriv.evaluation.sweep import Row, sweep
 from medpriv.runtime.cache import atomic_path
-from medpriv.runtime.code import code_hash
+from medpriv.runtime.code import ROOT, Code
 from medpriv.runtime.hashing import content_hash
 
 Setting = dict[str, Any]
@@ -28,15 +30,35 @@ class Table:
         cell: ``cell(**setting)`` → the columns of one row; a function of a module.
         grid: the settings, as :class:`sklearn.model_selection.ParameterGrid` takes them: the last
             name in the alphabet changes first.
+        uses: ``uses(setting)`` → the functions that a cell uses, where its setting decides that;
+            without it, ``cell``.
     """
 
     cell: Callable[..., Row]
     grid: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Sequence[Any]]]
+    uses: Callable[[Setting], Sequence[Any]] | None = None
 
     def settings(self) -> dict[str, Setting]:
-        """Each cell's setting by its key: a hash of it and of the source that a cell uses."""
-        code = code_hash(self.cell)
-        return {content_hash(one, code)[:16]: one for one in ParameterGrid(self.grid)}
+        """Each cell's setting by its key."""
+        return {self.key(one): one for one in ParameterGrid(self.grid)}
+
+    def key(self, setting: Setting) -> str:
+        """A hash of a setting and of the source that its cell uses."""
+        return content_hash(setting, code_of(ROOT).hash(self.roots(setting)))[:16]
+
+    def roots(self, setting: Setting) -> list[Any]:
+        """From where all that a cell uses is reached: its functions, and its data sets."""
+        functions = self.uses(setting) if self.uses else [self.cell]
+        return [*functions, *(_MODULES[one] for one in setting.values() if one in _MODULES)]
+
+
+_MODULES = {name: module for rows in DATASETS.values() for name, module in rows.items()}
+
+
+@functools.cache
+def code_of(root: Path) -> Code:
+    """The source below a folder; an experiment that says a data set's name uses its module."""
+    return Code(root, words=_MODULES)
 
 
 def record(name: str, table: Table) -> pd.DataFrame:

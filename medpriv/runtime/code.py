@@ -65,14 +65,16 @@ class Code:
     ) -> None:
         self.root, self.tables, self.words = root, tables, words or {}
         self._modules: dict[str, _Module | None] = {}
+        self._files: dict[str, Path] = {}
         self._uses: dict[Name, tuple[str, set[Name]]] = {}
 
     def used(self, *roots: Any, text: str = "") -> dict[Name, str]:
         """A hash of each definition and file that some code reaches, by name.
 
         Args:
-            roots: functions and classes, ``functools.partial`` of them, names of modules or
-                of definitions (``"medpriv.metrics:ssim"``), and nested lists of these. What is not of this repository counts by its own source.
+            roots: functions and classes, ``functools.partial`` of them, names of modules or of
+                definitions (``"medpriv.metrics:ssim"``), and nested lists of these. What is not
+                of this repository counts by its own source.
             text: code that is in no module, such as a chapter's cells.
         """
         found: dict[Name, str] = {}
@@ -126,7 +128,7 @@ class Code:
         name, rest = chain[0], chain[1:]
         if name in known.definitions:
             yield module, name
-        elif name in known.imports:
+        elif known.imports.get(name, (module, name)) != (module, name):
             target, attribute = known.imports[name]
             yield from self._follow(target, (attribute, *rest) if attribute else rest)
         else:
@@ -135,7 +137,7 @@ class Code:
     def _read(self, name: Name) -> tuple[str, set[Name]]:
         """A hash of a definition or a file, and the names that it uses."""
         if name[1] == "file":
-            return content_hash(self.root / name[0]), set()
+            return content_hash(self._files[name[0]]), set()
         if name not in self._uses:
             module = self._module(name[0])
             statements = module.definitions.get(name[1], []) if module else []
@@ -171,8 +173,9 @@ class Code:
         files += [self.tables / f"{word}.csv"] if self.tables else []
         for file in files:
             if file.is_file():
-                inside = file.is_relative_to(self.root)
-                yield (file.relative_to(self.root) if inside else file).as_posix(), "file"
+                name = "/".join(file.parts[-2:])
+                self._files[name] = file
+                yield name, "file"
 
     def _module(self, dotted: str) -> _Module | None:
         if dotted not in self._modules:

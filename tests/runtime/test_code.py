@@ -18,6 +18,7 @@ from tiny import ROOT
 PACKAGE = {
     "medpriv/__init__.py": '"""Nothing."""\n',
     "medpriv/upper/__init__.py": (
+        "from medpriv.upper import one\n"
         "from medpriv.upper.one import first\nfrom medpriv.upper.two import second\n"
     ),
     "medpriv/upper/one.py": (
@@ -91,6 +92,11 @@ def test_names_are_followed_and_no_others(package: Path) -> None:
         "medpriv.lower:words",
         "medpriv/words.json:file",
     }
+
+
+def test_a_package_may_hand_on_a_module_of_its_own(package: Path) -> None:
+    text = "from medpriv import upper\nupper.one.helper(2)\n"
+    assert names(package, text=text) == {"medpriv.upper.one:helper"}
 
 
 def test_a_text_uses_what_it_names(package: Path) -> None:
