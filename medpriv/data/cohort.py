@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -57,6 +57,12 @@ class DataCard:
     citation: str
     sha256: str | None = None
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, resource: Mapping[str, Any]) -> DataCard:
+        """The card in a data set's JSON file."""
+        card = resource["card"]
+        return cls(**card | {"notes": tuple(card.get("notes", ()))})
 
     def table(self) -> pd.DataFrame:
         """The card as a two-column table, for a page."""

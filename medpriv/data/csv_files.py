@@ -7,12 +7,15 @@ import csv
 import io
 import re
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from medpriv.data.archives import check_readable, refuse
+from medpriv.data.cohort import Column
 
 MAX_CLASSES = 100
 
@@ -109,6 +112,40 @@ def codes(frame: pd.DataFrame, name: str, known: tuple[str, ...], path: Path) ->
             "correct or remove these rows",
         )
     return position
+
+
+def positions(
+    frame: pd.DataFrame, name: str, spelled: Mapping[str, Sequence[str]], path: Path
+) -> np.ndarray:
+    """The column as int64 positions of its values, of which each may be written in several ways.
+
+    Raises:
+        DataError: as :func:`codes`.
+    """
+    known = tuple(word for words in spelled.values() for word in words)
+    value_of = np.repeat(np.arange(len(spelled)), [len(words) for words in spelled.values()])
+    return value_of[codes(frame, name, known, path)]
+
+
+def table_columns(table: Mapping[str, Any]) -> tuple[Column, ...]:
+    """The columns of a JSON table that gives each a unit, or its values and their spellings."""
+    return tuple(
+        Column(name, unit=how) if isinstance(how, str) else Column(name, tuple(how))
+        for name, how in table.items()
+    )
+
+
+def table_values(frame: pd.DataFrame, table: Mapping[str, Any], path: Path) -> np.ndarray:
+    """These columns as ``(n, columns)`` float64, categories as positions.
+
+    Raises:
+        DataError: as :func:`numbers` and :func:`codes`.
+    """
+    values = [
+        numbers(frame, name, path) if isinstance(how, str) else positions(frame, name, how, path)
+        for name, how in table.items()
+    ]
+    return np.stack(values, axis=1).astype(np.float64)
 
 
 def class_labels(values: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from medpriv.data.cohort import Cohort, Modality
 from medpriv.data.sources import DATASETS, Wanted, import_source
@@ -45,14 +46,8 @@ def load_images(
         DataError: the data cannot be had or are malformed; the message says what to do.
         CacheError: a download cannot be kept.
     """
-    wanted = Wanted(
-        str(dataset),
-        check_profile(profile),
-        check_seed(seed),
-        size=require_integer("size", size, *SIZES),
-        patients=_check_patients(patients),
-        burned_in=burned_in,
-    )
+    size = require_integer("size", size, *SIZES)
+    wanted = _wanted(dataset, profile, seed, patients, size=size, burned_in=burned_in)
     load = _loader("images", dataset)
     if burned_in and dataset != "phantom":
         raise ValueError("burned_in=True works for dataset='phantom' only")
@@ -67,7 +62,7 @@ def load_records(
     patients: int | None = None,
     clean: bool = True,
 ) -> Cohort:
-    """Medical records, split by patient.
+    """Medical records, split by patient; errors as for :func:`load_images`.
 
     Args:
         dataset: ``"warfarin"`` (embedded), ``"heart"``, ``"cardio"``, or the path of the
@@ -81,19 +76,8 @@ def load_records(
     Returns:
         A cohort whose parts have ``x`` of shape ``(n, columns)``, float32, categories as codes and
         the others as measured. ``Cohort.columns`` describes them.
-
-    Raises:
-        ValueError: a parameter is not valid; the message lists what is.
-        DataError: the data cannot be had or are malformed; the message says what to do.
-        CacheError: a download cannot be kept.
     """
-    wanted = Wanted(
-        str(dataset),
-        check_profile(profile),
-        check_seed(seed),
-        patients=_check_patients(patients),
-        clean=clean,
-    )
+    wanted = _wanted(dataset, profile, seed, patients, clean=clean)
     return _loader("records", dataset)(wanted)
 
 
@@ -105,7 +89,7 @@ def load_reports(
     patients: int | None = None,
     deduplicate: bool = True,
 ) -> Cohort:
-    """Clinical reports, split by patient, no text in two parts.
+    """Clinical reports, split by patient, no text in two parts; errors as for :func:`load_images`.
 
     Args:
         dataset: ``"synthetic"`` (embedded), ``"openi"``, or the path of the reader's own
@@ -119,24 +103,19 @@ def load_reports(
 
     Returns:
         A cohort whose parts have ``x``, a tuple of strings.
-
-    Raises:
-        ValueError: a parameter is not valid; the message lists what is.
-        DataError: the data cannot be had or are malformed; the message says what to do.
-        CacheError: a download cannot be kept.
     """
-    wanted = Wanted(
-        str(dataset),
-        check_profile(profile),
-        check_seed(seed),
-        patients=_check_patients(patients),
-        deduplicate=deduplicate,
-    )
+    wanted = _wanted(dataset, profile, seed, patients, deduplicate=deduplicate)
     return _loader("reports", dataset)(wanted)
 
 
-def _check_patients(patients: int | None) -> int | None:
-    return None if patients is None else require_integer("patients", patients, MIN_PATIENTS)
+def _wanted(
+    dataset: str | Path, profile: str, seed: int, patients: int | None, **own: Any
+) -> Wanted:
+    """What all three are told, checked, and what is one's own."""
+    profile, seed = check_profile(profile), check_seed(seed)
+    if patients is not None:
+        patients = require_integer("patients", patients, MIN_PATIENTS)
+    return Wanted(str(dataset), profile, seed, patients, **own)
 
 
 def _loader(modality: Modality, dataset: str | Path) -> Callable[[Wanted], Cohort]:

@@ -88,10 +88,7 @@ def file_card(card: DataCard, path: Path, *notes: str, digest: str | None = None
 
 def first_occurrences(keys: Iterable[Hashable]) -> np.ndarray:
     """The positions at which each key occurs for the first time, ascending."""
-    first: dict[Hashable, int] = {}
-    for position, key in enumerate(keys):
-        first.setdefault(key, position)
-    return np.fromiter(first.values(), dtype=np.int64, count=len(first))
+    return np.flatnonzero(~pd.Series(list(keys), dtype=object).duplicated())
 
 
 def row_keys(rows: np.ndarray) -> list[bytes]:

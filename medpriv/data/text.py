@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
 from medpriv.data.cohort import Part
 
@@ -62,11 +62,8 @@ def drop_duplicate_texts(texts: Iterable[str], *, keep_first: bool = True) -> np
             forms.append(normalise_text(text))
         except ValueError as error:
             raise ValueError(f"text {position}: {error}") from error
-    if keep_first:
-        first = {form: position for position, form in reversed(list(enumerate(forms)))}
-        return np.array(sorted(first.values()), dtype=np.int64)
-    count = Counter(forms)
-    return np.array([i for i, form in enumerate(forms) if count[form] == 1], dtype=np.int64)
+    repeats = pd.Series(forms, dtype=object).duplicated(keep="first" if keep_first else False)
+    return np.flatnonzero(~repeats)
 
 
 def first_words(part: Part, words: int | None) -> Part:

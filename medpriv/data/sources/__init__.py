@@ -14,30 +14,10 @@ from types import ModuleType
 
 from medpriv.data.cohort import Modality
 from medpriv.runtime.arguments import choose
+from medpriv.runtime.resources import json_resource
 
-# Written out because importing medmnist to list them makes a folder in the reader's home.
-MEDMNIST = (
-    "pathmnist",
-    "chestmnist",
-    "dermamnist",
-    "octmnist",
-    "pneumoniamnist",
-    "retinamnist",
-    "breastmnist",
-    "bloodmnist",
-    "tissuemnist",
-    "organamnist",
-    "organcmnist",
-    "organsmnist",
-)
-VOLUMES = (
-    "organmnist3d",
-    "nodulemnist3d",
-    "adrenalmnist3d",
-    "fracturemnist3d",
-    "vesselmnist3d",
-    "synapsemnist3d",
-)
+# Kept in a file because importing medmnist to list them makes a folder in the reader's home.
+MEDMNIST, VOLUMES = map(tuple, json_resource(__file__, "medmnist.json").values())
 
 #: The module of each data set, embedded first. The reader's own file is named by its path instead.
 DATASETS: dict[Modality, dict[str, str]] = {
@@ -56,9 +36,6 @@ DATASETS: dict[Modality, dict[str, str]] = {
         "openi": "medpriv.data.sources.openi",
     },
 }
-
-NOBODY = "not needed: no person is behind any row"
-OWN_LICENCE = "as this repository"
 
 
 @dataclass(frozen=True)

@@ -24,48 +24,28 @@ import torch
 from numpy.typing import NDArray
 
 from medpriv.data.archives import refuse
-from medpriv.data.cohort import Cohort, Column, DataCard, Part
-from medpriv.data.csv_files import class_labels, codes, numbers, read_csv
+from medpriv.data.cohort import Cohort, DataCard, Part
+from medpriv.data.csv_files import (
+    class_labels,
+    codes,
+    numbers,
+    read_csv,
+    table_columns,
+    table_values,
+)
 from medpriv.data.sources import Wanted
 from medpriv.data.sources.openml import OpenmlTable, locate_table
 from medpriv.data.splitting import file_card, no_attributes, split_rows
 from medpriv.runtime.profile import CARDIO_PATIENTS
+from medpriv.runtime.resources import json_resource
 
 SOURCE = OpenmlTable("cardio", 45547)
 CLASSES = ("no disease", "disease")
 WEIGHTS = (0.4, 0.4, 0.05, 0.15)
 DAYS_A_YEAR = 365.25
-
-LEVELS = ("normal", "above normal", "well above normal")
-NO_YES = ("no", "yes")
-COLUMNS = (
-    Column("age_years", unit="years"),
-    Column("gender", ("female", "male")),
-    Column("height", unit="cm"),
-    Column("weight", unit="kg"),
-    Column("ap_hi", unit="mmHg"),
-    Column("ap_lo", unit="mmHg"),
-    Column("cholesterol", LEVELS),
-    Column("gluc", LEVELS),
-    Column("smoke", NO_YES),
-    Column("alco", NO_YES),
-    Column("active", NO_YES),
-)
-# As the file writes them, in the order of the values above.
-FILE_CODES = {2: ("1", "2"), 3: ("1", "2", "3")}
-CARD = DataCard(
-    name="cardio",
-    title="Cardiovascular disease: examination and habits of 70,000 patients",
-    origin=f"Kaggle (S. Ulianova), OpenML data set {SOURCE.data_id}; "
-    "where it was collected is not said",
-    licence="not stated by the source",
-    consent="not stated by the source",
-    deidentification="no names; exact age in days is kept",
-    synthetic=False,
-    patient_identity=True,
-    citation=f"https://www.openml.org/d/{SOURCE.data_id}",
-    notes=("one record is one patient",),
-)
+_TABLES = json_resource(__file__, "cardio.json")
+CARD = DataCard.of(_TABLES)
+COLUMNS = table_columns(_TABLES["columns"])
 
 
 def load(wanted: Wanted) -> Cohort:
@@ -98,21 +78,17 @@ def read_cardio(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64], NDA
     Raises:
         DataError: a column is missing or holds what it should not.
     """
-    frame = read_csv(path, (*(column.name for column in COLUMNS[1:]), "cardio"))
-    stacked = [_age_years(frame, path)]
-    for column in COLUMNS[1:]:
-        if not column.categorical:
-            stacked.append(numbers(frame, column.name, path))
-            continue
-        known = ("0", "1") if column.values == NO_YES else FILE_CODES[len(column.values)]
-        stacked.append(codes(frame, column.name, known, path).astype(np.float64))
+    _, *rest = _TABLES["columns"].items()
+    frame = read_csv(path, (*dict(rest), "cardio"))
+    age = _age_years(frame, path)
+    values = np.column_stack([age, table_values(frame, dict(rest), path)])
     class_labels(frame["cardio"].to_numpy(), path)
     labels = codes(frame, "cardio", ("0", "1"), path)
     number = frame["id"] if "id" in frame else pd.Series(np.arange(len(frame)).astype(str))
     if number.duplicated().any():
         twice = number[number.duplicated()].iloc[0]
         raise refuse(path, f"the id {twice} occurs twice", "one record is one patient here")
-    return np.stack(stacked, axis=1), labels, ("cardio-" + number).to_numpy(dtype=str)
+    return values, labels, ("cardio-" + number).to_numpy(dtype=str)
 
 
 def _age_years(frame: pd.DataFrame, path: Path) -> NDArray[np.float64]:

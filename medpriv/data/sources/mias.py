@@ -19,22 +19,13 @@ from medpriv.data.fetch import Source, locate
 from medpriv.data.image_files import resize, resize_mask, to_images
 from medpriv.data.sources import Wanted
 from medpriv.data.splitting import file_card, split_rows
+from medpriv.runtime.resources import json_resource
 
 FILM = 1024  # pixels a side in the archive
 SIDE = 128  # pixels a side here: the mean over blocks of 8×8
 WEIGHTS = (0.33, 0.42, 0.13, 0.12)
 CLASSES = ("benign", "malignant")
-CARD = DataCard(
-    name="mias",
-    title="Mini-MIAS mammograms with an abnormality, benign against malignant",
-    origin="Mammographic Image Analysis Society; films of the UK breast screening programme",
-    licence="MIAS licence agreement: research only, no redistribution",
-    consent="not stated by the source",
-    deidentification="file numbers only; markers on the films are not names",
-    synthetic=False,
-    patient_identity=True,
-    citation="Suckling et al. 1994, Excerpta Medica International Congress Series 1069:375",
-)
+CARD = DataCard.of(json_resource(__file__, "mias.json"))
 
 _ID = re.compile(r"mdb\d{3}")
 # Image, tissue, kind, severity, and then a place or a note: mdb059 has neither and is left out.

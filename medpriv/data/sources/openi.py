@@ -19,22 +19,13 @@ from medpriv.data.sources import Wanted
 from medpriv.data.splitting import file_card, split_rows
 from medpriv.data.text import drop_duplicate_texts
 from medpriv.runtime.profile import REPORT_PATIENTS
+from medpriv.runtime.resources import json_resource
 
 COLUMNS = ("uid", "MeSH", "Problems", "findings", "impression")
 MIN_WORDS = 13  # findings and impression together; shorter ones say little but "normal chest"
 UNLABELLED = "no indexing"
 CLASSES = ("normal", "abnormal")
-CARD = DataCard(
-    name="openi",
-    title="Open-i chest X-ray reports, normal against abnormal",
-    origin="Indiana University hospital network, published by the US National Library of Medicine",
-    licence="Open-i: non-commercial, no derivatives",
-    consent="see the publisher's paper",
-    deidentification="by the publisher; removed words read XXXX",
-    synthetic=False,
-    patient_identity=False,
-    citation="Demner-Fushman et al. 2016, J. Am. Med. Inform. Assoc. 23:304",
-)
+CARD = DataCard.of(json_resource(__file__, "openi.json"))
 
 
 def load(wanted: Wanted) -> Cohort:

@@ -28,7 +28,8 @@ from scipy.special import log_ndtr, logsumexp
 
 from medpriv.runtime.resources import json_resource
 
-_BY_ANCESTRY: Final = json_resource(__file__, "warfarin.json")["ancestries"]
+TABLES: Final = json_resource(__file__, "warfarin.json")
+_BY_ANCESTRY: Final = TABLES["ancestries"]
 ANCESTRIES: Final = tuple(_BY_ANCESTRY)
 SEXES: Final = ("female", "male")
 CYP2C9_GENOTYPES: Final = ("*1/*1", "*1/*2", "*1/*3", "*2/*2", "*2/*3", "*3/*3")
