@@ -22,13 +22,7 @@ def attribute_cell(dataset: str, attribute: str, seed: int, records: int) -> dic
     probability rose most over its share, ``imputation_y`` with the true outcome; ``outcome`` the
     model's confidence in the true outcome, times the imputation; ``answer`` the API's answer
     about the patient, ``scores`` its scores with two digits, both times the imputation;
-    ``neurons`` the white box, times the imputation.
-
-    Args:
-        dataset: whose patients.
-        attribute: what is guessed.
-        seed: of everything.
-        records: how many auxiliary records the attacker owns.
+    ``neurons`` the white box, times the imputation. The attacker owns so many ``records``.
     """
     cohort = data.load_records(dataset, seed=seed)
     model = training.train_target(cohort, seed=seed)

@@ -17,12 +17,8 @@ def fact_cell(dataset: str, seed: int, reports: int) -> dict[str, Any]:
 
     The columns: ``embedding`` the attack; ``cooccurrence`` each fact from all other facts of the
     patient, and age and sex where they are known, without an embedding; ``facts`` how many were
-    averaged. A fact that none or all of the victims have is left out.
-
-    Args:
-        dataset: whose reports.
-        seed: of everything.
-        reports: how many auxiliary reports the attacker owns.
+    averaged. A fact that none or all of the victims have is left out. The attacker owns so many
+    ``reports``.
     """
     cohort = data.load_reports(dataset, seed=seed)
     view = deployment.deploy(build_target(cohort), expose="embedding")

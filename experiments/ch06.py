@@ -40,13 +40,8 @@ def auxiliary_cell(
 ) -> dict[str, Any]:
     """One cell of ``06-auxiliary``: what the attack makes of less data, or of other data.
 
-    Args:
-        dataset: whose victims.
-        seed: of everything.
-        split: the split layer.
-        source: where the auxiliary images come from: ``same`` (the cohort's own), another data
-            set, or ``noise``.
-        patients: how many auxiliary patients; 0 takes all. Of noise, how many images.
+    The ``source`` of auxiliary images is ``same`` (the cohort's own), another data set, or
+    ``noise``; of it so many ``patients`` are taken, 0 being all, or so many images of noise.
     """
     cohort = data.load_images(dataset, seed=seed)
     images = _auxiliary(cohort, seed, source, patients)

@@ -19,10 +19,7 @@ SEEDS = (0, 1, 2)
 
 
 def stronger_cell(dataset: str, seed: int, split: str) -> dict[str, Any]:
-    """One cell of ``07-attacks``: what attackers who hold one half of the network recover.
-
-    The columns are those of :func:`from_the_front` and of :func:`from_the_back`.
-    """
+    """One cell of ``07-attacks``: what attackers who hold one half of the network recover."""
     return from_the_front(dataset, seed, split) | from_the_back(dataset, seed, split)
 
 
@@ -89,16 +86,12 @@ def _deployed(dataset: str, seed: int, split: str, expose: str) -> tuple[Cohort,
 def people_cell(seed: int, model: str, attack: str) -> dict[str, Any]:
     """One cell of ``07-people``: a recogniser of phantom patients, and whom its classes give away.
 
-    Args:
-        seed: of everything.
-        model: ``linear``, ``mlp`` or ``cnn``.
-        attack: ``2015``, MI-Face from the weights and the mean image; ``scores``, the same from
-            scores alone; ``modern``, :func:`medpriv.attacks.invert_classes` from the weights.
+    The attack ``2015`` is MI-Face from the weights and the mean image; ``scores`` the same from
+    scores alone; ``modern`` is :func:`medpriv.attacks.invert_classes` from the weights.
 
-    Returns:
-        The recogniser's accuracy on the patients' other breasts, the mean probability of the
-        classes for what was found, its SSIM with the patients' images, and the share of patients
-        found through their other breast, by a matcher that saw neither.
+    The columns: ``accuracy`` of the recogniser on the patients' other breasts, ``score``, the mean
+    probability of the classes for what was found, its ``ssim`` with the patients' images, and
+    ``rank1``, the share of them found through their other breast, by a matcher that saw neither.
     """
     people = data.load_images("phantom", seed=seed)
     two = metrics.pairs(people.members)

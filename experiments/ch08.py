@@ -35,11 +35,8 @@ def twins_cell(twins: bool, seed: int) -> dict[str, Any]:
     """One cell of ``08-twins``: the nearest report of Open-i, with and without verbatim twins.
 
     The columns: ``reports`` of the attacker; ``twin`` the share of victims whose text, cut to 40
-    words, he owns; ``f1`` and ``exact`` of the nearest of his reports by cosine.
-
-    Args:
-        twins: keep reports that repeat another.
-        seed: decides who is a victim.
+    words, he owns; ``f1`` and ``exact`` of the nearest of his reports by cosine. With ``twins``
+    reports that repeat another are kept.
     """
     cohort = data.load_reports("openi", profile="full", seed=seed, deduplicate=not twins)
     own, victims = (data.first_words(part, WORDS) for part in (cohort.auxiliary, cohort.victims))
@@ -65,12 +62,7 @@ def views_cell(dataset: str, seed: int, view: str) -> dict[str, Any]:
     each of the first victims and what is read beforehand, ``uncorrected`` for the same victims
     without, and ``both``, what is corrected or read from the embedding, with the precision
     ``both_true``. ``name`` is how many of the victims' names their reader reads. ``use`` is the AUC
-    of normal against abnormal, read by a probe fitted through the view.
-
-    Args:
-        dataset: whose reports.
-        seed: of everything.
-        view: one of :data:`VIEWS`.
+    of normal against abnormal, read by a probe fitted through the view, one of :data:`VIEWS`.
     """
     cohort = data.load_reports(dataset, seed=seed)
     words = WORDS if dataset == "openi" else None

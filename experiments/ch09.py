@@ -28,13 +28,7 @@ def flips_cell(dataset: str, attribute: str, seed: int, flips: float) -> dict[st
     from before) and ``outcome_adaptive`` (measured through the defense); from one answer about the
     patient ``naive``, ``adaptive`` (each answer by itself), ``together`` (all answers weighed
     together), ``averaged`` over 33 answers, ``remembered`` with one key for everybody, and ``own``
-    with coins of each client's own.
-
-    Args:
-        dataset: whose patients.
-        attribute: what is guessed.
-        seed: of everything.
-        flips: the chance of another label.
+    with coins of each client's own. ``flips`` is the chance of another label.
     """
     case = Case(data.load_records(dataset, seed=seed), seed)
     cohort, classes = case.cohort, len(case.cohort.classes)
@@ -82,12 +76,8 @@ def terms_cell(dataset: str, seed: int, flips: float) -> dict[str, Any]:
     """One cell of ``09-terms``: a blacked-out term of a report, guessed through flipped labels.
 
     The columns are MCCs: ``imputation`` from the words around the gap; from one answer about the
-    report ``naive``, ``adaptive`` and ``remembered`` with one key for everybody.
-
-    Args:
-        dataset: whose reports.
-        seed: of everything.
-        flips: the chance of another label.
+    report ``naive``, ``adaptive`` and ``remembered`` with one key for everybody. ``flips`` is the
+    chance of another label.
     """
     case = Case(data.load_reports(dataset, seed=seed), seed)
     model, classes = training.train_target(case.cohort, seed=seed), len(case.cohort.classes)

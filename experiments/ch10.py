@@ -53,14 +53,8 @@ def noise_cell(dataset: str, seed: int, split: str, sigma: float, relative: bool
     to ``high``. Drawn for each query: ``fresh_naive``, ``fresh`` (adaptive), and ``averaged`` over
     16 answers, of auxiliary images and victims alike. ``mean_image`` is the guess without a model.
     Then utility, as AUC and accuracy: ``auc`` and ``accuracy`` of the model as trained,
-    ``auc_once`` and ``auc_fresh``, and so on.
-
-    Args:
-        dataset: whose patients.
-        seed: of everything.
-        split: the split layer.
-        sigma: standard deviation of the noise.
-        relative: in units of each tensor's own standard deviation.
+    ``auc_once`` and ``auc_fresh``, and so on. ``sigma`` is the noise's standard deviation, where
+    ``relative`` in units of each tensor's own.
     """
     cohort = data.load_images(dataset, seed=seed)
     model = training.train_target(cohort, seed=seed)
@@ -123,11 +117,6 @@ def private_images_cell(dataset: str, seed: int, epsilon: float) -> dict[str, An
 
     The columns are SSIM of the inverse network at each split, the mean image's, and the network's
     AUC and accuracy. The victims were never in the training, so its promise is not about them.
-
-    Args:
-        dataset: whose patients.
-        seed: of everything.
-        epsilon: of the training; infinite without DP-SGD.
     """
     cohort = data.load_images(dataset, seed=seed)
     own, victims = cohort.auxiliary.x, cohort.victims
@@ -150,11 +139,6 @@ def members_cell(dataset: str, seed: int, epsilon: float) -> dict[str, Any]:
     one. ``lira`` is the share of members found at a false positive rate of 5 %. ``audit`` is the
     lower bound on epsilon from the adaptive loss attack, ``spent`` the accountant's. ``attribute``
     is the advantage of the attribute attack by confidence. Then test ``accuracy`` and ``auc``.
-
-    Args:
-        dataset: whose patients.
-        seed: of everything.
-        epsilon: of the training; infinite without DP-SGD.
     """
     cohort = data.load_records(dataset, seed=seed)
     people, own = members_and_others(cohort, MEMBERS), cohort.auxiliary.first_patients(2 * MEMBERS)
@@ -207,11 +191,6 @@ def answers_cell(dataset: str, seed: int, epsilon: float) -> dict[str, Any]:
     Matthews' correlations over the victims, who are in no training: ``imputation`` without the
     model, ``letter`` from the label that the model gave about the patient, ``scores`` from its
     scores with two digits. Then test ``accuracy`` and ``auc``, and the epsilon ``spent``.
-
-    Args:
-        dataset: whose patients.
-        seed: of everything.
-        epsilon: of the training; infinite without DP-SGD.
     """
     cohort = data.load_records(dataset, seed=seed)
     own, victims = cohort.auxiliary.take(slice(5_000)), cohort.victims

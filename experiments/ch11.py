@@ -48,12 +48,7 @@ OWN = 600  # reports of the attacker
 
 
 def drawn(defense: str, unit: float | None = None) -> ViewDefense | None:
-    """The defense of that name, where it needs no training.
-
-    Args:
-        defense: of the lists above.
-        unit: ``None`` for noise relative to a row, else its standard deviation is as named.
-    """
+    """The defense of that name, where it needs no training; noise without a unit is relative."""
     kind, _, strength = defense.partition(" ")
     if kind == "noise":
         return noised(float(strength), relative=unit is None)
@@ -74,12 +69,6 @@ def images_cell(dataset: str, seed: int, split: str, defense: str) -> dict[str, 
     that an adversarial training had; ``mean_image`` and ``black`` without the model.
     ``dependence`` is the U-centred distance correlation of victims' images and features. All
     inverses are trained for as long, about a quarter of chapter 06's quick training.
-
-    Args:
-        dataset: whose patients.
-        seed: of everything.
-        split: the split layer.
-        defense: one of :data:`IMAGE_DEFENSES` or :data:`OTHERS`.
     """
     cohort = data.load_images(dataset, seed=seed)
     target = training.train_target(cohort, seed=seed)
@@ -157,11 +146,6 @@ def reports_cell(dataset: str, seed: int, defense: str) -> dict[str, Any]:
     ``cooccurrence`` from the patient's other facts. ``use`` is the AUC of the task on the test
     patients, by the head that the service has. Where the width changes there is no naive attacker,
     and the head is fitted anew.
-
-    Args:
-        dataset: whose reports.
-        seed: of everything.
-        defense: one of :data:`REPORT_DEFENSES`.
     """
     cohort, rows, head = _embedded(dataset, seed)
     facts = {name: data.report_facts(cohort, part) for name, part in cohort.parts().items()}

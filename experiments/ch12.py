@@ -31,16 +31,8 @@ def matrix_cell(
 ) -> dict[str, Any]:
     """One cell of ``12-matrix``: one row of :func:`medpriv.evaluation.compare`.
 
-    Args:
-        dataset: one of :data:`DATASETS`.
-        attack: the name of one of :func:`medpriv.evaluation.known_attacks`.
-        defense: the name of one of :func:`medpriv.evaluation.known_defenses`.
-        strength: of the defense.
-        seed: of everything.
-        profile: how long everything takes.
-
-    Raises:
-        RuntimeError: the cell failed.
+    ``attack`` and ``defense`` are names of :func:`medpriv.evaluation.known_attacks` and
+    :func:`medpriv.evaluation.known_defenses`; a cell that failed raises ``RuntimeError``.
     """
     modality = DATASETS[dataset]
     chosen, against = named_attack(modality, attack), named_defense(modality, defense, strength)
