@@ -6,7 +6,7 @@ proof exists, which plain noise on a deep network's weights does not have. It ne
 
 Neighbours differ by one row that is exchanged for another.
 
-Minimised is (1/n) sum of log(1 + exp(-y w.x)) + penalty / 2 |w|^2, with labels y of -1 and 1.
+Minimised is ``(1/n) sum of log(1 + exp(-y w.x)) + penalty / 2 |w|^2``, with labels y of -1 and 1.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ _STEPS = 200  # of L-BFGS; the loss is convex, and it stops long before
 
 @dataclass(frozen=True)
 class LinearProbes:
-    """Rows of numbers → how likely each of several facts is; made by :func:`fit_probes`.
+    """Rows of numbers → how likely each of several facts is; made by :func:`.fit_probes`.
 
     Attributes:
         weights: ``(d, F)`` float64, on standardised inputs.
