@@ -12,7 +12,10 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from string import Template
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -22,6 +25,8 @@ from build_tools.kernel import search_path
 from build_tools.pages import fill
 from medpriv.course.catalog import CHAPTERS
 from medpriv.runtime.cache import atomic_path
+
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 class BookError(RuntimeError):
@@ -175,3 +180,33 @@ def discard_pages(build: Path) -> None:
     """Remove the html, and Sphinx's memory of the pages that it has read."""
     for folder in (build / "html", build / ".doctrees"):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+# --- What it says about itself --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Book:
+    """What every notebook says about the book: see ``_config.yml``."""
+
+    title: str
+    authors: str
+    repository: str
+    site: str
+
+
+def read_config(root: Path) -> Book:
+    """The book's title and addresses.
+
+    Where GitHub publishes a repository's pages follows from the repository's address.
+    """
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    repository = config["repository"]["url"].rstrip("/")
+    owner, name = urlsplit(repository).path.strip("/").split("/")
+    site = f"https://{owner}.github.io/{name}"
+    return Book(config["title"], config["author"], repository, site)
+
+
+def filled(template: str, **values: str) -> str:
+    """A text of ``templates/`` with its ``$places`` filled."""
+    return Template((TEMPLATES / template).read_text(encoding="utf-8")).substitute(values)

@@ -130,15 +130,10 @@ def known_values(name: str, parameter: str) -> str:
 
 
 def check_parameters(name: str, given: Mapping[str, str]) -> dict[str, Any]:
-    """Turn parameters given as text into the values to run a chapter with.
+    """Turn parameters typed on a command line into the values to run a chapter with.
 
-    Args:
-        name: the chapter.
-        given: parameter names and values, as typed on a command line.
-
-    Returns:
-        The given parameters only, in the types of the chapter's defaults; a path of the
-        reader's own data becomes absolute, since the kernel works in another folder.
+    Only those given are returned, in the types of the chapter's defaults; a path of the reader's
+    own data becomes absolute, since the kernel works in another folder.
 
     Raises:
         ChapterError: a name is unknown, or a value cannot be used; the message lists what can.

@@ -33,14 +33,9 @@ def check_claims(
 ) -> bool:
     """Run and print the claims of chapters in `quick`; leave ``_build/claims/CHAPTER.csv``.
 
-    Args:
-        names: the chapters.
-        datasets: only these data sets, of those that a chapter promises; ``None`` for all.
-        seeds: only these seeds, likewise.
-
-    Returns:
-        Whether every claim that was computed holds and no run failed. Real data that this machine
-        does not have, and cannot download, are skipped, and the reason is printed.
+    Data sets and seeds are all that a chapter promises, or those given. Returns whether every claim
+    that was computed holds and no run failed. Real data that this machine does not have, and cannot
+    download, are skipped, and the reason is printed.
 
     Raises:
         ChapterError: a chapter is unknown, or it promises nothing for a data set or seed.

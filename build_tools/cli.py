@@ -112,7 +112,7 @@ def _pdf(_: argparse.Namespace) -> None:
 
 
 def _lab(_: argparse.Namespace) -> None:
-    from build_tools.lab import reader_notebooks
+    from build_tools.export import reader_notebooks
 
     for path, what in reader_notebooks():
         print(f"{path}: {what}", flush=True)

@@ -78,18 +78,8 @@ def chapter_key(name: str, root: Path) -> str:
 def execute(name: str, root: Path, run: Run | None = None) -> bool:
     """Execute a chapter in `quick` on embedded data with seed 0, unless nothing has changed.
 
-    Leaves ``_build/executed/NAME/`` as :func:`run_chapter` leaves a folder.
-
-    Args:
-        name: the chapter.
-        root: the folder that holds ``chapters`` and ``_build``.
-        run: how to execute it; by default in this process.
-
-    Returns:
-        Whether it was executed.
-
-    Raises:
-        ChapterError, RunError: as :func:`run_chapter`.
+    Leaves ``_build/executed/NAME/`` below ``root`` as :func:`run_chapter` leaves a folder, and
+    raises as it does. Without ``run`` it is executed in this process; returns whether it was.
     """
     out = root / "_build" / "executed" / name
     key, key_file = chapter_key(name, root), out / "key.txt"
@@ -101,7 +91,7 @@ def execute(name: str, root: Path, run: Run | None = None) -> bool:
     key_file.unlink(missing_ok=True)
     print(f"{name}: executing", flush=True)
     given = {"profile": "quick", "dataset": CHAPTERS[name].default_dataset, "seed": "0"}
-    results = (run or _here)(name, given, out)
+    results = run(name, given, out) if run else run_chapter(name, given, out).results
     print(f"{name}: {results['seconds']:.0f} s, peak {results['peak_mb']:.0f} MB", flush=True)
     with atomic_path(key_file) as part:  # last: it vouches for the others
         part.write_text(key)
@@ -126,10 +116,6 @@ def renew_text(name: str, notebook: Path) -> None:
     if new != old:
         with atomic_path(notebook) as part:
             nbformat.write(new, part)
-
-
-def _here(name: str, given: dict[str, str], out: Path) -> dict[str, Any]:
-    return run_chapter(name, given, out).results
 
 
 # --- Several at once ------------------------------------------------------------------------------

@@ -45,15 +45,9 @@ def execute_notebook(
 ) -> PapermillExecutionError | DeadKernelError | None:
     """Run all cells, in the folder of ``out``; return what failed rather than raise it.
 
-    Args:
-        notebook: what to execute; it stays as it is.
-        out: where the notebook with its outputs is written, cell by cell.
-        parameters: what to assign behind the cell tagged ``parameters``.
-        environment: what the kernel's environment adds to this process's.
-        progress: papermill's options for it.
-
-    Raises:
-        KeyboardInterrupt: Ctrl-C was pressed; the kernel is gone.
+    The notebook with its outputs is written to ``out``, cell by cell. The parameters are assigned
+    behind the cell tagged ``parameters``, ``environment`` is added to this process's, ``progress``
+    holds papermill's options for it. After Ctrl-C, a ``KeyboardInterrupt``, the kernel is gone.
     """
     started: list[AsyncKernelManager] = []
     with _interrupts(started) as interrupted:

@@ -16,11 +16,11 @@ import nbformat
 from nbformat import NotebookNode, v4
 
 from build_tools import plain
-from build_tools.about import Book, filled, read_config
+from build_tools.book import Book, filled, read_config
 from build_tools.chapter_text import read_chapter
 from build_tools.citations import Bibliography
 from build_tools.execute import chapter_key
-from build_tools.numbering import Numbers, in_words
+from build_tools.myst import Numbers, in_words
 from medpriv.course.catalog import CHAPTERS, ChapterError
 from medpriv.runtime.cache import atomic_path
 from medpriv.runtime.hashing import content_hash
@@ -36,11 +36,9 @@ _UNFOLDED = (
 
 
 def measured(name: str, root: Path) -> dict[str, str] | None:
-    """The figures of the book's own run of a chapter, as its text shows them.
+    """The figures of the book's own run of a chapter, by the names that ``{glue:text}`` uses.
 
-    Returns:
-        Texts by the names that ``{glue:text}`` uses; None where code that the chapter uses has
-        changed since it was executed.
+    None where code that the chapter uses has changed since it was executed.
     """
     folder = root / "_build" / "executed" / name
     key = folder / "key.txt"
@@ -60,15 +58,8 @@ def plain_notebook(
 ) -> NotebookNode:
     """A chapter without outputs and in plain Markdown, with a cell in front that sets it up.
 
-    Args:
-        name: the chapter.
-        root: the repository.
-        numbers: from :func:`build_tools.numbering.number_pages`.
-        figures: what the sentences show for a figure, from :func:`measured`; without them they
-            show its name, under which the cell that measures it prints it.
-
-    Raises:
-        ChapterError: the chapter holds markup that has no form outside the book.
+    Without figures from :func:`measured` the sentences show the name of one, under which the cell
+    that measures it prints it. Markup that has no form outside the book is a ``ChapterError``.
     """
     book = read_config(root)
     around = plain.Surroundings(

@@ -25,13 +25,8 @@ PLACE = re.compile(r"^<!-- generated: (?P<name>.*?) -->$", re.MULTILINE)
 def fill(text: str, root: Path) -> str:
     """A page's text with each ``<!-- generated: NAME -->`` replaced by the part of that name.
 
-    Args:
-        text: the page, in MyST.
-        root: the repository: results of the build are read from ``_build/results``, recorded
-            tables from ``chapters/recorded``.
-
-    Raises:
-        ChapterError: no part has this name; the message lists those there are.
+    Results of the build are read from ``_build/results`` below ``root``, recorded tables from
+    ``chapters/recorded``. A name that no part has is a ``ChapterError``.
     """
 
     def part(place: re.Match[str]) -> str:

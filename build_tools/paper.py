@@ -17,8 +17,7 @@ from urllib.parse import quote, urldefrag, urlsplit
 from bs4 import BeautifulSoup, Tag
 
 import medpriv
-from build_tools.about import filled, read_config
-from build_tools.book import BookError, toc_pages, toc_parts
+from build_tools.book import BookError, filled, read_config, toc_pages, toc_parts
 from build_tools.chapter_text import read_chapter
 from medpriv.course.catalog import CHAPTERS
 from medpriv.course.quiz import questions
@@ -54,12 +53,9 @@ class Article:
 
 
 def assemble(root: Path, articles: list[Article], numbers: Mapping[str, int]) -> str:
-    """All pages of the built book as one, made for paper.
+    """The articles as one page, with styles from ``_build/html``.
 
-    Args:
-        root: the repository; the pages are read from ``_build/html``.
-        articles: the pages.
-        numbers: the sheet on which an id stands, for the table of contents; may be empty.
+    ``numbers`` has the sheet on which an id stands, for the table of contents; it may be empty.
     """
     html = root / "_build" / "html"
     book = read_config(root)

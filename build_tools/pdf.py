@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 from pypdf import PdfReader, PdfWriter
 from pypdf.generic import Fit
 
-from build_tools.about import Book, read_config
-from build_tools.book import BookError, build_book
+from build_tools.book import Book, BookError, build_book, read_config
 from build_tools.chapter_text import book_root
 from build_tools.paper import Article, assemble, read_articles
 from medpriv.runtime.cache import atomic_path

@@ -15,8 +15,16 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from build_tools.citations import Bibliography
-from build_tools.myst import LABELLED_MATH, Directive, Text, Verbatim, blocks
-from build_tools.numbering import PROOFS, in_words, kind_of
+from build_tools.myst import (
+    LABELLED_MATH,
+    PROOFS,
+    Directive,
+    Text,
+    Verbatim,
+    blocks,
+    in_words,
+    kind_of,
+)
 
 ADMONITIONS = ("admonition", "attention", "caution", "danger", "error", "hint", "important",
                "note", "seealso", "tip", "warning")  # fmt: skip

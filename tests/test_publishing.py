@@ -15,8 +15,7 @@ from bs4 import BeautifulSoup
 from packaging.requirements import Requirement
 
 import medpriv
-from build_tools.about import read_config
-from build_tools.book import toc_pages
+from build_tools.book import read_config, toc_pages
 from build_tools.notebooks import BRANCH
 from medpriv.course.catalog import CHAPTERS
 from tiny import ROOT

@@ -15,11 +15,11 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from build_tools import export
-from build_tools.about import read_config
+from build_tools.book import read_config
 from build_tools.export import add_package, export_notebooks
 from build_tools.kernel import kernel_manager
+from build_tools.myst import Numbers, number_pages
 from build_tools.notebooks import BRANCH, plain_notebook
-from build_tools.numbering import Numbers, number_pages
 from tiny import MEASURES, ROOT, Tiny
 
 

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from build_tools import cli
-from build_tools.lab import reader_notebooks
+from build_tools.export import reader_notebooks
 from tiny import ROOT, Tiny, code
 
 

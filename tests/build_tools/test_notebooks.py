@@ -11,11 +11,11 @@ from bs4 import BeautifulSoup
 from nbformat import NotebookNode
 
 from build_tools import cli
-from build_tools.about import read_config
+from build_tools.book import read_config
 from build_tools.chapter_text import read_chapter
 from build_tools.execute import execute
+from build_tools.myst import Numbers, number_pages
 from build_tools.notebooks import measured, plain_notebook
-from build_tools.numbering import Numbers, number_pages
 from medpriv.course.catalog import CHAPTERS, ChapterError
 from tiny import MEASURES, ROOT, Tiny, code
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from build_tools.citations import Bibliography
-from build_tools.numbering import numbered
+from build_tools.myst import numbered
 from build_tools.plain import MarkupError, Piece, Surroundings, pieces, plain
 
 BIB = """
