@@ -18,16 +18,9 @@ CONTRAST = 0.2
 def moved_copies(images: Tensor, number: int, *, seed: int = 0) -> Tensor:
     """Copies of images: mirrored at random, turned, resized, shifted, and in another contrast.
 
-    Each image is copied about equally often. An anatomy stays one that could have been taken,
-    which is what makes the copies worth learning from (Shorten & Khoshgoftaar 2019).
-
-    Args:
-        images: ``(n, c, h, w)`` float32 in [0, 1].
-        number: how many copies.
-        seed: decides the moves.
-
-    Returns:
-        ``(number, c, h, w)`` float32 in [0, 1], on the CPU.
+    ``(n, c, h, w)`` float32 in [0, 1] → ``(number, c, h, w)`` of the same, on the CPU. Each image
+    is copied about equally often. An anatomy stays one that could have been taken, which is what
+    makes the copies worth learning from (Shorten & Khoshgoftaar 2019).
 
     Raises:
         ValueError: there is no image to copy.

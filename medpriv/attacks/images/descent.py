@@ -30,8 +30,6 @@ class Form:
         extra: what the attacker adds to it, of his own.
         optimizer: of the values.
         paint: values → images.
-        move: images and number of the step → the images whose gradient is taken; None where they
-            are the images themselves, so that cost and gradient may come from one pass.
         process: values → values, after each step.
         stop: all costs so far → which rows are done.
     """
@@ -40,7 +38,6 @@ class Form:
     extra: Prior
     optimizer: Callable[[list[Tensor]], torch.optim.Optimizer]
     paint: Images = lambda values: values
-    move: Callable[[Tensor, int], Tensor] | None = None
     process: Images = lambda values: values
     stop: Callable[[list[Tensor]], Tensor] = lambda costs: torch.zeros_like(costs[-1]).bool()
 
@@ -59,8 +56,7 @@ def descend(
         steps: at most so many.
 
     Returns:
-        For each class the image of least cost, ``(k, c, h, w)``; all costs, ``(t, k)``, NaN once
-        it has stopped; and how many steps it took, ``(k,)``.
+        images, history and steps of a :class:`.ClassInversion`.
 
     Raises:
         QueryBudgetError: the budget does not cover one step and a last answer for each class.
@@ -106,7 +102,7 @@ def _descend(
         image, asked = form.paint(values), alive
         extra = form.extra(image)  # TV and prior are the attacker's own: they ask nothing
         here = (form.loss, image.detach()[asked], labels[asked])
-        at_once = access.both is not None and form.move is None and step < steps
+        at_once = access.both is not None and step < steps
         losses, slope = access.both(*here) if at_once else (access.look(*here), None)
         costs.append(_over_all_rows(losses + extra.detach()[asked], asked, step))
         better = costs[-1] < least  # never where a row has stopped: there it is NaN
@@ -114,13 +110,13 @@ def _descend(
         alive = asked & ~form.stop(costs)
         if step == steps or not alive.any() or not covers(int(alive.sum())):
             break
-        seen = (form.move(image, step) if form.move else image)[alive]
+        seen = image[alive]
         if slope is None:
             slope = access.gradient(form.loss, seen.detach(), labels[alive], step)
         else:
             slope = slope[alive[asked]]
         optimizer.zero_grad()
-        # Its gradient is that of the cost, through shift and sigmoid.
+        # Its gradient is that of the cost, through the sigmoid.
         ((seen * slope).sum() + extra[alive].sum()).backward()
         optimizer.step()
         taken += alive

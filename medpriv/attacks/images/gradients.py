@@ -83,11 +83,7 @@ def open_access(
 ) -> Access:
     """The best that a view gives: exact gradients from weights, else estimates from scores.
 
-    Args:
-        view: exposes ``scores``, or ``weights`` without a split.
-        probe: how to estimate.
-        seed: decides the directions, which are new in each step.
-        device: where to compute from weights; with scores the view computes, where it is.
+    The seed decides the directions, which are new in each step.
 
     Raises:
         ThreatModelError: the view exposes neither.
@@ -166,7 +162,7 @@ def estimate_gradient(
     directions: Tensor,
     spread: float,
 ) -> Tensor:
-    """The mean over directions u of (loss(x + σu) - loss(x - σu)) / 2σ · u.
+    """The mean over directions u of (loss(x + σu) - loss(x - σu)) / 2σ · u: ``(n, c, h, w)``.
 
     Where the entries of u are independent, its expectation is the gradient of the loss blurred by
     σ. Neighbours are clamped to [0, 1], since a client sends images: a pixel that is black or
@@ -179,9 +175,6 @@ def estimate_gradient(
         labels: ``(n,)`` int64.
         directions: ``(m, c, h, w)``, normal; the same for each image.
         spread: σ.
-
-    Returns:
-        ``(n, c, h, w)``.
     """
     total = torch.zeros_like(images)
     for some in directions.split(max(1, _VALUES // (2 * images.numel()))):

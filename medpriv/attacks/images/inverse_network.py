@@ -26,6 +26,8 @@ from medpriv.runtime.seeds import seeded
 from medpriv.training.loop import Recipe, fit
 from medpriv.training.utility_scores import predict
 
+_STRUCTURE = 0.05  # weight of the structural loss
+
 
 @dataclass(frozen=True)
 class InverseNetwork:
@@ -42,14 +44,7 @@ class InverseNetwork:
     queries: int
 
     def guess(self, features: Tensor) -> Tensor:
-        """Features of n victims, as the view shows them → their images.
-
-        Args:
-            features: ``(n, ...)`` float32.
-
-        Returns:
-            ``(n, c, h, w)`` float32 in [0, 1], all victims in one call.
-        """
+        """``(n, ...)`` float32, as the view shows them → ``(n, c, h, w)`` float32 in [0, 1]."""
         return predict(self.decoder, features, batch_size=256).clamp(0, 1)
 
 
@@ -57,10 +52,7 @@ def inverse_recipe(profile: str, images: int) -> Recipe:
     """The recipe of an inverse network; its number of steps does not depend on ``images``.
 
     Batches are small because the number of steps, not of images, is what a short training lacks.
-
-    Args:
-        profile: sets the number of steps.
-        images: how many are trained on, moved copies included.
+    ``images`` is how many are trained on, moved copies included.
     """
     steps = INVERSE_STEPS.of(profile)
     # Adam's first steps have the size of the learning rate whatever the slope: twenty of the usual
@@ -77,19 +69,18 @@ def fit_inverse_network(
     seed: int = 0,
     device: str | torch.device = "auto",
     queries: int | None = None,
-    structure: float = 0.05,
     recipe: Recipe | None = None,
 ) -> InverseNetwork:
     """Fit the inverse of a view on auxiliary images.
 
     Three things are added to the paper's attack. The decoder starts from the best linear inverse,
-    solved in closed form. The attacker also sends moved copies of his images
-    (``medpriv.attacks.images.augmentation``): a few dozen images would be learned by heart,
-    and the deployed front answers about copies as well. And the loss is the squared error plus
-    ``structure`` times (1 - SSIM), which keeps texture that the squared error alone averages away.
+    solved in closed form. The attacker also sends moved copies of his images: a few dozen images
+    would be learned by heart. And the loss is the squared error plus 0.05 times (1 - SSIM), which
+    keeps texture that the squared error alone averages away; images of fewer than 11 pixels are
+    too small for that.
 
-    Each image sent costs one query. Fitted on the deployed view the attacker is adaptive: whatever
-    defense is in place, the inverse learns to undo it as far as it can be undone.
+    Each image sent costs one query. Fitted on the deployed view the attacker is adaptive: the
+    inverse learns to undo a defense as far as it can be undone.
 
     Args:
         view: exposes ``features``.
@@ -98,17 +89,13 @@ def fit_inverse_network(
         seed: decides initial weights, copies and order.
         device: where to train.
         queries: how many images to send in all, at least ``m``; those beyond ``m`` are moved
-            copies. ``m`` gives the paper's setting; without it, what the profile and the view's
-            budget allow.
-        structure: weight of the structural loss; 0 leaves the squared error alone, as in the
-            paper. Left out for images of fewer than 11 pixels.
+            copies. Without it, what the profile and the view's budget allow.
         recipe: instead of the profile's.
 
     Raises:
         ThreatModelError: the view exposes no features.
         QueryBudgetError: the budget does not cover the auxiliary images.
-        ValueError: ``images`` is no batch of square images, or empty; or ``queries`` is less than
-            their number.
+        ValueError: there are no images, they are not square, or ``queries`` does not cover them.
     """
     view.require("features", "the inverse network")
     if images.ndim != 4 or images.shape[-1] != images.shape[-2] or not len(images):
@@ -123,11 +110,12 @@ def fit_inverse_network(
     with seeded(seed, "inverse network"):
         decoder = PixelShuffleDecoder(features, channels=images.shape[1], size=images.shape[-1])
     solve_linear_path(decoder, features, sent)
-    weight = structure if images.shape[-1] >= 11 else 0.0
 
     def loss(guess: Tensor, truth: Tensor) -> Tensor:
         error = F.mse_loss(guess, truth)
-        return error + weight * structural_loss(guess, truth) if weight else error
+        if images.shape[-1] < 11:
+            return error
+        return error + _STRUCTURE * structural_loss(guess, truth)
 
     history = fit(
         decoder,

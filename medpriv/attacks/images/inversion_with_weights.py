@@ -72,39 +72,35 @@ def recover(
     *,
     shape: Sequence[int],
     search: Search | None = None,
-    profile: str = "quick",
     start: Tensor | None = None,
     seed: int = 0,
     device: str | torch.device = "auto",
     keep: Sequence[int] = (),
     chunk: int = 32,
 ) -> Recovery:
-    """Recover images from intercepted features with the weights of the front.
+    """Recover images from intercepted features with the weights of the front; it costs no query.
 
-    All victims are searched for at once; each victim's result is the same whoever else is in the
-    batch, up to rounding. It costs no query.
+    Each victim's result is the same whoever else is in the batch, up to rounding.
 
     Args:
-        view: exposes ``weights`` at a split layer; or, in its place, a front that the attacker has
-            made himself, such as a shadow front: a network from images to features.
+        view: exposes ``weights`` at a split layer; or, in its place, a front of the attacker's own,
+            such as a shadow front: a network from images to features.
         features: ``(n, ...)`` float32, the victims', as the view shows them.
         shape: ``(c, h, w)`` of an image.
-        search: see :class:`Search`; the profile's number of steps without it.
-        profile: sets the number of steps.
+        search: without it, in as many steps as the profile ``quick`` has.
         start: where to begin, ``(1, c, h, w)`` for all victims or ``(n, c, h, w)``; grey, as in
             the paper, without it.
         seed: decides where restarts begin.
         device: where to search.
-        keep: numbers of steps after which the images are kept, to follow the search; 0 is the
-            start.
-        chunk: victims at once; memory does not grow with their number, but for the result.
+        keep: numbers of steps after which the images are kept; 0 is the start.
+        chunk: victims at once.
 
     Raises:
         ThreatModelError: the view does not expose weights, or exposes them without a split.
         TypeError: ``view`` is neither a view nor a network.
         ValueError: the front does not give such features for images of this shape.
     """
-    search = search or Search(SEARCH_STEPS.of(profile))
+    search = search or Search(SEARCH_STEPS.of("quick"))
     where = pick_device(device)
     front = to_device(_front(view), where).eval().requires_grad_(False)
     _check_features(front, features, shape, where)
@@ -224,7 +220,6 @@ def choose_tv_weight(
     *,
     weights: Sequence[float] = WEIGHTS,
     search: Search | None = None,
-    profile: str = "quick",
     device: str | torch.device = "auto",
     start: Tensor | None = None,
 ) -> tuple[float, dict[float, float]]:
@@ -235,25 +230,23 @@ def choose_tv_weight(
     sums or means.
 
     Args:
-        view: as for :func:`recover`. A view is asked about the images, one query each; a front
-            of his own he computes himself.
+        view: and search, device and start, as for :func:`recover`. A view is asked about the
+            images, one query each; a front of his own he computes himself.
         images: ``(m, c, h, w)`` float32 in [0, 1], a few auxiliary images.
         weights: the candidates.
-        search: see :class:`Search`; its ``tv_weight`` is not used.
-        profile: sets the number of steps.
+        search: its ``tv_weight`` is not used.
         device: where to search.
-        start: as for :func:`recover`.
+        start: where to begin.
 
     Returns:
         The weight, and the mean squared error with each.
 
     Raises:
-        ThreatModelError: as for :func:`recover`; nothing is then asked.
-        TypeError: as for :func:`recover`.
+        ThreatModelError, TypeError: as for :func:`recover`; nothing is then asked.
     """
     front = _front(view)
     features = view(images) if isinstance(view, View) else predict(front, images)
-    search = search or Search(SEARCH_STEPS.of(profile))
+    search = search or Search(SEARCH_STEPS.of("quick"))
     errors = {}
     for weight in weights:
         found = recover(

@@ -62,8 +62,8 @@ def fit_shadow_front(
 ) -> ShadowFront:
     """Train a front that works with the back, on labelled images, and without a query.
 
-    The attacker does not know the front's architecture. He guesses: blocks of two 3x3
-    convolutions, as many poolings as the features are smaller than the image.
+    Its architecture is a guess: blocks of two 3x3 convolutions, as many poolings as the features
+    are smaller than the image.
 
     Args:
         view: exposes ``back``; it is not asked anything.
@@ -76,8 +76,7 @@ def fit_shadow_front(
         traffic: weight of the distance between the features' distributions; 0 is the paper's
             attack.
         starts: so many fronts of other initial weights are trained for a seventh of the time; the
-            one with the lowest loss, which the attacker sees without a victim, is trained to the
-            end.
+            one with the lowest loss is trained to the end.
         recipe: instead of the profile's.
 
     Raises:

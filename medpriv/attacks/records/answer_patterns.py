@@ -24,17 +24,15 @@ _MOST = 4096  # patterns
 
 
 def fit_patterns(answers: Tensor, coin: Tensor, *, rounds: int = 300) -> Tensor:
-    """How often the model itself gives each pattern of labels, from answers with coins in them.
+    """How often the model itself gives each pattern: ``(K^V,)`` float64, sums to 1.
+
+    A pattern's number has its labels as digits to the base K, the first candidate's first.
 
     Args:
         answers: ``(m, V)`` int64, labels of the attacker's own records with each candidate.
         coin: ``(K, K)``, row truth, column answer, rows sum to 1; see
             :func:`medpriv.defenses.response_matrix`.
         rounds: of expectation maximisation; the likelihood falls in none.
-
-    Returns:
-        ``(K^V,)`` float64, sums to 1. A pattern's number has its labels as digits to the base K,
-        the first candidate's first.
 
     Raises:
         ValueError: there is no record, a label is outside 0..K-1, the coin is no such table, or
@@ -56,7 +54,9 @@ def fit_patterns(answers: Tensor, coin: Tensor, *, rounds: int = 300) -> Tensor:
 def pattern_posterior(
     answers: Tensor, y: Tensor, coin: Tensor, patterns: Tensor, prior: Tensor
 ) -> Tensor:
-    """How likely each candidate is, all answers weighed together.
+    """How likely each candidate is: ``(n, V)`` float64, rows sum to 1.
+
+    Where no pattern explains the answers, it is the prior.
 
     Args:
         answers: ``(n, V)`` int64, one label about each victim with each candidate, a coin in each.
@@ -64,9 +64,6 @@ def pattern_posterior(
         coin: ``(K, K)``, as for :func:`fit_patterns`.
         patterns: ``(K^V,)``, from there.
         prior: ``(V,)`` or ``(n, V)``, positive.
-
-    Returns:
-        ``(n, V)`` float64, rows sum to 1. Where no pattern explains the answers, the prior.
 
     Raises:
         ValueError: as for :func:`fit_patterns`, or shapes differ.
@@ -99,11 +96,8 @@ def _through(coin: Tensor, candidates: int) -> Tensor:
     """``(K^V, K^V)`` float64: how likely each pattern of answers (column) is for each of labels."""
     table = coin.double()
     square = table.ndim == 2 and table.shape[0] == table.shape[1]
-    if (
-        not square
-        or bool((table < 0).any())
-        or not torch.allclose(table.sum(1), torch.ones(len(table), dtype=torch.float64), atol=1e-6)
-    ):
+    ones = table.new_ones(len(table))
+    if not square or (table < 0).any() or not torch.allclose(table.sum(1), ones, atol=1e-6):
         raise ValueError("a coin is a table (K, K) of chances, row truth, whose rows sum to 1")
     _digits(len(table), candidates)  # refuses too many
     whole = torch.ones(1, 1, dtype=torch.float64)

@@ -1,7 +1,8 @@
 """The posterior of an attribute, from a model's answers: Fredrikson's estimator and its kin.
 
 All of these take the grid of answers of :func:`medpriv.attacks.ask_candidates`, where row v is the
-answer to the victim's record with candidate v in it, and return how likely each candidate is.
+answer to the victim's record with candidate v in it, and return how likely each candidate is:
+``(n, V)`` float64, whose rows sum to 1.
 
 - MAP, black box (Fredrikson et al. 2014, figure 2; 2015): prior(v) C[y, f(x_v)], where C says how
   often the model answers one class when another is true. With y the patient's true label, C is
@@ -38,7 +39,10 @@ def confusion(
     *,
     normalise: Literal["truth", "prediction"] = "truth",
 ) -> Tensor:
-    """Error model of a classifier, estimated on records that the attacker may have.
+    """Error model of a classifier: ``(K, K)`` float64, row truth, column answer.
+
+    Half an observation is added to each cell (Jeffreys' prior), so that nothing is impossible
+    because it has not been seen.
 
     Args:
         truth: ``(m,)`` int64, what is true; or first answers, when ``answers`` are second ones.
@@ -46,10 +50,6 @@ def confusion(
         classes: K.
         normalise: ``truth``, P(answer | truth), rows sum to 1; ``prediction``, P(truth | answer),
             columns do. The two can lead to different guesses, and the literature has both.
-
-    Returns:
-        ``(K, K)`` float64, row truth, column answer. Half an observation is added to each cell
-        (Jeffreys' prior), so that nothing is impossible because it has not been seen.
 
     Raises:
         ValueError: lengths differ, a class is outside 0..K-1, or ``normalise`` is unknown.
@@ -64,30 +64,21 @@ def confusion(
 
 
 def map_posterior(answers: Tensor, y: Tensor, errors: Tensor, prior: Tensor) -> Tensor:
-    """Fredrikson's estimator for a classifier.
+    """Fredrikson's estimator for a classifier: ``(n, V)`` float64, rows sum to 1.
 
     Args:
         answers: ``(n, V)`` int64 labels, or ``(n, V, K)`` scores, of which the largest counts.
         y: ``(n,)`` int64, the victims' label, or the API's answer about them.
         errors: ``(K, K)``, see :func:`confusion`.
         prior: ``(V,)`` or ``(n, V)``, positive.
-
-    Returns:
-        ``(n, V)`` float64, rows sum to 1.
     """
     return posterior(errors.double().log()[y[:, None], labels_of(answers)], prior)
 
 
 def confidence_posterior(answers: Tensor, y: Tensor, prior: Tensor | None = None) -> Tensor:
-    """How sure the model is of y with each candidate, times a prior if there is one.
+    """How sure the model is of y, ``(n, V, K)`` scores: ``(n, V)`` float64, rows sum to 1.
 
-    Args:
-        answers: ``(n, V, K)`` scores.
-        y: ``(n,)`` int64.
-        prior: ``(V,)`` or ``(n, V)``; none is a flat one.
-
-    Returns:
-        ``(n, V)`` float64, rows sum to 1.
+    y and the prior are as for :func:`map_posterior`; no prior is a flat one.
     """
     if prior is None:
         prior = torch.full((answers.shape[1],), 1 / answers.shape[1], dtype=torch.float64)
@@ -97,7 +88,7 @@ def confidence_posterior(answers: Tensor, y: Tensor, prior: Tensor | None = None
 def agreement_posterior(
     answers: Tensor, seen: Tensor, prior: Tensor, *, tolerance: float = 1e-4
 ) -> Tensor:
-    """Candidates with which the model says what it said about the patient.
+    """Candidates with which the model says what it said: ``(n, V)`` float64, rows sum to 1.
 
     For labels the same is :func:`map_posterior` with the API's answer as y and the identity as
     its error model.
@@ -106,11 +97,8 @@ def agreement_posterior(
         answers: ``(n, V, K)`` scores.
         seen: ``(n, K)``, the scores that the API gave about the true records, perhaps rounded.
         prior: ``(V,)`` or ``(n, V)``; decides among several.
-        tolerance: how far a score may be from the one seen, such as 0.005 for two digits.
-
-    Returns:
-        ``(n, V)`` float64, rows sum to 1. Where no candidate agrees, the closest one counts as
-        agreeing.
+        tolerance: how far a score may be from the one seen, such as 0.005 for two digits. Where
+            no candidate is so near, the closest one counts.
 
     Raises:
         ValueError: shapes differ, or the tolerance is negative.
@@ -128,16 +116,13 @@ def agreement_posterior(
 
 
 def membership_posterior(answers: Tensor, y: Tensor, threshold: float, prior: Tensor) -> Tensor:
-    """Yeom's attack: candidates with which the record looks like a training record.
+    """Yeom's attack, from ``(n, V, K)`` scores: ``(n, V)`` float64, rows sum to 1.
 
     Args:
-        answers: ``(n, V, K)`` scores.
+        answers: and y, as for :func:`confidence_posterior`.
         y: ``(n,)`` int64.
         threshold: of the cross-entropy, in nats; Yeom takes the mean training loss.
-        prior: ``(V,)`` or ``(n, V)``; decides among several, and where there is none.
-
-    Returns:
-        ``(n, V)`` float64, rows sum to 1. Where no candidate or each of them passes, the prior.
+        prior: ``(V,)`` or ``(n, V)``; decides among several, and where no candidate passes.
     """
     passes = -_score_of(answers, y).log() <= threshold
     passes = passes | ~passes.any(1, keepdim=True)

@@ -67,17 +67,10 @@ class Sensitive:
         return grid
 
     def marginal(self, posterior: Tensor, attribute: int) -> Tensor:
-        """One attribute's posterior, summed over what the others may be.
+        """One attribute's posterior, of k from 0: ``(n, V)`` → ``(n, its levels)``.
 
-        So an attribute is guessed while others of the record are unknown as well (Fredrikson et
-        al. 2014, figure 2: the sum over completions).
-
-        Args:
-            posterior: ``(n, V)``, of all candidates.
-            attribute: which of the k, from 0.
-
-        Returns:
-            ``(n, levels of that attribute)``.
+        The sum over what the others may be: so an attribute is guessed while others of the record
+        are unknown as well (Fredrikson et al. 2014, figure 2: the sum over completions).
 
         Raises:
             IndexError: there is no such attribute.
@@ -166,8 +159,6 @@ def _levels(
 def ask_candidates(view: View, records: Tensor, wanted: Sensitive) -> Tensor:
     """Ask about each record with each candidate value in it; a query for each.
 
-    Memory does not grow with the number of records, but for the answers.
-
     Args:
         view: exposes ``scores`` or ``label``.
         records: ``(n, columns)`` float32. What they hold in the sensitive columns is never read.
@@ -177,6 +168,7 @@ def ask_candidates(view: View, records: Tensor, wanted: Sensitive) -> Tensor:
         ``(n, V, K)`` float32 scores, or ``(n, V)`` int64 labels, as the view gives.
 
     Raises:
+        ThreatModelError: the view gives neither.
         QueryBudgetError: ``n V`` queries are more than are left; none is then spent.
         ValueError: a known attribute is missing (NaN), which no model here takes.
     """
@@ -193,13 +185,9 @@ def ask_candidates(view: View, records: Tensor, wanted: Sensitive) -> Tensor:
 
 
 def labels_of(answers: Tensor) -> Tensor:
-    """The labels in a view's answers: whole numbers are labels, of scores the largest counts.
+    """The labels in a view's answers: integers ``(...)`` or scores ``(..., K)`` → ``(...)`` int64.
 
-    Args:
-        answers: labels of any shape, an integer type; or scores ``(..., K)``, floating point.
-
-    Returns:
-        ``(...)`` int64.
+    Of scores the largest counts.
     """
     return answers.argmax(-1) if answers.is_floating_point() else answers.long()
 

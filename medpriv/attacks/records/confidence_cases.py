@@ -57,6 +57,8 @@ def label_only(
 ) -> Tensor:
     """LOMIA: from the cases of exactly one candidate, learn the attribute of the others.
 
+    Returns ``(n, V)`` float64, rows sum to 1; a case of exactly one is certain.
+
     Args:
         answers: ``(n, V)`` int64 labels, or scores, of which only the largest is used.
         y: ``(n,)`` int64, the victims' true labels.
@@ -65,9 +67,6 @@ def label_only(
         wanted: the attribute.
         prior: ``(V,)``, for where no case has exactly one candidate.
         seed: of the attack model.
-
-    Returns:
-        ``(n, V)`` float64, rows sum to 1; a case of exactly one is certain.
     """
     right = labels_of(answers) == y[:, None]
     alone = right.sum(1) == 1

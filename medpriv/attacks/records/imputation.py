@@ -85,12 +85,10 @@ class Imputer:
     def guess(self, records: Tensor, y: Tensor | None = None) -> Tensor:
         """P(candidate | the rest of the record, and y): ``(n, V)`` float64, rows sum to 1.
 
-        Args:
-            records: ``(n, columns)`` float32; the sensitive columns are never read.
-            y: ``(n,)`` int64, given exactly where the imputer was fitted with it.
+        ``(n, columns)`` float32 records, whose sensitive columns are never read; ``(n,)`` int64 y.
 
         Raises:
-            ValueError: y is missing, or not wanted.
+            ValueError: y is given where the imputer was fitted without, or the other way round.
         """
         if (y is not None) != self.with_label:
             wants = "needs y" if self.with_label else "was fitted without y and takes none"

@@ -42,9 +42,8 @@ class Neurons:
     def guess(self, records: Tensor, prior: Tensor) -> Tensor:
         """P(candidate | record), from its units and a prior: ``(n, V)`` float64, rows sum to 1.
 
-        Args:
-            records: ``(n, columns)`` float32; the sensitive columns are never read.
-            prior: ``(V,)`` or ``(n, V)``, as an imputer gives it.
+        ``(n, columns)`` float32 records, whose sensitive columns are never read; the prior is
+        ``(V,)`` or ``(n, V)``, as an imputer gives it.
         """
         score = self._scores(records)
         return posterior(score * self._curve[:, 1] + self._curve[:, 0], prior)
