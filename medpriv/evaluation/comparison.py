@@ -47,9 +47,9 @@ def compare(
     """Run every attack against every defense that it can meet, and put the figures into one table.
 
     Each cell is a file of its own, written when it is finished, and named by a hash of all that
-    decides it: attack, defense, strength, seed, data, profile, device, encoder, ``times``, the
-    version of PyTorch and the package's source. So an interrupted comparison goes on where it was,
-    a finished cell is not computed again, and a changed one is. A cell that fails becomes a row
+    decides it: attack, defense, strength, seed, data, profile, device, encoder, ``times`` and the
+    source that it uses. So an interrupted comparison goes on where it was, a finished cell is not
+    computed again, and a changed one is. A cell that fails becomes a row
     with its ``error``; the others go on, and the next call tries it again.
 
     Cells run through joblib, so ``joblib.parallel_config`` decides where: one process without it,

@@ -61,13 +61,7 @@ class Defended:
         enough = (attack.needs, *_ALSO.get(attack.needs, ()))
         return next((expose for expose in enough if expose in self.exposes), None)
 
-    def deploy(
-        self,
-        model: nn.Module,
-        case: Case,
-        expose: str,
-        split: str | None,
-    ) -> View:
+    def deploy(self, model: nn.Module, case: Case, expose: str, split: str | None) -> View:
         """Put a trained model into service with this defense.
 
         Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -138,14 +138,18 @@ def coin(case: Case, flips: float, model: nn.Module, *, key: bytes | None = None
     return [made] if flips else []
 
 
-def digits(case: Case, number: float, model: nn.Module) -> list[Defense]:
-    """Scores with so many decimals."""
-    return [defenses.fewer_digits(int(number))]
+def counted(
+    make: Callable[[int], Defense], case: Case, number: float, model: nn.Module
+) -> list[Defense]:
+    """A defense whose strength is a whole number, of digits, scores or bits."""
+    return [make(int(number))]
 
 
-def top(case: Case, number: float, model: nn.Module) -> list[Defense]:
-    """The largest scores."""
-    return [defenses.top_scores(int(number))]
+def drawn(
+    make: Callable[..., Defense], case: Case, strength: float, model: nn.Module
+) -> list[Defense]:
+    """A defense that draws with the case's seed; of strength 0 there is none."""
+    return [make(strength, seed=case.seed)] if strength else []
 
 
 def only_label(case: Case, strength: float, model: nn.Module) -> list[Defense]:
@@ -158,21 +162,6 @@ def tempered(case: Case, temperature: float, model: nn.Module) -> list[Defense]:
     return [defenses.tempered(temperature)]
 
 
-def noised(case: Case, scale: float, model: nn.Module) -> list[Defense]:
-    """Noise on features or embeddings, in units of a row's root mean square."""
-    return [defenses.noised(scale, seed=case.seed)] if scale else []
-
-
-def dropped(case: Case, share: float, model: nn.Module) -> list[Defense]:
-    """Features or numbers of an embedding set to zero."""
-    return [defenses.dropped(share, seed=case.seed)] if share else []
-
-
-def rounded(case: Case, bits: float, model: nn.Module) -> list[Defense]:
-    """Numbers of so many bits."""
-    return [defenses.rounded(int(bits))]
-
-
 def projected(case: Case, dimensions: float, model: nn.Module) -> list[Defense]:
     """Embeddings of so many dimensions."""
     return [projected_(int(dimensions), seed=case.seed)]
@@ -181,19 +170,6 @@ def projected(case: Case, dimensions: float, model: nn.Module) -> list[Defense]:
 def learned(case: Case, tensors: float, model: nn.Module) -> list[Defense]:
     """One of so many learned noises, drawn for each row."""
     return [learned_noise(case, int(tensors), model, _LISTENED).defense(seed=case.seed)]
-
-
-# --- Parameters -----------------------------------------------------------------------------------
-
-
-def noisy_once(case: Case, sigma: float, model: nn.Module) -> list[Defense]:
-    """Noise on the parameters, drawn once."""
-    return [defenses.noisy_parameters(sigma, seed=case.seed)] if sigma else []
-
-
-def noisy_each_time(case: Case, sigma: float, model: nn.Module) -> list[Defense]:
-    """Noise on the parameters, drawn for every query."""
-    return [defenses.fresh_parameters(sigma, seed=case.seed)] if sigma else []
 
 
 # --- Training -------------------------------------------------------------------------------------
@@ -247,6 +223,7 @@ _SHARED = ("features", "back", "weights", "embedding")
 _UNSEEN = ("features", "back", "embedding")
 _COMPUTED = ("label", "scores", "features", "back", "weights")
 _BY_TENSOR = ("images", "records")
+_NOISED = partial(drawn, defenses.noised)
 
 
 def _learned(name: str, modality: str, exposes: tuple[str, ...], **where: Any) -> list[Defended]:
@@ -264,23 +241,26 @@ _DEFENSES: tuple[Defended, ...] = (
                 around=coin, random=True),
     *_strengths("randomised response, remembered", (0.1, 0.2, 0.4), "p", exposes=("label",),
                 around=partial(coin, key=_KEY)),
-    *_strengths("fewer digits", (2, 1, 0), "digits", exposes=("scores",), around=digits),
-    *_strengths("top score", (1,), "scores", exposes=("scores",), around=top),
+    *_strengths("fewer digits", (2, 1, 0), "digits", exposes=("scores",),
+                around=partial(counted, defenses.fewer_digits)),
+    *_strengths("top score", (1,), "scores", exposes=("scores",),
+                around=partial(counted, defenses.top_scores)),
     *_strengths("label alone", (1,), "label", exposes=("scores",), around=only_label),
     *_strengths("temperature", (2, 10), "T", exposes=("scores",), around=tempered),
     *_strengths("parameter noise, once", (0.02, 0.05), "sigma", modalities=_BY_TENSOR,
-                exposes=_COMPUTED, around=noisy_once),
+                exposes=_COMPUTED, around=partial(drawn, defenses.noisy_parameters)),
     *_strengths("parameter noise, per query", (0.02, 0.05), "sigma", modalities=_BY_TENSOR,
-                exposes=_COMPUTED[:-1], around=noisy_each_time, random=True),
+                exposes=_COMPUTED[:-1], around=partial(drawn, defenses.fresh_parameters),
+                random=True),
     *_strengths("noise", (0.1, 0.3, 1.0), "root mean squares", modalities=("images",),
-                exposes=_SHARED, around=noised, random=True),
+                exposes=_SHARED, around=_NOISED, random=True),
     # Not on features of reports: it would hide which rows are padding.
     *_strengths("noise", (0.1, 0.3, 1.0), "root mean squares", modalities=("reports",),
-                exposes=("embedding",), around=noised, random=True),
+                exposes=("embedding",), around=_NOISED, random=True),
     *_strengths("dropout", (0.3, 0.6), "share", modalities=("images", "reports"),
-                exposes=_UNSEEN, around=dropped, random=True),
+                exposes=_UNSEEN, around=partial(drawn, defenses.dropped), random=True),
     *_strengths("rounding", (8, 4, 2), "bits", modalities=("images", "reports"),
-                exposes=_SHARED, around=rounded),
+                exposes=_SHARED, around=partial(counted, defenses.rounded)),
     *_learned("learned noise, conv4", "images", ("features", "back"), split=_LISTENED),
     *_learned("learned noise", "reports", ("embedding",)),
     *_strengths("projection", (64, 16), "dimensions", modalities=("reports",),

@@ -28,12 +28,7 @@ from medpriv.training.targets import train_target
 
 
 def plain_target(case: Case, *, loss: Loss | None = None) -> nn.Module:
-    """The target as :func:`medpriv.training.targets.train_target` trains it on the case's cohort.
-
-    Args:
-        case: its cohort, seed, profile, device and encoder.
-        loss: such as a defense's.
-    """
+    """The target as :func:`medpriv.training.targets.train_target` trains it for a case."""
     return train_target(
         case.cohort, profile=case.profile, seed=case.seed, device=case.device,
         model=untrained(case), loss=loss,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from medpriv import attacks, metrics
 from medpriv.attacks.images.inverse_network import InverseNetwork
@@ -45,35 +45,30 @@ def _inverse(view: View, case: Case) -> InverseNetwork:
 
 def search(fitted_on: View, used_on: View, case: Case) -> Estimate:
     """SSIM of :func:`medpriv.attacks.recover` with the weights, from the mean image."""
-    own, victims = case.cohort.auxiliary, _searched(case)
-    mean = own.x.mean(0, keepdim=True)
-    weight, _ = attacks.choose_tv_weight(
-        fitted_on, own.x[:_KNOWN], search=attacks.Search(TUNING_STEPS.of(case.profile)), start=mean,
-        device=case.device,
-    )  # fmt: skip
-    how = attacks.Search(SEARCH_STEPS.of(case.profile), tv_weight=weight)
-    found = attacks.recover(
-        fitted_on, used_on.intercept(victims.x), shape=own.x.shape[1:], search=how, start=mean,
-        seed=case.seed, device=case.device,
-    )  # fmt: skip
-    return _ssim(victims, found.images)
+    return _searched_with(fitted_on, used_on, case)
 
 
 def query_free(fitted_on: View, used_on: View, case: Case) -> Estimate:
     """SSIM of a search through :func:`medpriv.attacks.fit_shadow_front`, without a query."""
-    own, victims = case.cohort.auxiliary, _searched(case)
-    mean = own.x.mean(0, keepdim=True)
+    own = case.cohort.auxiliary
     shadow = attacks.fit_shadow_front(
         fitted_on, fitted_on.intercept(case.cohort.victims.x), own.x, own.y,
         profile=case.profile, seed=case.seed, device=case.device,
     )  # fmt: skip
+    return _searched_with(shadow.front, used_on, case)
+
+
+def _searched_with(front: View | nn.Module, used_on: View, case: Case) -> Estimate:
+    """SSIM of images whose features, by ``front``, are those that are seen; tuned on own ones."""
+    own, victims = case.cohort.auxiliary, _searched(case)
+    mean = own.x.mean(0, keepdim=True)
     weight, _ = attacks.choose_tv_weight(
-        shadow.front, own.x[:_KNOWN], search=attacks.Search(TUNING_STEPS.of(case.profile)),
-        start=mean, device=case.device,
+        front, own.x[:_KNOWN], search=attacks.Search(TUNING_STEPS.of(case.profile)), start=mean,
+        device=case.device,
     )  # fmt: skip
     how = attacks.Search(SEARCH_STEPS.of(case.profile), tv_weight=weight)
     found = attacks.recover(
-        shadow.front, used_on.intercept(victims.x), shape=own.x.shape[1:], search=how, start=mean,
+        front, used_on.intercept(victims.x), shape=own.x.shape[1:], search=how, start=mean,
         seed=case.seed, device=case.device,
     )  # fmt: skip
     return _ssim(victims, found.images)

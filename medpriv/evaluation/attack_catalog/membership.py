@@ -23,7 +23,8 @@ def loss_threshold(fitted_on: View, used_on: View, case: Case) -> Estimate:
     own, members, others = (_some(part) for part in (cohort.auxiliary, cohort.members, cohort.test))
     threshold = attacks.membership.loss_attack(fitted_on, own.x, own.y).median()
     called = [
-        attacks.membership.loss_attack(used_on, part.x, part.y) > threshold for part in (members, others)
+        attacks.membership.loss_attack(used_on, part.x, part.y) > threshold
+        for part in (members, others)
     ]
     member = torch.arange(len(members) + len(others)) < len(members)
     patient = [*members.patient, *others.patient]

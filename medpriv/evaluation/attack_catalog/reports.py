@@ -134,11 +134,6 @@ def usual_token(case: Case) -> Estimate:
     return _tokens_right(case, victims, [[usual] * len(split(text)) for text in victims.x])
 
 
-def terms_of(cohort: Cohort) -> tuple[str, ...]:
-    """The terms of which one is blacked out."""
-    return TERMS.get(cohort.card.name) or tuple(data.keywords(cohort.auxiliary.x, 8))
-
-
 def _parts(case: Case) -> tuple[Part, Part]:
     cohort = case.cohort
     return cohort.auxiliary.first_patients(OWN), cohort.victims.first_patients(VICTIMS)
@@ -160,7 +155,7 @@ def _f1(victims: Part, guess: tuple[str, ...] | list[str]) -> Estimate:
 def gaps(case: Case) -> tuple[tuple[str, ...], Hidden, Part, Tensor]:
     """Terms, the victims' reports with a gap, the rows these are of, and the imputation."""
     own, victims = _parts(case)
-    terms = terms_of(case.cohort)
+    terms = TERMS.get(case.cohort.card.name) or tuple(data.keywords(case.cohort.auxiliary.x, 8))
     hidden, known = attacks.mask_terms(victims.x, terms), attacks.mask_terms(own.x, terms)
     prior = attacks.fit_term_imputer(known, len(terms)).guess(hidden.texts)
     return terms, hidden, victims.take(hidden.rows), prior
