@@ -84,7 +84,6 @@ def train_adversarially(
     device: str | torch.device = "auto",
     recipe: Recipe | None = None,
     model: nn.Module | None = None,
-    turns: int = 1,
 ) -> Adversarial:
     """A cohort's target model, trained on its members against a decoder of its features.
 
@@ -93,20 +92,18 @@ def train_adversarially(
         split: the layer at which the opponent listens.
         weight: of the opponent's error, in units of the error of the mean image; 0 is the ordinary
             training.
-        profile: how long to train, where there is no ``recipe``.
-        seed: decides the order of rows, the opponent's initial weights and, without ``model``,
-            the model's.
-        device: see :func:`medpriv.runtime.device.pick_device`.
-        recipe: without it that of the target model.
-        model: as for :func:`medpriv.defenses.train_no_peek`.
-        turns: steps of the opponent for each of the model.
+        profile: as for :func:`medpriv.defenses.train_no_peek`, and so are all that follow.
+        seed: as there; decides the opponent's initial weights, too.
+        device: as there.
+        recipe: as there.
+        model: as there.
 
     Returns:
         See :class:`.Adversarial`; from the cache where the same training was done before.
 
     Raises:
-        ValueError: the weight is negative, ``turns`` is below 1, the model has no such layer or
-            cannot be cut there, or the cohort holds no square images.
+        ValueError: the weight is negative, the model has no such layer or cannot be cut there, or
+            the cohort holds no square images.
     """
     check_weight(weight, "the opponent's error")
     x, y = cohort.members.x, cohort.members.y
@@ -128,12 +125,11 @@ def train_adversarially(
     alone = F.mse_loss(x, x.mean(0, keepdim=True).expand_as(x))
     cached_module(
         "defended",
-        ("adversarial", split, weight, recipe, seed, turns, x, y, predict(net, x[:4])),
+        ("adversarial", split, weight, recipe, seed, x, y, predict(net, x[:4])),
         nn.ModuleList([net, opponent]),
         lambda _: fit_against(
             halves, opponent, x, y, x, weight,
             error=F.mse_loss, alone=float(alone), recipe=recipe, seed=seed, device=device,
-            turns=turns,
         ),
         device=device,
     )  # fmt: skip
@@ -154,7 +150,6 @@ def fit_against(
     recipe: Recipe,
     seed: int,
     device: str | torch.device = "auto",
-    turns: int = 1,
 ) -> list[float]:
     """Train two halves and their opponent in place, by turns; the model's mean loss of each epoch.
 
@@ -172,16 +167,12 @@ def fit_against(
         recipe: how to train.
         seed: decides the order of rows.
         device: where.
-        turns: steps of the opponent for each of the model.
 
     Raises:
-        ValueError: ``turns`` is below 1, or ``alone`` is not above 0.
+        ValueError: ``alone`` is not above 0.
     """
-    if turns < 1 or not alone > 0:
-        raise ValueError(
-            f"expected one or more turns, and a secret that varies; got {turns} turns and an error "
-            f"without features of {alone}"
-        )
+    if not alone > 0:
+        raise ValueError(f"expected a secret that varies, got an error without features of {alone}")
     where = pick_device(device)
     y, hidden = labels.to(where), to_device(secret, where)
     to_device(opponent, where)
@@ -197,11 +188,10 @@ def fit_against(
         own = F.cross_entropy(logits, y[rows])
         if weight == 0 or len(rows) < 2:
             return own
-        for _ in range(turns):
-            # This also clears what the model's own step left on the opponent's weights.
-            optimizer.zero_grad(set_to_none=True)
-            told(features.detach(), rows).backward()
-            optimizer.step()
+        # This also clears what the model's own step left on the opponent's weights.
+        optimizer.zero_grad(set_to_none=True)
+        told(features.detach(), rows).backward()
+        optimizer.step()
         return own - weight * (told(features, rows) / alone).clamp(max=1.0)
 
     return fit(

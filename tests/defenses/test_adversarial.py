@@ -95,7 +95,8 @@ def test_a_last_batch_of_one_row_goes_without_the_opponent(cohort: Cohort) -> No
 def test_bad_input(cohort: Cohort) -> None:
     with pytest.raises(ValueError, match="0 or more"):
         train_adversarially(cohort, "conv2", -0.1)
-    with pytest.raises(ValueError, match="one or more turns"):
-        train_adversarially(cohort, "conv2", 1.0, turns=0)
+    grey = replace(cohort.members, x=torch.full_like(cohort.members.x, 0.5))
+    with pytest.raises(ValueError, match="a secret that varies"):
+        train_adversarially(replace(cohort, members=grey), "conv2", 1.0, recipe=BRIEF)
     with pytest.raises(ValueError, match="use train_adapter"):
         train_adversarially(load_records("warfarin", profile="smoke"), "dense1", 1.0)
