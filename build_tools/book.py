@@ -49,7 +49,8 @@ def build_book() -> Path:
     try:
         execute_all(root)
         for name in CHAPTERS:
-            _publish_results(name, build)
+            with atomic_path(build / "results" / f"{name}.json") as part:
+                shutil.copyfile(build / "executed" / name / "results.json", part)
         stage(root)
         _sphinx(build)
         _mend_reference_lists(build)
@@ -59,11 +60,6 @@ def build_book() -> Path:
         discard_pages(build)
         raise
     return build / "html" / "index.html"
-
-
-def _publish_results(name: str, build: Path) -> None:
-    with atomic_path(build / "results" / f"{name}.json") as part:
-        shutil.copyfile(build / "executed" / name / "results.json", part)
 
 
 # --- Staging --------------------------------------------------------------------------------------
@@ -78,7 +74,9 @@ def stage(root: Path) -> None:
     source = root / "_build" / "source"
     wanted = _sources(root)
     for name, origin in wanted.items():
-        target, content = source / name, _content(origin, root)
+        target, content = source / name, origin.read_bytes()
+        if origin.suffix == ".md":
+            content = fill(origin.read_text(encoding="utf-8"), root).encode()
         if not target.exists() or target.read_bytes() != content:
             with atomic_path(target) as part:
                 part.write_bytes(content)
@@ -87,13 +85,6 @@ def stage(root: Path) -> None:
         file.unlink()
     if stale:
         discard_pages(root / "_build")  # a page that left the book leaves the html as well
-
-
-def _content(origin: Path, root: Path) -> bytes:
-    """What Sphinx reads of a file: a plain page gets its generated parts."""
-    if origin.suffix != ".md":
-        return origin.read_bytes()
-    return fill(origin.read_text(encoding="utf-8"), root).encode()
 
 
 def _sources(root: Path) -> dict[str, Path]:

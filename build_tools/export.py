@@ -14,27 +14,18 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from build_tools.book import filled, read_config
+from build_tools.book import TEMPLATES, filled, read_config
 from build_tools.chapter_text import book_root
 from build_tools.execute import execute_all
 from build_tools.kernel import CLONE
 from build_tools.myst import number_pages
 from build_tools.notebooks import BRANCH, digest, measured, plain_notebook, write
 from medpriv.course.catalog import CHAPTERS
-from medpriv.runtime.cache import atomic_path
 
 # Beside the chapters on that branch: what they import, or speak of; what they read; and what Binder
 # installs.
 PACKAGES = ("medpriv", "experiments")
 ALONGSIDE = ("requirements-run.txt", "LICENSE", "LICENSE-TEXT", "binder", "chapters/recorded")
-# JupyterLab's settings for them: no extension for MyST, which would only get in the way of plain
-# Markdown, and no question whether to fetch news.
-LAB_SETTINGS = {
-    "page_config.json": {"disabledExtensions": {"jupyterlab-myst": True}},
-    "default_setting_overrides.json": {
-        "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}
-    },
-}
 
 
 def export_notebooks() -> Path:
@@ -83,9 +74,9 @@ def reader_notebooks() -> Iterator[tuple[Path, str]]:
     words what became of it; raises as :func:`plain_notebook`.
     """
     root = book_root()
-    for name, settings in LAB_SETTINGS.items():
-        with atomic_path(root / "_build" / "lab" / "labconfig" / name) as part:
-            part.write_text(json.dumps(settings), encoding="utf-8")
+    # No extension for MyST, which would only get in the way of plain Markdown, and no news.
+    settings = root / "_build" / "lab" / "labconfig"
+    shutil.copytree(TEMPLATES / "labconfig", settings, dirs_exist_ok=True)
     numbers = number_pages(root)
     for name in CHAPTERS:
         path = root / "notebooks" / f"{name}.ipynb"

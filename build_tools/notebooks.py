@@ -130,13 +130,9 @@ def _cells(chapter: NotebookNode, around: plain.Surroundings) -> Iterator[Notebo
             if closed and not piece.text.startswith("#"):
                 raise plain.MarkupError(f"{_UNFOLDED} ({piece.text[:40]!r})")
             folded, closed = piece.folded or (folded and not piece.closed), piece.closed
-            if piece.text:
-                yield _heading(piece.text) if piece.folded else v4.new_markdown_cell(piece.text)
-
-
-def _heading(text: str) -> NotebookNode:
-    """A heading whose section JupyterLab keeps folded until the reader unfolds it."""
-    return v4.new_markdown_cell(text, metadata={"jp-MarkdownHeadingCollapsed": True})
+            if piece.text:  # a folded section is JupyterLab's until the reader unfolds it
+                how = {"jp-MarkdownHeadingCollapsed": True} if piece.folded else {}
+                yield v4.new_markdown_cell(piece.text, metadata=how)
 
 
 def _code(cell: NotebookNode, folded: bool) -> NotebookNode:

@@ -98,12 +98,8 @@ def _promising(dataset: str) -> str:
 
 def _versions(root: Path) -> str:
     """Python, the package and the libraries, with the versions that this build ran on."""
-    found: dict[str, list[str]] = {}
-    for results in _results(root).values():
-        for package, version in results["versions"].items():
-            known = found.setdefault(package, [])
-            known += [version] if version not in known else []
-    rows = [(package, ", ".join(seen)) for package, seen in found.items()]
+    found = pd.DataFrame([results["versions"] for results in _results(root).values()])
+    rows = [(package, ", ".join(found[package].dropna().unique())) for package in found]
     return _table(("", "version"), rows)
 
 

@@ -71,11 +71,7 @@ def print_book(root: Path, browser: Browser) -> Path:
 
 @contextlib.contextmanager
 def _browser() -> Iterator[Browser]:
-    """A Chromium: the system's, else the one that playwright fetched.
-
-    Raises:
-        BookError: there is neither.
-    """
+    """A Chromium: the system's, else the one that playwright fetched; without both an error."""
     from playwright.sync_api import Error, sync_playwright  # slow, and only a PDF needs it
 
     with sync_playwright() as playwright:

@@ -88,7 +88,8 @@ def run_chapter(name: str, given: Mapping[str, str], out: Path) -> Run:
             environment=_environment(results_part),
             progress=_progress(name, notebook, changed),
         )
-        results = _read_results(results_part)
+        written = results_part.exists()
+        results = json.loads(results_part.read_text(encoding="utf-8")) if written else None
         if error is not None:
             _keep(part, out / f"{name}.failed.ipynb")
             broken = getattr(error, "ename", "") == "ClaimError" and results is not None
@@ -148,10 +149,6 @@ def reproducible(notebook: NotebookNode) -> NotebookNode:
         if not cell.metadata.get("tags"):
             cell.metadata.pop("tags", None)
     return notebook
-
-
-def _read_results(path: Path) -> dict[str, Any] | None:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def _environment(results: Path) -> dict[str, str]:

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from experiments.recording import Table
 from medpriv import data, metrics
@@ -90,10 +91,9 @@ def _words(texts: list[str]) -> list[str]:
 def _labels(cohort: Cohort) -> dict[str, Any]:
     """How often a bag of words tells normal from abnormal, and the majority class does."""
     members, test = cohort.members, cohort.test
-    words = CountVectorizer(binary=True)
-    model = LogisticRegression(max_iter=1000).fit(words.fit_transform(members.x), members.y)
+    bag = make_pipeline(CountVectorizer(binary=True), LogisticRegression(max_iter=1000))
     return {
-        "bag_accuracy": float(model.score(words.transform(test.x), test.y)),
+        "bag_accuracy": float(bag.fit(members.x, members.y).score(test.x, test.y)),
         "majority": float(test.y.bincount().max() / len(test)),
     }
 

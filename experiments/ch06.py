@@ -118,17 +118,16 @@ def paper_table(
     return table.assign(lowest=by_split["ssim"].min(), highest=by_split["ssim"].max())
 
 
-def _owned(dataset: str, source: str, *patients: int) -> dict[str, Any]:
-    """A grid of ``06-auxiliary``: so many patients of a source, to attack those of a data set."""
-    return {
-        "dataset": [dataset],
-        "source": [source],
-        "patients": patients,
-        "seed": SEEDS,
-        "split": SPLITS,
-    }
-
-
+# Whose victims, whose auxiliary images, and of how many patients.
+OWNED = (
+    ("phantom", "same", [32, 128, 512, 0]),
+    ("phantom", "pneumoniamnist", [512]),
+    ("phantom", "noise", [1000]),
+    ("mias", "same", [16, 32, 0]),
+    ("mias", "phantom", [512]),
+    ("mias", "pneumoniamnist", [512]),
+    ("mias", "noise", [1000]),
+)
 TABLES = {
     "06-seeds": Table(
         inversion_cell,
@@ -140,13 +139,8 @@ TABLES = {
     "06-auxiliary": Table(
         auxiliary_cell,
         [
-            _owned("phantom", "same", 32, 128, 512, 0),
-            _owned("phantom", "pneumoniamnist", 512),
-            _owned("phantom", "noise", 1000),
-            _owned("mias", "same", 16, 32, 0),
-            _owned("mias", "phantom", 512),
-            _owned("mias", "pneumoniamnist", 512),
-            _owned("mias", "noise", 1000),
+            {"dataset": [one], "source": [source], "patients": many, "seed": SEEDS, "split": SPLITS}
+            for one, source, many in OWNED
         ],
     ),
     "06-longer": Table(

@@ -66,7 +66,7 @@ def noise_cell(dataset: str, seed: int, split: str, sigma: float, relative: bool
     @cache
     def inverse(view: deployment.View) -> InverseNetwork:
         images, queries = (own[:250], 250) if view is often else (own, max(len(own), 1_000))
-        recipe = training.Recipe(max(1, round(STEPS * 8 / queries)), batch_size=8)
+        recipe = training.Recipe.of_steps(STEPS, queries, batch_size=8)
         return attacks.fit_inverse_network(view, images, seed=seed, queries=queries, recipe=recipe)
 
     def ssim(fitted_on: deployment.View, used_on: deployment.View) -> np.ndarray:
@@ -121,7 +121,7 @@ def private_images_cell(dataset: str, seed: int, epsilon: float) -> dict[str, An
     cohort = data.load_images(dataset, seed=seed)
     own, victims = cohort.auxiliary.x, cohort.victims
     model, _ = _trained(cohort, epsilon, 128, seed)
-    recipe = training.Recipe(max(1, round(STEPS * 8 / max(len(own), 2_000))), batch_size=8)
+    recipe = training.Recipe.of_steps(STEPS, max(len(own), 2_000), batch_size=8)
     scores = {"mean_image": metrics.ssim(victims.x, own.mean(0, True).expand_as(victims.x)).mean()}
     for split in SPLITS:
         view = deployment.deploy(model, expose="features", split=split)

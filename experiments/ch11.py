@@ -125,7 +125,7 @@ def _defended(
 
 
 def _fit(view: deployment.View, own: Tensor, seed: int, queries: int = QUERIES) -> InverseNetwork:
-    recipe = training.Recipe(epochs=round(8 * STEPS / queries), batch_size=8)
+    recipe = training.Recipe.of_steps(STEPS, queries, batch_size=8)
     some = own[:queries]
     return attacks.fit_inverse_network(view, some, seed=seed, queries=queries, recipe=recipe)
 
