@@ -14,6 +14,7 @@ from medpriv.data.own_files import own_modality
 from medpriv.runtime.arguments import choose
 from medpriv.runtime.device import pick_device
 from medpriv.runtime.profile import check_profile
+from medpriv.runtime.resources import json_resource
 from medpriv.runtime.seeds import check_seed
 
 EMBEDDED: dict[Modality, str] = {
@@ -76,84 +77,15 @@ class ChapterSpec:
         return {one: dataset if one == place else EMBEDDED[one] for one in self.modalities}
 
 
-_ALL: tuple[Modality, ...] = ("images", "records", "reports")
-_THREE, _FIVE = (0, 1, 2), (0, 1, 2, 3, 4)  # seeds
-
-_LISTED = (
-    ChapterSpec(
-        "01-threat-models",
-        "Who attacks a medical model, and how",
-        ("records",),
-        {"warfarin": _FIVE},
-    ),
-    ChapterSpec(
-        "02-patient-data",
-        "Patients, made up and real",
-        _ALL,
-        {"embedded": _FIVE, "openi": _THREE, "mias": _THREE, "real": (0,)},
-    ),
-    ChapterSpec(
-        "03-target-models",
-        "The models under attack, and what they are worth",
-        _ALL,
-        {"embedded": _FIVE, "mias": _THREE, "cardio": _THREE, "openi": _THREE, "real": (0,)},
-    ),
-    ChapterSpec(
-        "04-attribute-inference",
-        "What the record left out",
-        ("records",),
-        {"warfarin": _FIVE, "cardio": _THREE},
-    ),
-    ChapterSpec(
-        "05-report-attributes",
-        "What a report says without saying it",
-        ("reports",),
-        {"synthetic": _FIVE, "openi": _THREE},
-    ),
-    ChapterSpec(
-        "06-model-inversion",
-        "Reconstructing a patient's mammogram from shared features",
-        ("images",),
-        {"phantom": _FIVE, "mias": _THREE, "pneumoniamnist": _THREE},
-    ),
-    ChapterSpec(
-        "07-stronger-inversion",
-        "Stronger inversion: with the weights, without a query, and of a whole class",
-        ("images",),
-        {"phantom": _FIVE, "mias": _THREE, "pneumoniamnist": _THREE},
-    ),
-    ChapterSpec(
-        "08-report-reconstruction",
-        "From the numbers back to the report",
-        ("reports",),
-        {"synthetic": _FIVE, "openi": _THREE},
-    ),
-    ChapterSpec(
-        "09-label-perturbation",
-        "A coin in front of every answer",
-        ("records",),
-        {"warfarin": _FIVE, "cardio": _THREE},
-    ),
-    ChapterSpec(
-        "10-model-perturbation",
-        "Noise in the model",
-        ("images", "records"),
-        {"embedded": _FIVE, "mias": _THREE, "cardio": _THREE, "real": (0,)},
-    ),
-    ChapterSpec(
-        "11-representation-defenses",
-        "Features that are meant to say less",
-        ("images",),
-        {"phantom": _FIVE, "mias": _THREE},
-    ),
-    ChapterSpec(
-        "12-comparison",
-        "Which defense, against whom, at what price",
-        _ALL,
-        {"embedded": _FIVE, "mias": _THREE, "cardio": _THREE, "openi": _THREE, "real": (0,)},
-    ),
-)
-CHAPTERS: dict[str, ChapterSpec] = {chapter.name: chapter for chapter in _LISTED}
+CHAPTERS: dict[str, ChapterSpec] = {
+    name: ChapterSpec(
+        name,
+        row["title"],
+        tuple(row["modalities"]),
+        {dataset: tuple(range(seeds)) for dataset, seeds in row["promised"].items()},
+    )
+    for name, row in json_resource(__file__, "chapters.json")["chapters"].items()
+}
 
 
 def spec(name: str) -> ChapterSpec:
