@@ -60,7 +60,8 @@ def attribute_scores(
         cells = np.zeros((len(truth), values**2))
         cells[np.arange(len(truth)), truth * values + guess] = 1
         tables = (counts @ cells).reshape(-1, values, values)  # how often each truth met each guess
-        return np.stack([_accuracy(tables), _g_mean(tables), _mcc(tables)])
+        accuracy = np.trace(tables, axis1=1, axis2=2) / tables.sum((1, 2))
+        return np.stack([accuracy, _g_mean(tables), _mcc(tables)])
 
     return AttributeScores(*estimates(scores, guess, baseline, patient, draws=draws, seed=seed))
 
@@ -96,10 +97,6 @@ def _whole(values: np.ndarray, number: int, patient: np.ndarray) -> np.ndarray:
     if (whole != values).any() or whole.min() < 0 or whole.max() >= number:
         raise ValueError(f"a value lies outside 0..{number - 1}")
     return whole
-
-
-def _accuracy(tables: np.ndarray) -> np.ndarray:
-    return np.trace(tables, axis1=1, axis2=2) / tables.sum((1, 2))
 
 
 def _g_mean(tables: np.ndarray) -> np.ndarray:

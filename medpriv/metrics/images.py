@@ -64,9 +64,7 @@ def ssim(truth: Tensor, guess: Tensor, mask: Tensor | None = None) -> np.ndarray
     Returns:
         ``(n,)`` float64, 1 for equal images, at most 1.
 
-    Raises:
-        ValueError: as for ``mse``.
-        TypeError: as for ``mse``.
+    Errors as for ``mse``.
     """
     truth, guess = _checked(truth, guess)
     scores = np.empty(len(truth))
@@ -136,7 +134,10 @@ def feature_distance(
     truth, guess = _checked(truth, guess)
     if len(truth) < 2:
         raise ValueError(f"strangers' distance needs at least 2 true images, got {len(truth)}")
-    cut = front(classifier, layer or _last_layer(classifier))
+    if layer is None:
+        # Of other models than the course's own, the answer itself is the last of the names.
+        layer = split_names(classifier)[-1 if isinstance(classifier, ImageCNN) else -2]
+    cut = front(classifier, layer)
     ours, theirs = (predict(cut, images).flatten(1).double() for images in (truth, guess))
     scale = _mean_distance(ours)
     if not scale > 0:
@@ -145,12 +146,6 @@ def feature_distance(
             "layer"
         )
     return (ours - theirs).norm(dim=1).numpy() / scale
-
-
-def _last_layer(classifier: nn.Module) -> str:
-    names = split_names(classifier)
-    # Of other models than the course's own, the answer itself is the last of the names.
-    return names[-1] if isinstance(classifier, ImageCNN) else names[-2]
 
 
 def _mean_distance(rows: Tensor, chunk: int = 256) -> float:

@@ -57,8 +57,7 @@ def bleu(truth: Sequence[str], guess: Sequence[str]) -> NDArray[np.float64]:
     Papineni et al. 2002 (ACL), by sacrebleu, sentence by sentence with "effective order": a text
     of three words has no run of four, and is judged by shorter ones. Its smoothing counts the
     first length of run that is missing as half a run, the next as a quarter; a guess that is too
-    short is marked down. Texts are compared in normal
-    form, so that neither case nor punctuation counts.
+    short is marked down.
 
     Arguments and errors as for :func:`exact_match`; the values lie in [0, 1]. Two texts without a
     word score 1.
