@@ -8,11 +8,7 @@ from medpriv.course.recorded_tables import recorded
 
 
 def cost_card(chapter: str) -> Markdown:
-    """One line with a chapter's recorded time, memory and machine, for its first page.
-
-    A chapter that is being written has to run before it can be measured, so there the line says
-    that it was not.
-    """
+    """One line with a chapter's recorded time, memory and machine, or that it was not measured."""
     costs = recorded("costs").set_index("chapter")
     if chapter not in costs.index:
         return Markdown("**Cost to run**: not measured yet; `make grids` measures it.")

@@ -1,4 +1,4 @@
-"""Reconstruct a report without any model: hand back the nearest one of one's own collection."""
+"""What an attacker has of a report without any model."""
 
 from __future__ import annotations
 

@@ -201,9 +201,8 @@ def start(name: str, **parameters: Any) -> Chapter:
     Tables are shown whole from here on: pandas' display options are set for the notebook.
 
     Args:
-        name: the chapter's name, a key of ``medpriv.course.catalog.CHAPTERS``.
-        parameters: the values of its ``parameters`` cell: at least ``profile``, ``dataset``,
-            ``seed`` and ``device``.
+        name: the chapter's name.
+        parameters: those of its cell, at least ``profile``, ``dataset``, ``seed`` and ``device``.
 
     Raises:
         ValueError: the chapter is unknown, or a value cannot be used; the message lists what can.

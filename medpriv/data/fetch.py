@@ -33,8 +33,7 @@ class Source:
         page: the page that a person downloads it from.
         checksum: the publisher's own, as ``"md5:..."`` or ``"sha256:..."``; ``None`` if the
             publisher gives none.
-        check: raises :class:`DataError` if the downloaded file is not what it should be; ``None``
-            where there is a checksum.
+        check: raises :class:`DataError` at a wrong file; ``None`` where there is a checksum.
     """
 
     name: str

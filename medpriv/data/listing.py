@@ -33,17 +33,12 @@ def card(name: str) -> DataCard:
 
 
 def cards() -> dict[str, DataCard]:
-    """The data card of every named data set, by name, in the order of :func:`.known_datasets`.
-
-    As with :func:`.card`, nothing is loaded, generated or downloaded.
-    """
+    """The :func:`card` of every named data set, by name, in the order of :func:`known_datasets`."""
     return {name: card(name) for names in DATASETS.values() for name in names}
 
 
 def file_names(name: str) -> tuple[str, ...]:
-    """The names under which the folder ``MEDPRIV_DATA`` may hold a data set, preferred one first.
-
-    Embedded data have none.
+    """The names under which ``MEDPRIV_DATA`` may hold a data set, best first; embedded have none.
 
     Raises:
         ValueError: the name is unknown.

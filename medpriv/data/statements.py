@@ -2,8 +2,7 @@
 
 The same reader is applied to a report and to its reconstruction, so that what was recovered can be
 counted fact by fact. On the embedded reports it agrees with what they were written from, and a
-test holds it to that. On Open-i, where names and ages are removed, it reads the findings that are
-named and not denied.
+test holds it to that.
 """
 
 from __future__ import annotations

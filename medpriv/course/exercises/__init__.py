@@ -18,10 +18,7 @@ __all__ = ["Unsolved", "call", "find", "known"]
 
 
 def find(name: str) -> Callable[[Any], None]:
-    """The test of an exercise.
-
-    Args:
-        name: such as ``"06-blank"``; it begins with the chapter's number.
+    """The test of an exercise such as ``"06-blank"``; the name begins with the chapter's number.
 
     Raises:
         ValueError: no such exercise; the message lists those there are.

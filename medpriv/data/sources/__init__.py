@@ -48,9 +48,7 @@ class Wanted:
         seed: decides who is in which part, and what is generated.
         patients: how many in all, or ``None``.
         size: of images, side length in pixels.
-        burned_in: of phantoms, see :func:`medpriv.data.load_images`.
-        clean: of ``cardio``, see :func:`medpriv.data.load_records`.
-        deduplicate: of reports, see :func:`medpriv.data.load_reports`.
+        burned_in, clean, deduplicate: as for the three calls of :mod:`medpriv.data`.
     """
 
     dataset: str

@@ -35,12 +35,10 @@ Abnormal = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.str_]]
 
 
 def load(wanted: Wanted) -> Cohort:
-    """The abnormal mini-MIAS mammograms, split by patient; class 1 is malignant.
+    """The abnormal mini-MIAS mammograms; class 1 is an image with a malignant finding.
 
-    Malignant is an image with at least one malignant finding. mdb059, whose finding has no place,
-    is left out. An odd number and the even one after it are the two breasts of one patient. The
-    split is the same in all profiles: there are few patients. ``Part.mask`` is estimated, see
-    :func:`breast_mask`.
+    An odd number and the even one after it are the two breasts of one patient. The split is the
+    same in all profiles: there are few patients. ``Part.mask`` is from :func:`breast_mask`.
     """
     path, size = locate(SOURCE), wanted.size
     pixels, labels, ids = read_mias(path)

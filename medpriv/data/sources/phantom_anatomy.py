@@ -77,11 +77,9 @@ def add_masses(
     mass: NDArray[np.bool_],
     implant: NDArray[np.bool_],
 ) -> None:
-    """Add a lobulated core with spicules to each image that has a mass, in place.
-
-    Every image draws its random numbers, so that the rest of the picture does not depend on who
-    has a mass. In front of an implant, masses lie nearer to the nipple.
-    """
+    """Add a lobulated core with spicules to each image that has a mass, in place."""
+    # Every image draws its numbers, so that the rest of it does not depend on who has a mass. In
+    # front of an implant, masses lie nearer to the nipple.
     n, size, _ = canvas.shape
     across, along = rng.uniform(-1, 1, (2, n, 1, 1)).astype(np.float32)
     forward = np.where(implant[:, None, None], 0.72 + 0.10 * across, 0.50 + 0.28 * across)

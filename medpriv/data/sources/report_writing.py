@@ -1,8 +1,7 @@
 """How a synthetic report is written about a patient, from small grammars.
 
 Grammar: ``[a|b|c]`` stands for one of the alternatives, and may be nested; ``{slot}`` is filled
-from the patient. Both the findings and the impression read the same slots, so they agree on side,
-lobe and size. The phrases are in ``synthetic_reports.json``.
+from the patient, once, so that all sentences agree on side, lobe and size.
 """
 
 from __future__ import annotations
@@ -111,7 +110,7 @@ def _seen(rng: np.random.Generator, patient: Patient, slots: dict[str, str]) -> 
 
 
 def _slots(rng: np.random.Generator, patient: Patient) -> dict[str, str]:
-    """Everything a template may ask for, drawn once so that all sentences agree."""
+    """Everything a template may ask for."""
     female = patient.sex == "female"
     lobe = one_of(rng, TABLES["lobes"])
     side = lobe.split()[0]

@@ -3,9 +3,6 @@
 Every patient is drawn first (name, age, sex, ten facts, a finding), then a report is written about
 exactly these facts from small grammars. So the truth is known for every sentence, no patient is
 real, and no two reports share more than a template.
-
-The names are combined at random from two hand-written lists of mixed origin. A match with a living
-person is chance.
 """
 
 from __future__ import annotations
