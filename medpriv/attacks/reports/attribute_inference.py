@@ -22,15 +22,12 @@ def fit_cooccurrence(
     """The other baseline: each fact from all *other* facts of the same patient.
 
     Give its ``guess`` the victims' facts as numbers, and what else is known after them;
-    the entry that is guessed is not used.
+    the entry that is guessed is not used. Penalty and errors are as for :func:`.fit_fact_reader`.
 
     Args:
         facts: ``(m, F)`` bool, of the attacker's own patients.
         also: ``(m, d)``, what else is known of them, such as age and sex.
-        penalty: see :func:`.fit_fact_reader`.
-
-    Raises:
-        ValueError: as for :func:`.fit_fact_reader`.
+        penalty: of each probe.
     """
     inputs = facts.double() if also is None else torch.cat([facts.double(), also.double()], dim=1)
     return fit_probes(inputs, facts, penalty=penalty, without_self=True)
@@ -44,9 +41,6 @@ def fit_fact_reader(seen: Tensor, facts: Tensor, *, penalty: float | None = None
             embedding, or whatever is left of one. Each report cost a query.
         facts: ``(m, F)`` bool, the facts of these reports.
         penalty: see :func:`medpriv.models.probes.fit_probes`.
-
-    Returns:
-        A :class:`medpriv.models.probes.LinearProbes` of such answers.
 
     Raises:
         ValueError: there are fewer rows than folds, or numbers that are not finite.

@@ -80,12 +80,7 @@ def filled(texts: Sequence[str], terms: Sequence[str]) -> list[str]:
 
 
 def ask_terms(view: View, texts: Sequence[str], terms: Sequence[str]) -> Tensor:
-    """Ask about each report with each term in its gap; a query for each.
-
-    Args:
-        view: exposes ``scores`` or ``label``.
-        texts: n reports with a gap, see :func:`.mask_terms`.
-        terms: V.
+    """Ask about each of n reports with each of V terms in its gap; a query for each.
 
     Returns:
         ``(n, V, K)`` float32 scores, or ``(n, V)`` int64 labels, as the view gives.
@@ -103,17 +98,10 @@ def ask_terms(view: View, texts: Sequence[str], terms: Sequence[str]) -> Tensor:
 
 
 def fit_term_imputer(hidden: Hidden, terms: int) -> Learned:
-    """Learn which term goes with which words, on the attacker's own reports.
+    """Learn which of V terms goes with which words, on the attacker's own reports.
 
-    A logistic regression on weighted words and pairs of words (TF-IDF). A term that he never met
-    gets what Laplace's rule would give it.
-
-    Args:
-        hidden: his reports, blacked out like the victims'.
-        terms: V, how many terms there are.
-
-    Returns:
-        What guesses from n texts with a gap: ``(n, V)`` float64, rows sum to 1.
+    A logistic regression on weighted words and pairs of words (TF-IDF), which guesses from n texts
+    with a gap. A term that he never met gets what Laplace's rule would give it.
     """
     truth = hidden.truth.numpy()
     seen, unseen = np.unique(truth), 1 / (len(truth) + terms)
@@ -168,11 +156,7 @@ class LanguageModel:
 
 
 def fit_language_model(texts: Sequence[str], *, order: int = 3) -> LanguageModel:
-    """Count the words of the attacker's reports, and which follow which.
-
-    Args:
-        texts: his own reports.
-        order: how many words at once.
+    """Count the words of the attacker's reports, and which follow which, ``order`` at once.
 
     Raises:
         ValueError: there are no texts, or the order is below 1.

@@ -27,13 +27,7 @@ _RENUMBERED = 0.5
 def varied_reports(texts: Sequence[str], number: int, *, seed: int = 0) -> tuple[str, ...]:
     """Recombinations of reports: sentences of others in about the same place, other names, numbers.
 
-    Args:
-        texts: the attacker's own reports.
-        number: how many to make.
-        seed: decides them; the first ones do not depend on ``number``.
-
-    Returns:
-        ``number`` texts. They need make no sense as reports of one patient.
+    They need make no sense as reports of one patient. The first ones do not depend on ``number``.
 
     Raises:
         ValueError: there is no text to vary, or the number is negative.
@@ -90,10 +84,7 @@ def _kind(number: str) -> str:
 
 
 def _renamed(
-    text: str,
-    names: list[str],
-    numbers: dict[str, list[str]],
-    draw: np.random.Generator,
+    text: str, names: list[str], numbers: dict[str, list[str]], draw: np.random.Generator
 ) -> str:
     known, parts = set(names), []
     for part in _PART.findall(text):

@@ -88,13 +88,7 @@ class Edits:
     def victims(
         self, goals: Tensor, worth: Tensor, filled: Sequence[Callable[[str], str]]
     ) -> list[Victim]:
-        """What is known before a question: of texts sent before, the answers are there already.
-
-        Args:
-            goals: ``(n, d)`` embeddings.
-            worth: ``(n, S)`` of each statement, as a cosine.
-            filled: n functions that put what was read of a victim into a text.
-        """
+        """What is known before a question: of texts sent before, the answers are there already."""
         longest, where = self.decoder.longest, self.decoder.embeddings
         # Texts that can be written again: no word is unknown, and none was cut off.
         numbers = (self.vocabulary.numbers(text, longest=longest + 1) for text in self.decoder.sent)
@@ -145,9 +139,7 @@ class Edits:
     def changes(self, victim: Victim, likely: tuple[Tensor, Tensor]) -> list[Words]:
         """All changes to the best guess that are worth a look; none where there is no guess.
 
-        Args:
-            victim: whose guess.
-            likely: what :func:`medpriv.attacks.reports.beam_search.likely_words` says of it.
+        ``likely`` is what :func:`medpriv.attacks.reports.beam_search.likely_words` says of it.
         """
         if victim.there is None:
             return []
@@ -191,11 +183,7 @@ class Edits:
 
         Written out, so that no vector of each of the many combinations is made: with
         ``w = start + (k + b) / L``, ``|w|^2 = |start|^2 + 2 start.(k + b) / L + |k + b|^2 / L^2``.
-
-        Args:
-            victim: whose goal.
-            kept: ``(p, d)`` summed vectors of what is kept of the best guess.
-            lengths: ``(p, bank)`` words of each combination.
+        Kept are ``(p, d)`` summed vectors; lengths ``(p, bank)`` are in words.
         """
         goal = F.normalize(victim.goal, dim=0)
         start = victim.there - self.sums([victim.best])[0] / len(victim.best)

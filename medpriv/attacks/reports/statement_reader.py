@@ -1,11 +1,10 @@
 """What a report states, read from its embedding without writing it: a linear map each.
 
 The attacker looks up what each of the texts states that he has sent, and learns which embedding
-goes with which statement. What is read so is known without any report having been written, and
-helps the corrector (:func:`medpriv.attacks.correct_reports`) to choose between guesses that lie
-about equally close. It is a ridge regression, not :func:`medpriv.attacks.fit_fact_reader`, since
-that has no closed form for what a map says of a text that was left out, from which the bar of each
-statement comes.
+goes with which statement. It helps the corrector (:func:`medpriv.attacks.correct_reports`) to
+choose between guesses that lie about equally close. It is a ridge regression, not
+:func:`medpriv.attacks.fit_fact_reader`, since that has no closed form for what a map says of a text
+that was left out, from which the bar of each statement comes.
 """
 
 from __future__ import annotations

@@ -53,9 +53,7 @@ class TokenReader:
         return [[next(words) for _ in range(int(row.sum()))] for row in there]
 
 
-def fit_token_reader(
-    view: View, texts: Sequence[str], tokenise: Tokenise, *, penalty: float = 1.0
-) -> TokenReader:
+def fit_token_reader(view: View, texts: Sequence[str], tokenise: Tokenise) -> TokenReader:
     """Learn which features come from which token, by ridge regression on the attacker's reports.
 
     Args:
@@ -63,7 +61,6 @@ def fit_token_reader(
         texts: the attacker's own reports, a query each.
         tokenise: a text → its tokens, one for each row that the view shows of it; the tokenizer of
             the encoder, which is public.
-        penalty: of the ridge regression, on standardised features.
 
     Raises:
         ThreatModelError: the view exposes no features.
@@ -86,9 +83,9 @@ def fit_token_reader(
     rows = features[there]
     truth = F.one_hot(torch.tensor([known[t] for own in tokens for t in own]), len(known)).float()
     mean = rows.mean(0)
-    spread = (rows - mean).square().mean().sqrt()
     x = rows - mean
-    gram = x.T @ x + penalty * spread**2 * torch.eye(x.shape[1])
+    spread = x.square().mean().sqrt()
+    gram = x.T @ x + spread**2 * torch.eye(x.shape[1])  # a penalty of 1 on standardised features
     share = truth.mean(0)
     # A rare token's column is as steep as a common one's, so that its own rows win.
     weights = torch.linalg.solve(gram, x.T @ (truth - share)) / share.sqrt()

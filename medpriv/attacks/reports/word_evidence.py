@@ -44,12 +44,7 @@ class WordEvidence:
 def fit_word_evidence(
     embeddings: Tensor, present: Tensor, *, penalty: float = 1.0
 ) -> tuple[WordEvidence, Tensor]:
-    """Learn which words go with which embedding.
-
-    Args:
-        embeddings: ``(m, d)``, of the attacker's own reports.
-        present: ``(m, V)`` bool, which words stand in each.
-        penalty: of the ridge regression, on standardised embeddings.
+    """Learn which words, ``(m, V)`` bool, go with which embedding, ``(m, d)``.
 
     Returns:
         The evidence, and what it says of each own report when that report is left out, ``(m, V)``:
@@ -83,12 +78,7 @@ def _log_odds(predicted: Tensor, share: Tensor, slope: Tensor) -> Tensor:
 def fit_text_map(
     frequencies: Tensor, embeddings: Tensor, *, penalty: float = 1e-3
 ) -> tuple[Tensor, Tensor]:
-    """Learn where texts are embedded, from the share that each word has in them.
-
-    Args:
-        frequencies: ``(m, V)``, rows sum to at most 1; see :func:`word_shares`.
-        embeddings: ``(m, d)``, what the service answered.
-        penalty: of the ridge regression.
+    """Learn where texts are embedded, ``(m, d)``, from their :func:`word_shares`, ``(m, V)``.
 
     Returns:
         ``(V, d)`` and ``(1, d)`` float32: a text lies at ``frequencies @ first + second``.
@@ -105,12 +95,9 @@ def fit_text_map(
 
 
 def word_shares(report: Tensor, words: int, *, first: int) -> Tensor:
-    """The share of each word among the words of a report: ``(n, V)`` float32.
+    """The share of each of V words in a report, ``(n, T)`` int64 numbers: ``(n, V)`` float32.
 
-    Args:
-        report: ``(n, T)`` int64 numbers of words.
-        words: V.
-        first: numbers below it are no words.
+    Numbers below ``first`` are no words.
     """
     counts = torch.zeros(len(report), words)
     counts.scatter_add_(1, report, (report >= first).float())
