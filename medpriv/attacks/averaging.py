@@ -22,16 +22,12 @@ Vary = Callable[[Tensor, int], Tensor]
 
 
 def averaged(view: View, times: int, *, vary: Vary | None = None) -> View:
-    """A view that asks each question so many times and puts the answers together.
+    """A view that asks each question so many times, for a query each, and averages the answers.
 
     Labels: the commonest, of equally common ones the lowest. Numbers: their mean. What is
     intercepted is averaged as well, as if each victim used the system so often: say so.
-
-    Args:
-        view: behind it; each time costs a query there.
-        times: 1 or more.
-        vary: ``vary(x, time)``, the version of the question that is asked at that time, such as
-            :func:`neighbours`; without it the same question.
+    ``vary(x, time)`` is the version of the question that is asked at that time, such as
+    :func:`neighbours`; without it the same question.
 
     Raises:
         ValueError: fewer than one time.
@@ -53,12 +49,8 @@ def averaged(view: View, times: int, *, vary: Vary | None = None) -> View:
 def neighbours(columns: Sequence[Column], width: float | Tensor, *, seed: int = 0) -> Vary:
     """Records a little beside the true one: numeric columns moved, categories left.
 
-    The first version is the record itself.
-
-    Args:
-        columns: of the cohort.
-        width: standard deviation of the move, in each column's unit; ``(columns,)`` or one number.
-        seed: decides the moves.
+    The first version is the record itself. The width is the standard deviation of the move, in
+    each column's unit: ``(columns,)`` or one number.
 
     Raises:
         ValueError: the width is negative.

@@ -121,7 +121,7 @@ def train_shadows(
         victims: n rows, of members and others; no model is trained on them.
         train: ``train(part, number)`` → a function from rows to ``(n, K)`` scores.
         models: N.
-        share: of his patients in each training.
+        share: of his patients in each training, drawn by the seed.
         seed: decides who is in which.
 
     Raises:

@@ -6,14 +6,9 @@ from medpriv.deployment import View
 
 
 def planned_queries(view: View, own: int, queries: int | None, *, usual: int, what: str) -> int:
-    """How many inputs to send in all, the attacker's own among them.
+    """How many inputs to send in all, the attacker's own among them: his wish, if he has one.
 
-    Args:
-        view: whose budget counts.
-        own: how many inputs the attacker has; each is sent.
-        queries: the reader's wish; without one it is ``usual``, or less where the budget is less.
-        usual: for the profile at hand.
-        what: the inputs, as the message names them.
+    Without one it is ``usual``, or less where the view's budget is less.
 
     Raises:
         ValueError: the wish does not cover the attacker's own inputs.

@@ -166,15 +166,9 @@ def estimate_gradient(
 
     Where the entries of u are independent, its expectation is the gradient of the loss blurred by
     σ. Neighbours are clamped to [0, 1], since a client sends images: a pixel that is black or
-    white already counts half, with its sign kept.
-
-    Args:
-        loss: images ``(q, c, h, w)`` and their labels ``(q,)`` → ``(q,)``; asked 2 m n rows, in
-            one call where they fit into 64 MiB.
-        images: ``(n, c, h, w)`` in [0, 1].
-        labels: ``(n,)`` int64.
-        directions: ``(m, c, h, w)``, normal; the same for each image.
-        spread: σ.
+    white already counts half, with its sign kept. The loss is asked about 2 m n rows, in one call
+    where they fit into 64 MiB; images are ``(n, c, h, w)`` in [0, 1], labels ``(n,)`` int64, and
+    directions, the same for each image, ``(m, c, h, w)`` and normal.
     """
     total = torch.zeros_like(images)
     for some in directions.split(max(1, _VALUES // (2 * images.numel()))):

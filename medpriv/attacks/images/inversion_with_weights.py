@@ -56,8 +56,7 @@ class Recovery:
         images: ``(n, c, h, w)`` float32 in [0, 1].
         objective: ``(n,)`` float64, the smallest value of the objective for each victim.
         steps: the numbers of steps after which ``course`` was kept.
-        course: ``(len(steps), n, c, h, w)`` float32, the images on the way; empty where nobody
-            asked for it.
+        course: ``(len(steps), n, c, h, w)`` float32, the images on the way.
     """
 
     images: Tensor
@@ -223,11 +222,10 @@ def choose_tv_weight(
     device: str | torch.device = "auto",
     start: Tensor | None = None,
 ) -> tuple[float, dict[float, float]]:
-    """Choose lambda on the attacker's own images, whose truth he knows.
+    """Choose lambda on the attacker's own images: the weight, and the squared error with each.
 
-    He recovers them with each weight and keeps the one with the smallest squared error. Published
-    values do not carry over: they depend on the split, the model, and on whether the terms are
-    sums or means.
+    He recovers them with each weight and keeps the one with the smallest mean squared error.
+    Published values do not carry over: they depend on split, model, and whether terms are means.
 
     Args:
         view: and search, device and start, as for :func:`recover`. A view is asked about the
@@ -237,9 +235,6 @@ def choose_tv_weight(
         search: its ``tv_weight`` is not used.
         device: where to search.
         start: where to begin.
-
-    Returns:
-        The weight, and the mean squared error with each.
 
     Raises:
         ThreatModelError, TypeError: as for :func:`recover`; nothing is then asked.

@@ -14,8 +14,7 @@ and then searches as with the true weights, through f1'::
 Many fronts work with a back, and most of them give other features than the true one: on a task of
 two classes this alone recovers nothing. But the attacker also sees the traffic. So here f1' must
 also give features *distributed* like those that pass by (means, spreads, and which channels go
-together), which needs no pair of image and features either. And since a front with unlucky initial
-weights may take most of its training to find any use for them, several start and the best goes on.
+together). And since initial weights may be unlucky, several fronts start and the best goes on.
 """
 
 from __future__ import annotations
@@ -66,15 +65,14 @@ def fit_shadow_front(
     are smaller than the image.
 
     Args:
-        view: exposes ``back``; it is not asked anything.
+        view: exposes ``back``.
         features: ``(n, c, h, w)`` float32, intercepted from n victims.
         images: ``(m, c, size, size)`` float32 in [0, 1], the attacker's own.
         labels: ``(m,)`` int64, their classes.
-        profile: sets the number of steps, whatever the number of images.
+        profile: sets the number of steps.
         seed: decides initial weights and order.
         device: where to train.
-        traffic: weight of the distance between the features' distributions; 0 is the paper's
-            attack.
+        traffic: weight of the distance between the features' distributions; 0 is the paper's.
         starts: so many fronts of other initial weights are trained for a seventh of the time; the
             one with the lowest loss is trained to the end.
         recipe: instead of the profile's.

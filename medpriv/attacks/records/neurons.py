@@ -64,9 +64,8 @@ def fit_neurons(
 ) -> Neurons:
     """Find the hidden units that give each candidate away, on the attacker's own records.
 
-    How strongly a score speaks for its candidate is told by two normal distributions of equal
-    spread, fitted on the same records: that makes it a likelihood, which a prior can be
-    multiplied with.
+    Two normal distributions of equal spread, fitted on the same records, make a likelihood of a
+    score, which a prior can be multiplied with.
 
     Args:
         view: exposes ``weights``, without a split.
