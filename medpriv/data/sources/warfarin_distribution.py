@@ -50,16 +50,8 @@ INTERCEPT: Final = 5.6044
 PER_AGE_DECADE: Final = -0.2614
 PER_CM: Final = 0.0087
 PER_KG: Final = 0.0128
-VKORC1_EFFECT: Final = {"G/G": 0.0, "A/G": -0.8677, "A/A": -1.6974, UNKNOWN: -0.4854}
-CYP2C9_EFFECT: Final = {
-    "*1/*1": 0.0,
-    "*1/*2": -0.5211,
-    "*1/*3": -0.9357,
-    "*2/*2": -1.0616,
-    "*2/*3": -1.9206,
-    "*3/*3": -2.3312,
-    UNKNOWN: -0.2188,
-}
+VKORC1_EFFECT: Final[dict[str, float]] = TABLES["VKORC1 effect"]
+CYP2C9_EFFECT: Final[dict[str, float]] = TABLES["CYP2C9 effect"]
 ENZYME_INDUCER_EFFECT: Final = 1.1816
 AMIODARONE_EFFECT: Final = -0.5503
 
