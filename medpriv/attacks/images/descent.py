@@ -47,16 +47,8 @@ def descend(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Descend from each start, and keep the best restart of each class.
 
-    Args:
-        view: whose query budget counts.
-        access: to that view.
-        labels: ``(k,)`` int64, on the CPU.
-        starts: ``(r, k, c, h, w)``, values of r restarts.
-        form: what is minimised, and how.
-        steps: at most so many.
-
-    Returns:
-        images, history and steps of a :class:`.ClassInversion`.
+    Labels are ``(k,)`` int64 on the CPU, starts ``(r, k, c, h, w)``, values of r restarts. What
+    comes back are images, history and steps of a :class:`.ClassInversion`.
 
     Raises:
         QueryBudgetError: the budget does not cover one step and a last answer for each class.

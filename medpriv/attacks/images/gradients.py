@@ -33,9 +33,8 @@ class Probe:
     Attributes:
         directions: m pairs of neighbours for each gradient.
         spread: σ, how far neighbours lie, in grey levels.
-        grain: about how many pixels wide the structures in a direction are. Few directions say
-            little about single pixels, so with 4 the attack sees local means of the gradient;
-            1 is independent noise, whose estimate is right on average and needs more directions.
+        grain: about how many pixels wide the structures in a direction are: with 4 the attack sees
+            local means of the gradient; 1 is independent noise, which needs more directions.
 
     Raises:
         ValueError: an attribute is out of range.

@@ -1,8 +1,7 @@
 """What an attacker wants to know of a record, and the question he asks for each possible answer.
 
-Every attack of chapter 04 begins alike: write each candidate value into the victim's record, and
-look at what the model makes of it. So the grid of answers is asked once here, and an attack is a
-function of that grid::
+The attacks of chapter 04 write each candidate value into the victim's record, and look at what the
+model makes of it. The grid of answers is asked once here, and an attack is a function of it::
 
     wanted = sensitive(cohort.columns, "vkorc1")
     answers = ask_candidates(view, victims.x, wanted)  # (n, V, K)
@@ -106,8 +105,7 @@ def sensitive(
 
     Raises:
         ValueError: no name, an unknown one or one named twice; a numeric attribute without cuts or
-            records; cuts that do not ascend or leave an interval without a record; an attribute
-            with a single value, of which nothing is to be guessed.
+            records; cuts that do not ascend or leave an interval empty; a single value.
     """
     known = {column.name: position for position, column in enumerate(columns)}
     if not names or len(set(names)) < len(names) or not set(names) <= set(known):

@@ -1,9 +1,8 @@
 """What statistics alone tell about a missing attribute: the baseline of every attack on one.
 
-Whoever owns records of other patients can learn how the attribute goes with the rest, and guess
-without asking any model. Jayaraman & Evans 2022 (CCS, arXiv 2209.01292) showed that attacks which
-were published as inference from the model do no better than this, so each attack is compared with
-it, on the same auxiliary records.
+Whoever owns records of other patients can guess without asking any model. Jayaraman & Evans 2022
+(CCS, arXiv 2209.01292) showed that attacks which were published as inference from the model do no
+better than this, so each attack is compared with it, on the same auxiliary records.
 """
 
 from __future__ import annotations
@@ -34,8 +33,7 @@ FAMILIES = ("logistic", "boosting")
 def marginal_prior(records: Tensor, wanted: Sensitive) -> Tensor:
     """How common each candidate is in the attacker's records: ``(V,)`` float64, sums to 1.
 
-    Each candidate counts once more than it occurs (Laplace's rule), so that a value which the
-    attacker has not met stays possible.
+    Each counts once more than it occurs (Laplace's rule): what he has not met stays possible.
     """
     counts = torch.bincount(wanted.truth(records), minlength=len(wanted)).double() + 1
     return counts / counts.sum()

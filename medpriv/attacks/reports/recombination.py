@@ -2,7 +2,6 @@
 
 A service embeds any text. So an attacker with a few hundred reports takes sentences of one into
 another, and puts other names and numbers where names and numbers stand, and asks about these too.
-Each costs a query, and each teaches which part of an embedding goes with which words.
 """
 
 from __future__ import annotations
