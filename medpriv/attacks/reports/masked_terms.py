@@ -1,11 +1,10 @@
 """Guessing the one term of a report that was blacked out, through a classifier of reports.
 
 The text twin of attribute inference: the attacker has the report but for one term, and tries every
-term that it could have been. Each filled report is a query; what the answers say is then read as
-for records (:func:`medpriv.attacks.confidence_posterior` and the others take them). Without the
-model, the baseline is what language itself says about the gap: how often the words around it go
-with each term (:func:`fit_term_imputer`), or how likely each filled text is
-(:func:`.fit_language_model`)::
+term that it could have been. The answers are read as for records
+(:func:`medpriv.attacks.confidence_posterior` and the others take them). Without the model, the
+baseline is what language itself says about the gap (:func:`fit_term_imputer`,
+:func:`.fit_language_model`)::
 
     hidden = mask_terms(victims.x, terms)
     answers = ask_terms(view, hidden.texts, terms)  # (n, V, K)
