@@ -118,15 +118,3 @@ def check_sendable(value: Any, what: str) -> None:
             f"{what} cannot be sent to another process ({error}); make its functions those of a "
             "module, or functools.partial of such, in the place of lambdas and inner functions"
         ) from error
-
-
-def source_hash(*rooms: str) -> str:
-    """To be deleted with its last users."""
-    root = Path(__file__).parents[1]
-    roots = [root / room for room in rooms] if rooms else [root]
-    files = [
-        file
-        for room in roots
-        for file in (sorted(room.rglob("*.py")) if room.is_dir() else [room.with_suffix(".py")])
-    ]
-    return content_hash([(file.relative_to(root).as_posix(), file) for file in files])
