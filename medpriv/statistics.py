@@ -101,9 +101,8 @@ def mean_estimate(
 ) -> Estimate:
     """The mean of a score over victims, with a percentile interval over patients.
 
-    The interval is the one from 2.5 to 97.5 % of ``draws`` bootstrap means, each over whole
-    patients drawn with replacement. It says what other victims would give, not what another seed
-    would.
+    It goes from 2.5 to 97.5 % of the bootstrap means, see :func:`patient_bootstrap`, and says what
+    other victims would give, not what another seed would.
 
     Args:
         values: ``(n,)`` one score a row.
@@ -127,14 +126,8 @@ def difference(
 ) -> Estimate:
     """By how much a score exceeds a baseline on the same victims: a paired interval.
 
-    Args:
-        values: ``(n,)`` one score a row; truth values count as 1 and 0.
-        baseline: the same for the baseline.
-        patient: ``(n,)`` the patient of each row.
-        seed: decides the resamples.
-
-    Raises:
-        ValueError: as for :func:`mean_estimate`.
+    ``values`` and ``baseline`` are ``(n,)`` scores, of which truth values count as 1 and 0.
+    Patients, seed and errors are as for :func:`mean_estimate`.
     """
     gain = np.asarray(values, dtype=float) - np.asarray(baseline, dtype=float)
     return mean_estimate(gain, patient, seed=seed)

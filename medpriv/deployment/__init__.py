@@ -11,10 +11,4 @@ what it does not expose.
 from medpriv.deployment.service import ViewDefense, deploy
 from medpriv.deployment.view import QueryBudgetError, ThreatModelError, View
 
-__all__ = [
-    "QueryBudgetError",
-    "ThreatModelError",
-    "View",
-    "ViewDefense",
-    "deploy",
-]
+__all__ = ["QueryBudgetError", "ThreatModelError", "View", "ViewDefense", "deploy"]

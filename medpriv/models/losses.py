@@ -92,18 +92,14 @@ def distance_correlation(x: Tensor, y: Tensor, *, unbiased: bool = True) -> Tens
     """
     if len(x) != len(y) or len(x) < 4:
         raise ValueError(f"expected as many rows of both, four or more; got {len(x)} and {len(y)}")
-    a, b = (_centred(_distances(one), unbiased) for one in (x, y))
+    a, b = (_centred_distances(one.flatten(1), unbiased) for one in (x, y))
     both, own, other = (a * b).sum(), a.square().sum(), b.square().sum()
     ratio = both / (own * other).clamp(min=1e-24).sqrt()
     return ratio if unbiased else ratio.clamp(min=1e-12).sqrt()
 
 
-def _distances(rows: Tensor) -> Tensor:
-    flat = rows.flatten(1)
-    return torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist")
-
-
-def _centred(distances: Tensor, unbiased: bool) -> Tensor:
+def _centred_distances(flat: Tensor, unbiased: bool) -> Tensor:
+    distances = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist")
     n = len(distances)
     near, all_near = (n - 2, (n - 1) * (n - 2)) if unbiased else (n, n * n)
     rows = distances.sum(1, keepdim=True) / near

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor, fx, nn
 
 from medpriv.models.images import ImageCNN
@@ -11,8 +9,6 @@ from medpriv.models.records import RecordMLP
 from medpriv.models.reports import ReportClassifier, TokenFeatures
 
 # torchvision is imported where a graph is traced: a second and more, for what only images need.
-if TYPE_CHECKING:
-    from torchvision.models.feature_extraction import NodePathTracer
 
 
 def split_names(model: nn.Module) -> tuple[str, ...]:
@@ -70,7 +66,9 @@ def back(model: nn.Module, split: str) -> nn.Module:
     tracer = NodePathTracer()
     cut = fx.GraphModule(model, tracer.trace(model))
     graph = cut.graph
-    at = _last_node(tracer, split)
+    names = tracer.node_to_qualname.items()
+    # A block's name stands for the last of its operations.
+    at = [node for node, name in names if name == split or name.startswith(f"{split}.")][-1]
     (start,) = (node for node in graph.nodes if node.op == "placeholder")
     with graph.inserting_before(start):
         features = graph.placeholder("features")
@@ -85,16 +83,6 @@ def back(model: nn.Module, split: str) -> nn.Module:
     cut.delete_all_unused_submodules()
     cut.recompile()
     return cut.eval()
-
-
-def _last_node(tracer: NodePathTracer, split: str) -> fx.Node:
-    """The last operation of a layer, where its name stands for a whole block."""
-    inside = [
-        node
-        for node, name in tracer.node_to_qualname.items()
-        if name == split or name.startswith(f"{split}.")
-    ]
-    return inside[-1]
 
 
 def _check_split(model: nn.Module, split: str) -> None:
