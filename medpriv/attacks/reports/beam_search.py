@@ -18,12 +18,13 @@ from medpriv.runtime.seeds import torch_rng
 _ROWS = 512  # hypotheses computed at once
 _NEVER = -1e9
 _ALTERNATIVES = 12  # words considered at each place
+_HEAT = 0.8  # the softmax's temperature: below 1 likely words become likelier
 
 
 def beam_search(
     writer: ReportWriter, about: Tensor, evidence: Tensor, *, beam: int, longest: int
 ) -> Tensor:
-    """The likeliest report of each row that a search with ``beam`` hypotheses finds.
+    """The likeliest report of each row: ``(n, T)`` int64 words, ``END`` at the end, then ``PAD``.
 
     Args:
         writer: a trained one.
@@ -31,9 +32,6 @@ def beam_search(
         evidence: ``(n, V)`` of each word, from there.
         beam: hypotheses kept at each word.
         longest: words at most, before the end.
-
-    Returns:
-        ``(n, T)`` int64, numbers of words, ``END`` at the end, then ``PAD``.
     """
     return _in_parts(about, evidence, beam, lambda a, e: _beam(writer, a, e, beam, longest))
 
@@ -46,31 +44,20 @@ def draw_reports(
     *,
     longest: int,
     seed: int = 0,
-    heat: float = 0.8,
 ) -> Tensor:
     """Reports drawn at random, each word from what the writer holds possible.
 
-    Args:
-        writer: and the two others, as for :func:`beam_search`.
-        about: ``(n, d)``.
-        evidence: ``(n, V)``.
-        number: how many for each row.
-        longest: words at most, before the end.
-        seed: decides them.
-        heat: below 1 likely words become likelier (the softmax's temperature).
-
-    Returns:
-        ``(n, number, T)`` int64, as for :func:`beam_search`.
+    ``number`` of them for each row, ``(n, number, T)`` int64; else as for :func:`beam_search`.
 
     Raises:
-        ValueError: number or heat is not positive.
+        ValueError: the number is below 1.
     """
-    if number < 1 or heat <= 0:
-        raise ValueError(f"expected a number from 1 on and a heat above 0, got {number}, {heat}")
+    if number < 1:
+        raise ValueError(f"expected a number from 1 on, got {number}")
     draws = torch_rng(seed, "draws")
 
     def pick(scores: Tensor) -> Tensor:
-        edges = (scores / heat).softmax(1).cpu().cumsum(1)
+        edges = (scores / _HEAT).softmax(1).cpu().cumsum(1)
         # One random number for each row; torch.multinomial draws one for each word.
         where = torch.rand(len(edges), 1, generator=draws) * edges[:, -1:]
         return torch.searchsorted(edges, where, right=True)[:, 0].clamp(max=edges.shape[1] - 1)
@@ -89,14 +76,8 @@ def likely_words(
 ) -> list[tuple[Tensor, Tensor]]:
     """At each place of each guess the words that the writer holds likeliest, and how likely.
 
-    Args:
-        writer: and the two others, as for :func:`beam_search`.
-        about: ``(n, d)``.
-        evidence: ``(n, V)``.
-        guesses: n of them, numbers of words without an end.
-
-    Returns:
-        For each guess, of L words, ``(L, 12)`` log-probabilities and ``(L, 12)`` int64 words.
+    For each of n guesses, L numbers of words without an end: ``(L, 12)`` log-probabilities and
+    ``(L, 12)`` int64 words. The rest is as for :func:`beam_search`.
     """
     if not guesses:
         return []

@@ -59,15 +59,13 @@ def correct_reports(
     """Improve the decoder's guesses by asking the view about them.
 
     Args:
-        decoder: fitted through the same view.
+        decoder: and slots and statements, fitted through the same view.
         view: exposes ``embedding``; every guess that is embedded costs a query.
         embeddings: ``(n, d)`` of the victims, as the view shows them.
         steps: rounds of changes after the first guesses.
         queries: asked about each victim in each round, the first guesses included.
-        slots: fitted through the same view; what they read of a victim stands in each guess that
-            is asked about, in the place of what the decoder wrote there.
-        statements: fitted on the same decoder; of guesses that lie about equally close those are
-            kept that state what it reads from the victim's embedding.
+        slots: what they read of a victim stands in each guess that is asked about.
+        statements: of guesses that lie about equally close those are kept that state what it reads.
         seed: decides what is drawn and proposed.
 
     Returns:
@@ -99,7 +97,9 @@ def correct_reports(
             likely = likely_words(decoder.writer, about, evidence, guesses)
             proposed = list(map(edits.changes, victims, likely))
         _ask(view, edits, victims, proposed, queries)
-        states.append(_state(victims, queries * (step + 1)))
+        texts = tuple(victim.text for victim in victims)
+        closeness = torch.tensor([victim.closeness for victim in victims])
+        states.append(Correction(texts, closeness, queries * (step + 1)))
     return states
 
 
@@ -128,11 +128,6 @@ def _ask(
     rows = zip(answers, edits.stated(texts).split(1), strict=True)
     for (victim, guess, text), (answer, stated) in zip(asked, rows, strict=True):
         victim.learn(guess, text, answer, stated)
-
-
-def _state(victims: Sequence[Victim], queries: int) -> Correction:
-    closeness = torch.tensor([victim.closeness for victim in victims])
-    return Correction(tuple(victim.text for victim in victims), closeness, queries)
 
 
 def _fillers(slots: Sequence[SlotReader], embeddings: Tensor) -> list[Callable[[str], str]]:

@@ -59,12 +59,9 @@ class ReportDecoder:
     _evidence: WordEvidence
 
     def guess(self, embeddings: Tensor, *, beam: int = 4) -> tuple[str, ...]:
-        """The most likely report behind each embedding, by beam search over all victims at once.
+        """The most likely report behind each embedding, ``(n, d)`` as the view shows them.
 
-        Args:
-            embeddings: ``(n, d)`` as the view shows them. Where the attacker's own all have
-                length 1, others are brought to that length first.
-            beam: how many hypotheses are kept at each word.
+        By beam search: ``beam`` hypotheses are kept at each word.
 
         Raises:
             ValueError: the width is another one, a number is not finite, or the beam is below 1.
@@ -93,10 +90,7 @@ class ReportDecoder:
 
 
 def writer_recipe(profile: str, reports: int) -> Recipe:
-    """The recipe of a decoder: about as many steps for many reports as for few.
-
-    Each report is seen at least once, so that many thousands take longer in ``quick``.
-    """
+    """The recipe of a decoder: as many steps for many reports as for few, but each is seen once."""
     return Recipe.of_steps(
         WRITER_STEPS.of(profile), reports, batch_size=WRITER_BATCH.of(profile),
         learning_rate=4e-3, weight_decay=1e-2,
@@ -115,9 +109,6 @@ def fit_report_decoder(
     recipe: Recipe | None = None,
 ) -> ReportDecoder:
     """Train a decoder on the attacker's own reports and what a view answers about them.
-
-    Fitted on the deployed view the attacker is adaptive: whatever the view does to an embedding,
-    the decoder learns to read what comes.
 
     Args:
         view: exposes ``embedding``.
@@ -148,7 +139,9 @@ def fit_report_decoder(
     unit = bool((answers.norm(dim=1) - 1).abs().max() < 1e-3)
     answers = as_shared(answers, unit=unit)
     report = vocabulary.table(sent, longest=longest)
-    evidence, left_out = fit_word_evidence(answers, _present(report, len(vocabulary)))
+    present = torch.zeros(len(report), len(vocabulary)).bool().scatter_(1, report, True)
+    present[:, : UNKNOWN + 1] = False
+    evidence, left_out = fit_word_evidence(answers, present)
     rows = packed(evidence.standardised(answers), left_out, report)
     hidden = torch.randperm(len(rows), generator=torch_rng(seed, "hidden"))
     hidden = hidden[: max(1, round(_WITHOUT * len(rows)))]
@@ -173,10 +166,7 @@ def fit_report_decoder(
 def nearest_report(texts: Sequence[str], known: Tensor, embeddings: Tensor) -> tuple[str, ...]:
     """The baseline: of the attacker's reports the one whose embedding has the largest cosine.
 
-    Args:
-        texts: the attacker's own reports, m of them.
-        known: ``(m, d)`` their embeddings, as the view shows them.
-        embeddings: ``(n, d)`` of the victims.
+    m texts, their embeddings ``(m, d)``, and those of the victims, ``(n, d)`` → n texts.
 
     Raises:
         ValueError: there is not one embedding for each text, the widths differ, or a number is
@@ -192,15 +182,11 @@ def nearest_report(texts: Sequence[str], known: Tensor, embeddings: Tensor) -> t
 
 
 def as_shared(embeddings: Tensor, *, unit: bool, width: int | None = None) -> Tensor:
-    """Embeddings as float32, of length 1 where those of the view are.
-
-    Args:
-        embeddings: ``(n, d)``.
-        unit: whether to bring them to length 1.
-        width: d, where it has to be that of the embeddings that something was fitted on.
+    """``(n, d)`` embeddings as float32, of length 1 where those of the view are (``unit``).
 
     Raises:
-        ValueError: the width is another one, or a number is not finite; the message names the row.
+        ValueError: d is not ``width``, that of the embeddings that something was fitted on; or a
+            number is not finite.
     """
     if width is not None and (embeddings.ndim != 2 or embeddings.shape[1] != width):
         raise ValueError(
@@ -214,9 +200,3 @@ def as_shared(embeddings: Tensor, *, unit: bool, width: int | None = None) -> Te
             "answered"
         )
     return F.normalize(embeddings.float(), dim=1) if unit else embeddings.float()
-
-
-def _present(report: Tensor, words: int) -> Tensor:
-    found = torch.zeros(len(report), words, dtype=torch.bool).scatter_(1, report, True)
-    found[:, : UNKNOWN + 1] = False
-    return found

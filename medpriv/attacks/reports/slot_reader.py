@@ -77,7 +77,7 @@ def fit_slot_reader(
         slot: what to read.
         known: ``(m, d)`` or more rows, what the view answered about these reports and, after them,
             about whatever else he has asked.
-        sentences: how many of his own sentences to try the candidates in.
+        sentences: how many of his own, drawn by the seed, to try the candidates in.
         seed: decides which.
 
     Raises:
@@ -99,7 +99,10 @@ def fit_slot_reader(
     view.afford(len(asked))
     answers = view(asked).float().unflatten(0, (len(chosen), len(slot.words)))
     effects = (answers - answers.mean(1, keepdim=True)).mean(0)
-    mean, weights = known.float().mean(0), _whitened(known.float(), effects)
+    mean = known.float().mean(0)
+    cov = torch.cov(known.float().T.double())
+    cov += (_SHRUNK * cov.diagonal().mean()).clamp(min=1e-12) * torch.eye(len(cov))
+    weights = torch.linalg.solve(cov, effects.T.double()).float()  # C^-1 v for each effect
     half = (weights * effects.T).sum(0) / 2
     truth = torch.tensor([places[slot.word(texts[row])] for row in rows])
     usual = torch.bincount(truth, minlength=len(places)).float().add(1).log()
@@ -112,13 +115,6 @@ def fit_slot_reader(
     scale = max(_SCALES, key=likelihood)
     bias = usual - scale**2 * half
     return SlotReader(slot, scale, len(asked), scale * weights, bias, mean)
-
-
-def _whitened(known: Tensor, effects: Tensor) -> Tensor:
-    """``C^-1 v`` for each effect: ``(d, k)``."""
-    cov = torch.cov(known.T.double())
-    cov += (_SHRUNK * cov.diagonal().mean()).clamp(min=1e-12) * torch.eye(len(cov))
-    return torch.linalg.solve(cov, effects.T.double()).float()
 
 
 def _sentences(texts: Sequence[str], slot: Slot, number: int, seed: int) -> list[str]:

@@ -300,8 +300,7 @@ def test_the_corrector_without_victims_and_with_another_view(decoder: ReportDeco
         correct_reports(decoder, narrow, decoder.embeddings[:2], steps=1, queries=2)
 
 
-def test_a_drawing_needs_a_number_and_heat(decoder: ReportDecoder) -> None:
+def test_a_drawing_needs_a_number(decoder: ReportDecoder) -> None:
     about = decoder.inputs(decoder.embeddings[:1])
-    for number, heat in ((0, 1.0), (2, 0.0)):
-        with pytest.raises(ValueError, match="heat above 0"):
-            draw_reports(decoder.writer, *about, number, longest=9, heat=heat)
+    with pytest.raises(ValueError, match="expected a number from 1 on, got 0"):
+        draw_reports(decoder.writer, *about, 0, longest=9)
