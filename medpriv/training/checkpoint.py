@@ -40,10 +40,7 @@ def keep_state(
 
 
 def resume_state(
-    path: Path,
-    model: nn.Module,
-    weights: Sequence[Tensor],
-    optimizer: torch.optim.Optimizer,
+    path: Path, model: nn.Module, weights: Sequence[Tensor], optimizer: torch.optim.Optimizer
 ) -> list[float]:
     """Put a training back where it was; its history, empty where it begins.
 

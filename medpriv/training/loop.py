@@ -16,12 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from medpriv.runtime.cache import CacheError
-from medpriv.runtime.device import (
-    autocast,
-    pick_device,
-    reproducible_kernels,
-    to_device,
-)
+from medpriv.runtime.device import autocast, pick_device, reproducible_kernels, to_device
 from medpriv.runtime.progress import progress
 from medpriv.runtime.seeds import seeded, torch_rng
 from medpriv.training.checkpoint import keep_state, resume_state

@@ -12,15 +12,8 @@ from torch.nn import functional as F
 from medpriv.data.cohort import Cohort
 from medpriv.models.reports import ReportClassifier
 from medpriv.models.targets import build_target
-from medpriv.runtime.device import (
-    pick_device,
-    to_device,
-)
-from medpriv.runtime.profile import (
-    IMAGE_TARGET_EPOCHS,
-    RECORD_TARGET_EPOCHS,
-    REPORT_TARGET_EPOCHS,
-)
+from medpriv.runtime.device import pick_device, to_device
+from medpriv.runtime.profile import IMAGE_TARGET_EPOCHS, RECORD_TARGET_EPOCHS, REPORT_TARGET_EPOCHS
 from medpriv.runtime.seeds import seeded, torch_rng
 from medpriv.training.checkpoint import cached_module
 from medpriv.training.loop import Loss, Recipe, fit
@@ -105,13 +98,9 @@ def train_target(
 
 
 def _behaviour(model: nn.Module, cohort: Cohort) -> tuple[str, Tensor, Tensor]:
-    """What sets a model apart from others with equal weights: its layers and its answers.
+    """What sets a model apart from others with equal weights: its layers and some answers.
 
-    The answers to a few members, in evaluation and in training mode, say what no list of layers
-    says: what ``forward`` does with them.
-
-    Raises:
-        ValueError: the model does not give one logit for each class.
+    No list of layers says what ``forward`` does with them, in evaluation and in training mode.
     """
     probe = copy.deepcopy(model).cpu()
     few = cohort.members.x[:4]

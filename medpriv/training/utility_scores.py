@@ -11,9 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from medpriv.data.cohort import Part
-from medpriv.runtime.device import (
-    in_chunks,
-)
+from medpriv.runtime.device import in_chunks
 from medpriv.statistics import Estimate, interval, patient_bootstrap, resampled_auc
 
 
@@ -109,7 +107,7 @@ def utility_by(
     names = np.asarray(groups).astype(str)
     if names.shape != (len(part),):
         raise ValueError(f"expected one group for each of {len(part)} rows, got {names.shape}")
-    scores = _probabilities(model, part)
+    scores = predict(model, part.x).softmax(dim=1).double().numpy()
     chosen = {name: names == name for name in np.unique(names)}
     chosen["everyone"] = np.ones(len(part), dtype=bool)
     rows = {}
@@ -136,11 +134,6 @@ def _doubts(group: Part, at_least: int) -> str:
     return ", ".join(doubts)
 
 
-def _probabilities(model: nn.Module, part: Part) -> np.ndarray:
-    """``(n, classes)`` float64."""
-    return predict(model, part.x).softmax(dim=1).double().numpy()
-
-
 def _utility(scores: np.ndarray, part: Part, *, seed: int, draws: int) -> Utility:
     labels = part.y.numpy()
     right = (scores.argmax(1) == labels).astype(float)
@@ -156,16 +149,7 @@ def _utility(scores: np.ndarray, part: Part, *, seed: int, draws: int) -> Utilit
 
 
 def _aucs(labels: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """The AUC of each resample, the mean over classes of one against the rest.
-
-    Args:
-        labels: ``(n,)``.
-        scores: ``(n, classes)``.
-        counts: ``(draws, n)`` how often each row counts.
-
-    Returns:
-        ``(draws,)``, NaN where a resample lacks a class.
-    """
+    """``(draws,)``: the mean over classes of one against the rest, NaN where one is missing."""
     # With two classes both directions give the same area.
     chosen = np.unique(labels)[-1:] if scores.shape[1] == 2 else np.unique(labels)
     areas = [resampled_auc(labels == label, scores[:, label], counts) for label in chosen]
