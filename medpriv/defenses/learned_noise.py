@@ -104,13 +104,7 @@ def learn_noise(
 
 
 def noise_recipe(profile: str, rows: int, *, steps: int | None = None) -> Recipe:
-    """The recipe of :func:`learn_noise`; its number of steps does not depend on the rows.
-
-    Args:
-        profile: sets the number of steps.
-        rows: how many are learned from.
-        steps: instead of the profile's.
-    """
+    """The recipe of :func:`learn_noise`; arguments as for ``medpriv.defenses.further_recipe``."""
     usual = LEARNED_NOISE_STEPS.of(profile)
     return Recipe.of_steps(usual if steps is None else steps, rows, learning_rate=0.02)
 

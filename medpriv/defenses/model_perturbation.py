@@ -55,13 +55,8 @@ def fresh_parameters(sigma: float, *, relative: bool = False, seed: int = 0) -> 
     Where a model is split, only the part in front of the split is noisy, since only that part
     answers. Rows must be tensors: of a report classifier the encoder is no tensor's function.
 
-    Args:
-        sigma: standard deviation; 0 changes nothing.
-        relative: in units of the standard deviation of each parameter tensor.
-        seed: decides the noise; the next query goes on where the last one stopped.
-
-    Raises:
-        ValueError: sigma is negative.
+    Arguments and errors as for :func:`noisy_parameters`; the next query goes on drawing where the
+    last one stopped.
     """
     _check(sigma)
 

@@ -89,16 +89,9 @@ def fit_no_peek(
 ) -> list[float]:
     """Train two halves in place; the mean loss of each epoch.
 
-    A last batch of fewer than four rows, too few for a correlation, goes without.
-
-    Args:
-        halves: front and back.
-        inputs: ``(n, ...)`` float32, of which the features are to tell less.
-        labels: ``(n,)`` int64.
-        weight: of the distance correlation.
-        recipe: how to train.
-        seed: decides the order of rows.
-        device: where.
+    ``weight`` is that of the distance correlation of ``inputs``, ``(n, ...)`` float32, with the
+    features; a last batch of fewer than four rows, too few for it, goes without. ``labels`` are
+    ``(n,)`` int64.
     """
     where = pick_device(device)
     x, y = inputs.to(where), labels.to(where)
