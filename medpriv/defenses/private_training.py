@@ -126,8 +126,7 @@ def train_privately(
     rate = min(1.0, how.batch_size / members)
     steps = max(1, math.ceil(how.epochs / rate))
     noise = noise_for(how.epsilon, delta, rate, steps)
-    inputs = cohort.members.x
-    labels = cohort.members.y
+    inputs, labels = cohort.members.x, cohort.members.y
     if isinstance(whole, ReportClassifier):
         inputs = predict(to_device(whole.encoder, where), inputs)
         whole.head = _trained(whole.head, inputs, labels, how, noise, rate, steps, seed, where)
@@ -166,11 +165,7 @@ def noise_for(epsilon: float, delta: float, rate: float, steps: int) -> float:
 def epsilon_spent(noise: float, rate: float, steps: int, delta: float) -> float:
     """What so many noisy steps spend, by the PRV accountant (an upper bound).
 
-    Args:
-        noise: the noise multiplier.
-        rate: the chance of a member to be in a step.
-        steps: how many.
-        delta: of the guarantee.
+    Arguments as for :func:`noise_for`, whose result ``noise`` is.
     """
     accountant = create_accountant("prv")
     accountant.history = [(noise, rate, steps)]
@@ -199,6 +194,7 @@ def _trained(
     # Plain layout: gradients of single members do not come in channels_last.
     net = net.to(where, memory_format=torch.contiguous_format).train()
     rows = DataLoader(TensorDataset(inputs, labels), batch_size=min(how.batch_size, len(inputs)))
+    stream = torch_rng(seed, "private noise").initial_seed()
     with _quiet():
         private, optimizer, batches = PrivacyEngine(accountant="prv").make_private(
             module=net,
@@ -206,7 +202,7 @@ def _trained(
             data_loader=rows,
             noise_multiplier=noise,
             max_grad_norm=how.clip,
-            noise_generator=_generator(seed, where),
+            noise_generator=torch.Generator(device=where).manual_seed(stream),
         )
     batches.batch_sampler.generator = torch_rng(seed, "private batches")
     batches.batch_sampler.steps = steps
@@ -228,11 +224,6 @@ def _trained(
             f"({how.learning_rate})"
         )
     return trained
-
-
-def _generator(seed: int, where: torch.device) -> torch.Generator:
-    stream = torch_rng(seed, "private noise").initial_seed()
-    return torch.Generator(device=where).manual_seed(stream)
 
 
 @contextlib.contextmanager
