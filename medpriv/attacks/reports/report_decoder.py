@@ -139,9 +139,7 @@ def fit_report_decoder(
     unit = bool((answers.norm(dim=1) - 1).abs().max() < 1e-3)
     answers = as_shared(answers, unit=unit)
     report = vocabulary.table(sent, longest=longest)
-    present = torch.zeros(len(report), len(vocabulary)).bool().scatter_(1, report, True)
-    present[:, : UNKNOWN + 1] = False
-    evidence, left_out = fit_word_evidence(answers, present)
+    evidence, left_out = fit_word_evidence(answers, _present(report, len(vocabulary)))
     rows = packed(evidence.standardised(answers), left_out, report)
     hidden = torch.randperm(len(rows), generator=torch_rng(seed, "hidden"))
     hidden = hidden[: max(1, round(_WITHOUT * len(rows)))]
@@ -200,3 +198,9 @@ def as_shared(embeddings: Tensor, *, unit: bool, width: int | None = None) -> Te
             "answered"
         )
     return F.normalize(embeddings.float(), dim=1) if unit else embeddings.float()
+
+
+def _present(report: Tensor, words: int) -> Tensor:
+    found = torch.zeros(len(report), words, dtype=torch.bool).scatter_(1, report, True)
+    found[:, : UNKNOWN + 1] = False
+    return found
