@@ -10,7 +10,7 @@ from torch import Tensor
 
 from experiments.recording import Table
 from medpriv import attacks, data, deployment, metrics
-from medpriv.attacks.reports.report_decoder import ReportDecoder
+from medpriv.attacks.reports.report_reconstruction import ReportDecoder
 from medpriv.attacks.reports.slot_reader import SlotReader
 from medpriv.data.cohort import Cohort, Part
 from medpriv.defenses import rounded

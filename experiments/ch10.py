@@ -13,7 +13,7 @@ from torch import nn
 
 from experiments.recording import Table
 from medpriv import attacks, data, deployment, metrics, training
-from medpriv.attacks.images.inverse_network import InverseNetwork
+from medpriv.attacks.images.model_inversion import InverseNetwork
 from medpriv.attacks.records.candidate_values import Sensitive
 from medpriv.data.cohort import Cohort, Part
 from medpriv.defenses import (

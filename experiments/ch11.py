@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from experiments.recording import Table
 from medpriv import attacks, data, deployment, metrics, models, training
-from medpriv.attacks.images.inverse_network import InverseNetwork
+from medpriv.attacks.images.model_inversion import InverseNetwork
 from medpriv.data.cohort import Cohort
 from medpriv.defenses import (
     dropped,

@@ -16,7 +16,7 @@ from medpriv import attacks, data, metrics
 from medpriv.attacks.images.class_inversion import ClassInversion
 from medpriv.attacks.membership import Shadows
 from medpriv.attacks.records.candidate_values import labels_of
-from medpriv.attacks.reports.report_decoder import ReportDecoder
+from medpriv.attacks.reports.report_reconstruction import ReportDecoder
 from medpriv.data.cohort import Part
 from medpriv.deployment import View
 from medpriv.evaluation import Case

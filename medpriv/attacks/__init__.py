@@ -4,13 +4,13 @@ from medpriv.attacks import membership
 from medpriv.attacks.averaging import averaged, majority_right, neighbours
 from medpriv.attacks.images.class_inversion import invert_classes, mi_face
 from medpriv.attacks.images.gradients import Probe
-from medpriv.attacks.images.inverse_network import fit_inverse_network, inverse_recipe
 from medpriv.attacks.images.inversion_with_weights import (
     Search,
     choose_tv_weight,
     recover,
 )
 from medpriv.attacks.images.inversion_without_queries import fit_shadow_front
+from medpriv.attacks.images.model_inversion import fit_inverse_network, inverse_recipe
 from medpriv.attacks.records.answer_patterns import fit_patterns, pattern_posterior
 from medpriv.attacks.records.attribute_inference import (
     agreement_posterior,
@@ -32,7 +32,7 @@ from medpriv.attacks.reports.masked_terms import (
 )
 from medpriv.attacks.reports.recombination import varied_reports
 from medpriv.attacks.reports.report_corrector import correct_reports
-from medpriv.attacks.reports.report_decoder import fit_report_decoder, nearest_report
+from medpriv.attacks.reports.report_reconstruction import fit_report_decoder, nearest_report
 from medpriv.attacks.reports.slot_reader import fit_slot_reader
 from medpriv.attacks.reports.statement_reader import fit_statement_reader
 from medpriv.attacks.reports.token_reader import fit_token_reader

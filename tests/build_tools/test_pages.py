@@ -323,6 +323,8 @@ def test_everything_public_is_documented(name: str) -> None:
     for key, value in found.items():
         if inspect.isclass(value) or inspect.isfunction(value):
             assert inspect.getdoc(value), f"{name}.{key}"
+        elif inspect.ismodule(value):
+            assert f".. automodule:: {value.__name__}\n" in PAGES["api"], f"{name}.{key}"
         else:  # a constant has no docstring of its own
             assert f".. py:data:: {key}\n   :module: {name}\n" in PAGES["api"], f"{name}.{key}"
 

@@ -82,7 +82,7 @@ def test_a_comment_in_every_module_moves_no_key(copy: Path) -> None:
     assert moved(copy) == set()
 
 
-@pytest.mark.parametrize("name", ["report_decoder", "attribute_inference", "slot_reader"])
+@pytest.mark.parametrize("name", ["report_reconstruction", "attribute_inference", "slot_reader"])
 def test_an_edit_of_an_attack_on_reports_moves_who_reaches_it(name: str, copy: Path) -> None:
     module = REPORTS + name
     file = copy.joinpath(*module.split(".")).with_suffix(".py")

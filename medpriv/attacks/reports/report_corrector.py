@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from medpriv.attacks.reports.beam_search import draw_reports, likely_words
-from medpriv.attacks.reports.report_decoder import ReportDecoder, as_shared
 from medpriv.attacks.reports.report_edits import Edits, Victim, Words, words_of
+from medpriv.attacks.reports.report_reconstruction import ReportDecoder, as_shared
 from medpriv.attacks.reports.slot_reader import SlotReader
 from medpriv.attacks.reports.statement_reader import StatementReader
 from medpriv.deployment import View

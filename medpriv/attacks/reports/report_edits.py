@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from medpriv.attacks.reports.report_decoder import ReportDecoder
+from medpriv.attacks.reports.report_reconstruction import ReportDecoder
 from medpriv.attacks.reports.statement_reader import StatementReader
 from medpriv.attacks.reports.word_evidence import fit_text_map, word_shares
 from medpriv.models.writers import END, UNKNOWN

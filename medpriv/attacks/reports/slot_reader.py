@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from medpriv.attacks.reports.recombination import sentences_of
-from medpriv.attacks.reports.report_decoder import as_shared
+from medpriv.attacks.reports.report_reconstruction import as_shared
 from medpriv.data.statements import Slot
 from medpriv.deployment import View
 from medpriv.runtime.seeds import rng

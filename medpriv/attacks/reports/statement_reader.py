@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from medpriv.attacks.reports.report_decoder import ReportDecoder, as_shared
+from medpriv.attacks.reports.report_reconstruction import ReportDecoder, as_shared
 from medpriv.attacks.reports.word_evidence import WordEvidence, fit_word_evidence
 from medpriv.data.statements import Statement
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from medpriv.attacks.images.inverse_network import InverseNetwork
+from medpriv.attacks.images.model_inversion import InverseNetwork
 from medpriv.course.exercises.base import call, number, views_asked
 from medpriv.deployment import QueryBudgetError
 from medpriv.metrics import ssim

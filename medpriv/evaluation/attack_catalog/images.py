@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from medpriv import attacks, metrics
-from medpriv.attacks.images.inverse_network import InverseNetwork
+from medpriv.attacks.images.model_inversion import InverseNetwork
 from medpriv.data.cohort import Part
 from medpriv.deployment import View
 from medpriv.evaluation.attacks import Case

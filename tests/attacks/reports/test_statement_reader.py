@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from medpriv.attacks import correct_reports, fit_report_decoder, fit_statement_reader
 from medpriv.attacks.reports.report_corrector import Correction
-from medpriv.attacks.reports.report_decoder import ReportDecoder
 from medpriv.attacks.reports.report_edits import Victim
+from medpriv.attacks.reports.report_reconstruction import ReportDecoder
 from medpriv.attacks.reports.statement_reader import StatementReader
 from medpriv.deployment import View, deploy
 from medpriv.models.reports import ReportClassifier

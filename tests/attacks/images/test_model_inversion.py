@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from medpriv import data
 from medpriv.attacks import fit_inverse_network, inverse_recipe
-from medpriv.attacks.images import inverse_network
-from medpriv.attacks.images.inverse_network import InverseNetwork
+from medpriv.attacks.images import model_inversion
+from medpriv.attacks.images.model_inversion import InverseNetwork
 from medpriv.deployment import (
     QueryBudgetError,
     ThreatModelError,
@@ -201,8 +201,8 @@ def test_a_budget_that_is_too_small_trains_nothing(monkeypatch: pytest.MonkeyPat
     def unexpected(*_: object, **__: object) -> None:
         pytest.fail("something was trained")
 
-    monkeypatch.setattr(inverse_network, "fit", unexpected)
-    monkeypatch.setattr(inverse_network, "solve_linear_path", unexpected)
+    monkeypatch.setattr(model_inversion, "fit", unexpected)
+    monkeypatch.setattr(model_inversion, "solve_linear_path", unexpected)
     view = linear_view(query_budget=29)
     with pytest.raises(QueryBudgetError, match="30 queries asked, 29 of 29 left"):
         fit_inverse_network(view, smooth(30), recipe=BRIEF)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from medpriv.attacks import correct_reports, fit_report_decoder, nearest_report
 from medpriv.attacks.reports.beam_search import beam_search, draw_reports
-from medpriv.attacks.reports.report_decoder import ReportDecoder, writer_recipe
+from medpriv.attacks.reports.report_reconstruction import ReportDecoder, writer_recipe
 from medpriv.data.sources.synthetic_reports import make_reports
 from medpriv.defenses.compression import projected
 from medpriv.deployment import QueryBudgetError, ThreatModelError, View, deploy
