@@ -42,7 +42,9 @@ def _mi_face(fitted_on: View, used_on: View, case: Case) -> Estimate:
 def _classes(fitted_on: View, used_on: View, case: Case) -> Estimate:
     shape = tuple(case.cohort.victims.x.shape[1:])
     return _of_two_classes(
-        attacks.invert_classes(used_on, [0, 1], shape=shape, restarts=1, steps=2, device="cpu")
+        attacks.invert_classes(
+            used_on, [0, 1], shape=shape, restarts=1, steps=2, shift=1, device="cpu"
+        )
     )
 
 

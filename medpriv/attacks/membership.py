@@ -26,6 +26,7 @@ from torch import Tensor
 
 from medpriv.data.cohort import Part
 from medpriv.deployment import View
+from medpriv.runtime.arguments import choose
 from medpriv.runtime.progress import progress
 from medpriv.runtime.seeds import rng
 
@@ -33,13 +34,13 @@ _LEAST = 1e-45  # a softmax in float32 may end at 0
 
 
 def true_margin(scores: Tensor, y: Tensor) -> Tensor:
-    """Phi of each row: ``(n, K)`` scores, ``(n,)`` labels → ``(n,)`` float64, finite.
+    """Phi = log p_y - log sum of the other p_c: ``(n, K)`` scores, ``(n,)`` labels → ``(n,)``.
 
-    Exact also where p_y rounds to 1, since the others are added up instead of being subtracted
-    from 1 (Carlini et al. 2022, section VI-A).
+    Float64, finite. Of logits' softmax this is exact also where p_y rounds to 1, since the others
+    are added up instead of being subtracted from 1 (Carlini et al. 2022, section VI-A).
 
     Raises:
-        ValueError: K is below 2, or lengths differ.
+        ValueError: the scores are no ``(n, K)`` with K of 2 or more, or lengths differ.
     """
     if scores.ndim != 2 or scores.shape[1] < 2 or y.shape != scores.shape[:1]:
         raise ValueError(
@@ -59,14 +60,17 @@ def losses(scores: Tensor, y: Tensor) -> Tensor:
 
 
 def best_threshold(scores: np.ndarray, member: np.ndarray) -> float:
-    """The threshold of largest advantage; whoever scores above it is called a member.
+    """Where to cut a score so that members and others are told apart best on these rows.
 
     Args:
         scores: ``(n,)``, of rows whose membership the attacker knows: of his shadow models.
         member: ``(n,)`` bool.
 
+    Returns:
+        The threshold of largest advantage; whoever scores above it is called a member.
+
     Raises:
-        ValueError: lengths differ, members or others are missing, or a score is NaN.
+        ValueError: lengths differ, or members or others are missing.
     """
     scores, member = np.asarray(scores, dtype=float), np.asarray(member, dtype=bool)
     if scores.shape != member.shape or member.all() or not member.any():
@@ -121,7 +125,7 @@ def train_shadows(
         victims: n rows, of members and others; no model is trained on them.
         train: ``train(part, number)`` → a function from rows to ``(n, K)`` scores.
         models: N.
-        share: of his patients in each training, drawn by the seed.
+        share: of his patients in each training.
         seed: decides who is in which.
 
     Raises:
@@ -194,39 +198,48 @@ def _signs(scores: Tensor, y: Tensor) -> np.ndarray:
     return torch.cat(parts, dim=1).numpy()
 
 
-def lira(phi: Tensor, out: Tensor) -> Tensor:
+def lira(phi: Tensor, out: Tensor, *, spread: str = "global") -> Tensor:
     """Offline LiRA: the logarithm of Pr[Z <= phi] for Z ~ N(mean, variance) of the outside scores.
-
-    All victims have one variance, which a few models can tell; one for each would need dozens.
 
     Args:
         phi: ``(n,)`` :func:`true_margin` of the victims by the target.
         out: ``(N, n)`` the same by N shadow models that never saw them.
+        spread: ``global``, one variance for all victims, which a few models can tell; ``each``,
+            one for each victim, which needs dozens.
 
     Returns:
         ``(n,)`` float64, at most 0, the larger the more like a member.
 
     Raises:
-        ValueError: shapes differ, or there are fewer than two models.
+        ValueError: shapes differ, the spread is unknown, or a variance needs two or more models.
     """
     if out.ndim != 2 or phi.shape != out.shape[1:]:
         raise ValueError(
             f"expected phi (n,) and out (N, n), got {tuple(phi.shape)} and {tuple(out.shape)}"
         )
+    choose(spread, ("global", "each"), "spread")
     if len(out) < 2:
         raise ValueError(f"a variance needs two or more shadow models, got {len(out)}")
     out, phi = out.double(), phi.double()
-    wide = out.var(0).mean().clamp(min=1e-12).sqrt()
+    variance = out.var(0)
+    wide = (variance.mean() if spread == "global" else variance).clamp(min=1e-12).sqrt()
     # In logarithms: far out, probabilities round to 1 and would tie.
     return torch.from_numpy(log_ndtr(((phi - out.mean(0)) / wide).numpy()))
 
 
-def lira_attack(view: View, x: Tensor | Sequence[str], y: Tensor, shadows: Shadows) -> Tensor:
-    """LiRA's score of each row, see :func:`lira`; a query a row.
+def lira_attack(
+    view: View,
+    x: Tensor | Sequence[str],
+    y: Tensor,
+    shadows: Shadows,
+    *,
+    spread: str = "global",
+) -> Tensor:
+    """LiRA's score of each row, see ``lira``; a query a row.
 
     Raises:
         ThreatModelError: the view gives no scores.
     """
     view.require("scores", "LiRA")
     out = torch.stack([true_margin(scores, y) for scores in shadows.victims])
-    return lira(true_margin(view(x), y), out)
+    return lira(true_margin(view(x), y), out, spread=spread)

@@ -57,12 +57,13 @@ def test_lira_on_normal_scores_has_its_closed_form() -> None:
     phi = means + draw.normal(size=n) + shift * member
     out = torch.from_numpy(means + draw.normal(size=(400, n)))
     patients = np.arange(n).astype(str)
-    scores = lira(torch.from_numpy(phi), out).numpy()
-    for false in (0.01, 0.05):
-        exact = stats.norm.cdf(stats.norm.ppf(false) + shift)
-        found = rate_at(scores, member, patients, false=false, draws=20)
-        # Two sources of error: a threshold set by 10,000 rows, and 400 models for a mean.
-        assert found.value == pytest.approx(exact, abs=0.02)
+    for spread in ("global", "each"):
+        scores = lira(torch.from_numpy(phi), out, spread=spread).numpy()
+        for false in (0.01, 0.05):
+            exact = stats.norm.cdf(stats.norm.ppf(false) + shift)
+            found = rate_at(scores, member, patients, false=false, draws=20)
+            # Two sources of error: a threshold set by 10,000 rows, and 400 models for a mean.
+            assert found.value == pytest.approx(exact, abs=0.02)
     naive = rate_at(phi, member, patients, false=0.05, draws=20)
     assert naive.value < 0.1
 
@@ -183,6 +184,10 @@ def test_bad_input(setting) -> None:
         (lambda: true_margin(torch.rand(4, 1), torch.zeros(4).long()), "2 or more classes"),
         (lambda: lira(torch.zeros(3), torch.zeros(5, 4)), "expected phi"),
         (lambda: lira(torch.zeros(3), torch.zeros(1, 3)), "two or more shadow models"),
+        (
+            lambda: lira(torch.zeros(3), torch.zeros(5, 3), spread="none"),
+            "of: global, each",
+        ),
         (lambda: train_shadows(part, part.x, lambda *_: None, models=0), "one or more models"),
         (lambda: train_shadows(part, part.x, lambda *_: None, share=1.0), "patients on both sides"),
         (

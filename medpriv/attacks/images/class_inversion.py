@@ -2,7 +2,7 @@
 
 Fredrikson, Jha & Ristenpart 2015 (CCS, doi 10.1145/2810103.2813677), Algorithm 1, MI-Face::
 
-    c(x) = 1 - f(x)[y] + prior(x),    x <- clamp(x - λ ∇c(x))
+    c(x) = 1 - f(x)[y] + prior(x),    x <- process(x - λ ∇c(x))
 
 until c has not improved on the worst of the last β costs, or is at most γ. :func:`mi_face` is
 that; :func:`invert_classes` is what is done today: a margin in place of a probability that
@@ -11,9 +11,12 @@ saturates, total variation as the prior, Adam, restarts.
 What comes out is what the model responds to, not a patient: only where a class is one person
 (the paper's faces) is the one near the other.
 
-Classes do not disturb each other: starts and directions are the same for each of them, so a class
-ends with the same image (to rounding) whichever others are inverted with it. A query budget is the
-exception: they share it.
+Whoever holds the weights has exact gradients; whoever sees scores estimates them, as
+:class:`Probe` says (see :mod:`medpriv.attacks.images.gradients`).
+
+Classes do not disturb each other: starts, shifts and directions are the same for each of them, so
+a class ends with the same image (to rounding) whichever others are inverted with it. A query
+budget is the exception: they share it.
 """
 
 from __future__ import annotations
@@ -24,8 +27,9 @@ from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from medpriv.attacks.images.descent import Form, Prior, descend
+from medpriv.attacks.images.descent import Form, Images, Prior, descend
 from medpriv.attacks.images.gradients import WHO, Access, Probe, open_access, smooth_noise
 from medpriv.deployment import View
 from medpriv.models.losses import total_variation
@@ -61,6 +65,7 @@ def mi_face(
     shape: tuple[int, int, int],
     start: Tensor | None = None,
     prior: Prior | None = None,
+    process: Images | None = None,
     steps: int = 500,
     learning_rate: float = 3.0,
     patience: int = 100,
@@ -77,6 +82,7 @@ def mi_face(
         shape: ``(c, h, w)`` of an image.
         start: ``(c, h, w)`` or ``(k, c, h, w)`` in [0, 1]; without it black, as in the paper.
         prior: adds its cost ``(n,)`` to each image; differentiable.
+        process: what is done to images after each step, before they are clamped to [0, 1].
         steps: at most so many, the paper's α.
         learning_rate: λ.
         patience: β of ``should_stop``.
@@ -99,7 +105,7 @@ def mi_face(
         loss=_one_minus_score,
         extra=prior or _nothing,
         optimizer=partial(torch.optim.SGD, lr=learning_rate),
-        process=lambda images: images.clamp(0, 1),
+        process=lambda images: (process(images) if process else images).clamp(0, 1),
         stop=lambda costs: should_stop(
             torch.stack(costs[-patience - 1 :]), patience=patience, good_enough=good_enough
         ),
@@ -115,6 +121,7 @@ def invert_classes(
     tv: float = 100.0,
     prior: Prior | None = None,
     restarts: int = 4,
+    shift: int = 0,
     steps: int = 200,
     learning_rate: float = 0.1,
     probe: Probe | None = None,
@@ -125,25 +132,26 @@ def invert_classes(
 
     Adam moves v, and the image is sigmoid(v), so it stays in [0, 1]. Log-scores take the place of
     the logits z: their margin is the same. Each restart begins at a smooth random image; of all
-    steps and restarts the image of least cost is kept.
+    steps and restarts the image of least cost is kept, the cost being that of the unshifted image.
 
     Args:
-        view: and classes, shape, prior, probe and device, as for :func:`mi_face`.
+        view: exposes ``scores``, or ``weights`` without a split.
         classes: k class numbers.
         shape: ``(c, h, w)`` of an image.
         tv: weight of :func:`medpriv.models.total_variation`.
-        prior: adds its cost ``(n,)`` to each image.
+        prior: adds its cost ``(n,)`` to each image; differentiable.
         restarts: r starts for each class, all in one batch.
+        shift: each step looks at the image moved by up to so many pixels, its border repeated.
         steps: of Adam.
         learning_rate: of Adam, on v.
-        probe: how gradients are estimated.
-        seed: decides starts and directions.
-        device: where to compute.
+        probe: as in :func:`mi_face`, and so is device.
+        seed: decides starts, shifts and directions.
+        device: where to compute from weights.
 
     Raises:
         ThreatModelError, QueryBudgetError, ValueError, FloatingPointError: as :func:`mi_face`.
     """
-    _check(shape, steps=steps, restarts=restarts)
+    _check(shape, steps=steps, restarts=restarts, shift=shift)
     access = open_access(view, probe or Probe(), seed=seed, device=device)
     labels = _labels(classes)
     form = Form(
@@ -151,6 +159,7 @@ def invert_classes(
         extra=lambda images: tv * total_variation(images) + (prior or _nothing)(images),
         optimizer=partial(torch.optim.Adam, lr=learning_rate),
         paint=torch.sigmoid,
+        move=partial(_shifted, most=shift, seed=seed) if shift else None,
     )
     starts = smooth_noise(restarts, shape, (4, 4), torch_rng(seed, WHO, "start"))
     starts = starts[:, None].expand(-1, len(labels), *shape)
@@ -169,8 +178,15 @@ def _invert(
 def should_stop(costs: Tensor, *, patience: int, good_enough: float) -> Tensor:
     """MI-Face's rule: the last cost is at most γ, or no better than the worst of the β before it.
 
-    ``(t, ...)`` costs, t at least 1 and the latest last → ``(...)`` bool. Until there are
-    ``patience`` costs, β, before the last, only ``good_enough``, γ, counts.
+    Until there are β costs before it, only γ counts.
+
+    Args:
+        costs: ``(t, ...)``, t at least 1, the latest last; one rule for each column.
+        patience: β, at least 1.
+        good_enough: γ.
+
+    Returns:
+        ``(...)`` bool.
     """
     last = costs[-1]
     done = last <= good_enough
@@ -193,12 +209,21 @@ def _nothing(images: Tensor) -> Tensor:
     return images.new_zeros(len(images))
 
 
+def _shifted(images: Tensor, step: int, *, most: int, seed: int) -> Tensor:
+    """All images moved by the same random number of pixels, up to ``most`` each way."""
+    generator = torch_rng(seed, WHO, "shift", step)
+    down, right = torch.randint(0, 2 * most + 1, (2,), generator=generator).tolist()
+    padded = F.pad(images, (most,) * 4, mode="replicate")
+    return padded[..., down : down + images.shape[2], right : right + images.shape[3]]
+
+
 def _check(shape: tuple[int, int, int], **numbers: int) -> None:
     if len(shape) != 3 or min(shape) < 1:
         raise ValueError(f"shape must be (channels, height, width), each 1 or more, got {shape}")
     for name, number in numbers.items():
-        if number < 1:
-            raise ValueError(f"{name} must be 1 or more, got {number}")
+        least = 0 if name == "shift" else 1
+        if number < least:
+            raise ValueError(f"{name} must be {least} or more, got {number}")
 
 
 def _labels(classes: Sequence[int] | Tensor) -> Tensor:

@@ -30,6 +30,8 @@ class Form:
         extra: what the attacker adds to it, of his own.
         optimizer: of the values.
         paint: values → images.
+        move: images and number of the step → the images whose gradient is taken; None where they
+            are the images themselves, so that cost and gradient may come from one pass.
         process: values → values, after each step.
         stop: all costs so far → which rows are done.
     """
@@ -38,6 +40,7 @@ class Form:
     extra: Prior
     optimizer: Callable[[list[Tensor]], torch.optim.Optimizer]
     paint: Images = lambda values: values
+    move: Callable[[Tensor, int], Tensor] | None = None
     process: Images = lambda values: values
     stop: Callable[[list[Tensor]], Tensor] = lambda costs: torch.zeros_like(costs[-1]).bool()
 
@@ -47,8 +50,17 @@ def descend(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Descend from each start, and keep the best restart of each class.
 
-    Labels are ``(k,)`` int64 on the CPU, starts ``(r, k, c, h, w)``, values of r restarts. What
-    comes back are images, history and steps of a :class:`.ClassInversion`.
+    Args:
+        view: whose query budget counts.
+        access: to that view.
+        labels: ``(k,)`` int64, on the CPU.
+        starts: ``(r, k, c, h, w)``, values of r restarts.
+        form: what is minimised, and how.
+        steps: at most so many.
+
+    Returns:
+        For each class the image of least cost, ``(k, c, h, w)``; all costs, ``(t, k)``, NaN once
+        it has stopped; and how many steps it took, ``(k,)``.
 
     Raises:
         QueryBudgetError: the budget does not cover one step and a last answer for each class.
@@ -94,7 +106,7 @@ def _descend(
         image, asked = form.paint(values), alive
         extra = form.extra(image)  # TV and prior are the attacker's own: they ask nothing
         here = (form.loss, image.detach()[asked], labels[asked])
-        at_once = access.both is not None and step < steps
+        at_once = access.both is not None and form.move is None and step < steps
         losses, slope = access.both(*here) if at_once else (access.look(*here), None)
         costs.append(_over_all_rows(losses + extra.detach()[asked], asked, step))
         better = costs[-1] < least  # never where a row has stopped: there it is NaN
@@ -102,13 +114,13 @@ def _descend(
         alive = asked & ~form.stop(costs)
         if step == steps or not alive.any() or not covers(int(alive.sum())):
             break
-        seen = image[alive]
+        seen = (form.move(image, step) if form.move else image)[alive]
         if slope is None:
             slope = access.gradient(form.loss, seen.detach(), labels[alive], step)
         else:
             slope = slope[alive[asked]]
         optimizer.zero_grad()
-        # Its gradient is that of the cost, through the sigmoid.
+        # Its gradient is that of the cost, through shift and sigmoid.
         ((seen * slope).sum() + extra[alive].sum()).backward()
         optimizer.step()
         taken += alive

@@ -65,7 +65,7 @@ def fit_shadow_front(
     are smaller than the image.
 
     Args:
-        view: exposes ``back``.
+        view: exposes ``back``; it is not asked anything.
         features: ``(n, c, h, w)`` float32, intercepted from n victims.
         images: ``(m, c, size, size)`` float32 in [0, 1], the attacker's own.
         labels: ``(m,)`` int64, their classes.

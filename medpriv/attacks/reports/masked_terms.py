@@ -81,6 +81,11 @@ def filled(texts: Sequence[str], terms: Sequence[str]) -> list[str]:
 def ask_terms(view: View, texts: Sequence[str], terms: Sequence[str]) -> Tensor:
     """Ask about each of n reports with each of V terms in its gap; a query for each.
 
+    Args:
+        view: exposes ``scores`` or ``label``.
+        texts: n reports with a gap, see :func:`mask_terms`.
+        terms: V.
+
     Returns:
         ``(n, V, K)`` float32 scores, or ``(n, V)`` int64 labels, as the view gives.
 

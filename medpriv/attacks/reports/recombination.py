@@ -26,7 +26,13 @@ _RENUMBERED = 0.5
 def varied_reports(texts: Sequence[str], number: int, *, seed: int = 0) -> tuple[str, ...]:
     """Recombinations of reports: sentences of others in about the same place, other names, numbers.
 
-    They need make no sense as reports of one patient. The first ones do not depend on ``number``.
+    Args:
+        texts: the attacker's own reports.
+        number: how many to make.
+        seed: decides them; the first ones do not depend on ``number``.
+
+    Returns:
+        ``number`` texts. They need make no sense as reports of one patient.
 
     Raises:
         ValueError: there is no text to vary, or the number is negative.

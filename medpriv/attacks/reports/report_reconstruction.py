@@ -110,6 +110,9 @@ def fit_report_decoder(
 ) -> ReportDecoder:
     """Train a decoder on the attacker's own reports and what a view answers about them.
 
+    Fitted on the deployed view the attacker is adaptive: whatever the view does to an embedding,
+    the decoder learns to read what comes.
+
     Args:
         view: exposes ``embedding``.
         texts: the attacker's own reports, m of them; twins, by

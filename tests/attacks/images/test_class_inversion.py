@@ -196,6 +196,29 @@ def test_tv_and_priors_pull(attack: Callable[..., ClassInversion]) -> None:
     assert total_variation(smooth) < 0.5 * total_variation(rough)
 
 
+def test_process_is_applied_after_each_step_and_clamped() -> None:
+    better_white = int(SIGNS[0].sum() > 0)
+    found = mi_face(
+        two_classes(),
+        [better_white],
+        shape=SHAPE,
+        steps=3,
+        process=lambda images: 0 * images + 2,
+        device="cpu",
+    )
+    assert (found.images == 1).all()
+
+
+def test_shifts_move_all_images_alike_and_keep_their_values() -> None:
+    images = torch.rand(2, 1, 6, 7)
+    seen = [class_inversion._shifted(images, step, most=2, seed=0) for step in range(200)]
+    assert all(moved.shape == images.shape for moved in seen)
+    assert any(torch.equal(moved, images) for moved in seen)
+    # By two down and two right: what was there, then the border repeated.
+    corner = next(m for m in seen if torch.equal(m[..., 2:, 2:], images[..., :-2, :-2]))
+    assert (corner[..., :3, :3] == images[..., :1, :1]).all()
+
+
 # --- The stopping rule ----------------------------------------------------------------------------
 
 COSTS = st.lists(st.floats(1 / 32, 1, width=32), min_size=1, max_size=30)
@@ -271,7 +294,9 @@ def test_scores_that_are_rounded_to_0_are_no_error(attack: Callable[..., ClassIn
     assert set(found.scores.tolist()) <= {0.0, 1.0}
 
 
-def test_weights_are_passed_once_a_step() -> None:
+@pytest.mark.parametrize(("shift", "passes"), [(0, 4 + 1), (1, 2 * 4 + 1)])
+def test_weights_are_passed_once_a_step_unless_the_image_moves(shift: int, passes: int) -> None:
+    """The cost is that of the unmoved image, so a moved one needs a pass of its own."""
     rows: list[int] = []
 
     class Counted(ImageCNN):
@@ -280,8 +305,8 @@ def test_weights_are_passed_once_a_step() -> None:
             return super().forward(images)
 
     view = deploy(Counted(size=16, classes=3), expose="weights")
-    BRIEF["modern"](view, [0, 1, 2], shape=(1, 16, 16))
-    assert rows == [2 * 3] * (4 + 1) + [3]  # the last answer is the view's
+    BRIEF["modern"](view, [0, 1, 2], shape=(1, 16, 16), shift=shift)
+    assert rows == [2 * 3] * passes + [3]  # the last answer is the view's
 
 
 def test_one_pass_finds_what_two_do(
@@ -441,7 +466,8 @@ def test_the_same_seed_gives_the_same_images_and_another_does_not(
 ) -> None:
     def images(seed: int) -> Tensor:
         view = deploy(cnn(), expose=expose)
-        return attack(view, [0, 1], shape=(1, 16, 16), seed=seed, device=device).images
+        options = {"shift": 1} if attack is BRIEF["modern"] else {}
+        return attack(view, [0, 1], shape=(1, 16, 16), seed=seed, device=device, **options).images
 
     first, again, other = images(3), images(3), images(4)
     assert torch.equal(first, again)
