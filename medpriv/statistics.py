@@ -101,7 +101,7 @@ def mean_estimate(
 ) -> Estimate:
     """The mean of a score over victims, with a percentile interval over patients.
 
-    It goes from 2.5 to 97.5 % of the bootstrap means, see :func:`patient_bootstrap`, and says what
+    It goes from 2.5 to 97.5 % of the bootstrap means, see ``patient_bootstrap``, and says what
     other victims would give, not what another seed would.
 
     Args:
