@@ -33,7 +33,7 @@ def card(name: str) -> DataCard:
 
 
 def cards() -> dict[str, DataCard]:
-    """The :func:`medpriv.data.card` of every named data set, by name, in the order of :func:`medpriv.data.known_datasets`."""
+    """The :func:`.card` of each data set, by name, in the order of :func:`.known_datasets`."""
     return {name: card(name) for names in DATASETS.values() for name in names}
 
 
