@@ -201,7 +201,8 @@ def remembered(most: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> T:
-            key = content_hash(identity([args, kwargs]))
+            # Trained in another precision, the same is something else.
+            key = content_hash(identity([args, kwargs]), os.environ.get("MEDPRIV_BF16"))
             return memory.get(key, lambda: function(*args, **kwargs))
 
         return call

@@ -10,7 +10,7 @@ from medpriv.data.cohort import Part
 from medpriv.deployment import View
 from medpriv.evaluation.attacks import Case
 from medpriv.runtime.cache import Memory
-from medpriv.runtime.device import pick_device
+from medpriv.runtime.device import has_fast_bf16, pick_device
 from medpriv.runtime.hashing import content_hash
 from medpriv.runtime.profile import SEARCH_STEPS, TUNING_STEPS
 from medpriv.statistics import Estimate
@@ -39,7 +39,9 @@ def _inverse(view: View, case: Case) -> InverseNetwork:
 
     if view.defenses or view.query_budget is not None:
         return fit()
-    key = content_hash(own, view(own), (case.profile, case.seed, str(pick_device(case.device))))
+    where = pick_device(case.device)
+    how = (case.profile, case.seed, str(where), has_fast_bf16(where))
+    key = content_hash(own, view(own), how)
     return _fitted.get(key, fit)
 
 
