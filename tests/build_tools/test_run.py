@@ -50,7 +50,7 @@ def test_a_run_leaves_the_notebook_and_the_results(
         for output in cell.get("outputs", [])
         if output.output_type == "stream"
     )
-    assert printed.split() == [sys.executable, str(out), str(tmp_path / "data"), "0"]
+    assert printed.splitlines() == [sys.executable, str(out), str(tmp_path / "data"), "0"]
     assert [cell.id for cell in notebook.cells] == [
         f"cell-{index:03d}" for index in range(len(notebook.cells))
     ]
