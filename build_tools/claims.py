@@ -65,7 +65,6 @@ def _plan(
 
 def _chapter(chapter: ChapterSpec, runs: list[tuple[str, int]]) -> bool:
     folder = book_root() / "_build" / "claims"
-    key = chapter_key(chapter.name, book_root())
     rows: list[dict[str, Any]] = []
     failed = False
     for dataset in dict.fromkeys(dataset for dataset, _ in runs):
@@ -73,6 +72,7 @@ def _chapter(chapter: ChapterSpec, runs: list[tuple[str, int]]) -> bool:
         if absent is not None:
             print(f"{chapter.name}: {dataset} skipped: {absent}", flush=True)
             continue
+        key = chapter_key(chapter.name, book_root(), dataset)
         for seed in (seed for name, seed in runs if name == dataset):
             done = _one(chapter.name, dataset, seed, content_hash(key, card), folder)
             failed |= done is None

@@ -29,10 +29,11 @@ from build_tools.kernel import search_path
 from build_tools.run import RunError, reproducible, run_chapter
 from medpriv.course.catalog import CHAPTERS
 from medpriv.course.exercises import exercises_of
-from medpriv.course.quiz import quiz_file
+from medpriv.course.record import versions
 from medpriv.data.sources import DATASETS, source_module
 from medpriv.runtime.cache import atomic_path
 from medpriv.runtime.code import ROOT, Code, Name, plain_code
+from medpriv.runtime.device import has_fast_bf16, pick_device
 from medpriv.runtime.hashing import content_hash
 
 # More at once gain little: the longest chapter has to end as well.
@@ -42,7 +43,7 @@ MEMORY_EACH = 2 * 1024**3  # no chapter's peak is higher
 Run = Callable[[str, dict[str, str], Path], dict[str, Any]]
 
 
-def chapter_code(name: str, root: Path, source: Path = ROOT) -> dict[Name, str]:
+def chapter_code(name: str, root: Path, dataset: str = "", source: Path = ROOT) -> dict[Name, str]:
     """What an executed chapter is made from: a hash of each definition and file that it uses.
 
     The code of its cells and all that they reach in the package, its exercises and its quiz, the
@@ -52,27 +53,29 @@ def chapter_code(name: str, root: Path, source: Path = ROOT) -> dict[Name, str]:
     Args:
         name: the chapter.
         root: the folder that holds ``chapters``.
+        dataset: a value of its parameter; without it the embedded data.
         source: the folder that holds the packages.
     """
     chapter = CHAPTERS[name]
     cells = [cell.source for cell in read_chapter(name).cells if cell.cell_type == "code"]
-    datasets = chapter.datasets(chapter.default_dataset).values()
+    datasets = chapter.datasets(dataset or chapter.default_dataset).values()
     roots = [run_chapter, exercises_of(name), *map(source_module, datasets)]
-    code = _code(source, root / "chapters" / "recorded")
+    tables = root / "chapters" / "recorded" / "*.csv"
+    code = _code(source, (tables, source / "medpriv" / "course" / "quizzes" / "*.json"))
     found = code.used(*roots, text="\n".join(cells))
     if ("medpriv.data.listing", "card") in found:  # it asks for the card of any data set
         found |= code.used([list(modules.values()) for modules in DATASETS.values()])
     found[name, "cells"] = content_hash(list(map(plain_code, cells)))
-    found[name, "quiz"] = content_hash(quiz_file(name)) if quiz_file(name).exists() else ""
     return found
 
 
 _code = functools.cache(Code)
 
 
-def chapter_key(name: str, root: Path) -> str:
+def chapter_key(name: str, root: Path, dataset: str = "") -> str:
     """A hash of all that decides what an executed chapter shows; see :func:`chapter_code`."""
-    return content_hash(sorted(chapter_code(name, root).items()))
+    code = chapter_code(name, root, dataset)
+    return content_hash(sorted(code.items()), has_fast_bf16(pick_device()))
 
 
 def execute(name: str, root: Path, run: Run | None = None) -> bool:
@@ -86,7 +89,7 @@ def execute(name: str, root: Path, run: Run | None = None) -> bool:
     left = (out / f"{name}.ipynb", out / "results.json")
     if all(file.exists() for file in (*left, key_file)) and key_file.read_text() == key:
         renew_text(name, left[0])
-        print(f"{name}: up to date", flush=True)
+        print(f"{name}: up to date{_other_versions(left[1])}", flush=True)
         return False
     key_file.unlink(missing_ok=True)
     print(f"{name}: executing", flush=True)
@@ -96,6 +99,13 @@ def execute(name: str, root: Path, run: Run | None = None) -> bool:
     with atomic_path(key_file) as part:  # last: it vouches for the others
         part.write_text(key)
     return True
+
+
+def _other_versions(results: Path) -> str:
+    """A word on libraries whose versions are others than those that computed some results."""
+    then, now = json.loads(results.read_text(encoding="utf-8")).get("versions", {}), versions()
+    other = [f"{one} {then.get(one)} (now {now[one]})" for one in now if then.get(one) != now[one]]
+    return f", computed with {', '.join(other)}; `make clean` executes it again" if other else ""
 
 
 def renew_text(name: str, notebook: Path) -> None:

@@ -135,9 +135,9 @@ def _named(page: str, anchor: str) -> str:
 
 
 def _name_apart(article: Tag, page: str) -> None:
-    """Ids that no other page has; explorers and films have style sheets that go by theirs."""
+    """Ids that no other page has."""
     seen = set()
-    for element in article.select("[id]:not(.medpriv-box)"):
+    for element in article.select("[id]"):
         name = _named(page, str(element["id"]))
         if name in seen:
             del element["id"]

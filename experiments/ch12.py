@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from experiments.recording import Table
-from medpriv.evaluation import compare, known_attacks, known_defenses, named_attack, named_defense
+from medpriv.evaluation import known_attacks, known_defenses, named_attack, named_defense
 from medpriv.evaluation.attacks import Attack
-from medpriv.evaluation.cell import computed
+from medpriv.evaluation.cell import TIMES, CaseData, Cell, computed
 from medpriv.evaluation.defenses import Defended
+from medpriv.evaluation.sweep import Row
+from medpriv.models.reports import PACKAGED
+from medpriv.runtime.device import pick_device
 
 #: Which data stand for each modality.
 DATASETS = {"phantom": "images", "warfarin": "records", "synthetic": "reports"}
@@ -23,34 +25,43 @@ _LEFT_OUT = {
     "report decoder",
     "tokens, layer2",
 }
-_KEPT = ("naive", "adaptive", "averaged", "baseline", "low", "high", "utility", "accuracy")
+_KEPT = (
+    "metric", "naive", "adaptive", "averaged", "baseline", "low", "high", "utility", "accuracy",
+)  # fmt: skip
 
 
 def matrix_cell(
     dataset: str, attack: str, defense: str, strength: float, seed: int, profile: str = "quick"
-) -> dict[str, Any]:
+) -> Row:
     """One cell of ``12-matrix``: one row of :func:`medpriv.evaluation.compare`.
 
     ``attack`` and ``defense`` are names of :func:`medpriv.evaluation.known_attacks` and
     :func:`medpriv.evaluation.known_defenses`; a cell that failed raises ``RuntimeError``.
     """
+    pair = _pair(dataset, attack, defense, strength)
+    where = pick_device().type
+    return _figures(*pair, CaseData(dataset, DATASETS[dataset], profile, where, PACKAGED, seed))
+
+
+def _pair(dataset: str, attack: str, defense: str, strength: float) -> tuple[Attack, Defended]:
     modality = DATASETS[dataset]
-    chosen, against = named_attack(modality, attack), named_defense(modality, defense, strength)
-    with warnings.catch_warnings():  # the table has the baseline beside each figure
-        warnings.filterwarnings("ignore", message="no better than the guess")
-        row = compare([chosen], [against], [seed], dataset=dataset, profile=profile).iloc[0]
+    return named_attack(modality, attack), named_defense(modality, defense, strength)
+
+
+def _figures(attack: Attack, defended: Defended, data: CaseData) -> Row:
+    row = computed(Cell(attack, defended, data, TIMES))
     if row["error"]:
-        raise RuntimeError(f"{attack} against {defense} {strength:g}, seed {seed}: {row['error']}")
-    found = row.to_dict() | {"low": row["interval"].left, "high": row["interval"].right}
-    return {"metric": row["metric"]} | {name: float(found[name]) for name in _KEPT}
+        strength = f"{defended.strength:g}"
+        raise RuntimeError(
+            f"{attack.name} against {defended.name} {strength}, seed {data.seed}: {row['error']}"
+        )
+    return {name: row[name] for name in _KEPT}
 
 
 def _uses(setting: dict[str, Any]) -> list[Any]:
     """What a cell uses: the engine, and of all attacks and defenses its own."""
-    modality = DATASETS[setting["dataset"]]
-    attack = named_attack(modality, setting["attack"])
-    against = named_defense(modality, setting["defense"], setting["strength"])
-    return [computed, attack.run, attack.baseline, against.train, against.around]
+    names = (setting[name] for name in ("dataset", "attack", "defense", "strength"))
+    return [_figures, *_pair(*names)]
 
 
 def _slow(attack: Attack, defended: Defended) -> bool:

@@ -17,7 +17,7 @@ from medpriv.data.sources import DATASETS
 from medpriv.evaluation.sweep import Row, sweep
 from medpriv.runtime.cache import atomic_path
 from medpriv.runtime.code import ROOT, Code
-from medpriv.runtime.hashing import content_hash
+from medpriv.runtime.hashing import content_hash, identity
 
 Setting = dict[str, Any]
 
@@ -43,8 +43,9 @@ class Table:
         return {self.key(one): one for one in ParameterGrid(self.grid)}
 
     def key(self, setting: Setting) -> str:
-        """A hash of a setting and of the source that its cell uses."""
-        return content_hash(setting, code_of(ROOT).hash(self.roots(setting)))[:16]
+        """A hash of a setting, of what it stands for, and of the source that its cell uses."""
+        roots = self.roots(setting)
+        return content_hash(setting, identity(roots), code_of(ROOT).hash(roots))[:16]
 
     def roots(self, setting: Setting) -> list[Any]:
         """From where all that a cell uses is reached: its functions, and its data sets."""
@@ -68,7 +69,10 @@ def record(name: str, table: Table) -> pd.DataFrame:
     uses, cells are computed again. ``joblib.parallel_config`` decides where.
     """
     settings, path = table.settings(), place(name)
-    sweep(partial(_row, table.cell), settings, _Rows(path, list(settings)), name)
+    rows = _Rows(path, list(settings))
+    sweep(partial(_row, table.cell), settings, rows, name)
+    if list(rows.rows) != rows.keys:  # a grid that shrank, or has another order
+        rows.write()
     return pd.read_csv(path)
 
 
@@ -89,6 +93,9 @@ class _Rows:
 
     def keep(self, key: str, row: Row) -> None:
         self.rows[key] = {**row, "key": key}
+        self.write()
+
+    def write(self) -> None:
         table = pd.DataFrame([self.rows[one] for one in self.keys if one in self.rows])
         with atomic_path(self.path) as part:
             table.to_csv(part, index=False, float_format="%.6g")

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from setuptools import find_packages
 
 from tiny import ROOT, Tiny, code, make_tiny
 
@@ -46,7 +47,6 @@ def test_a_house_knows_none_that_is_built_on_it(house: str, others: set[str]) ->
 
 
 def test_only_the_package_is_installed_and_all_of_it() -> None:
-    find_packages = pytest.importorskip("setuptools").find_packages
     packages = set(find_packages(str(ROOT), include=SETUP["packages"]["find"]["include"]))
     folders = {file.parent for file in (ROOT / "medpriv").rglob("*.py")}
     assert packages == {".".join(folder.relative_to(ROOT).parts) for folder in folders}

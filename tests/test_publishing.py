@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -124,6 +125,16 @@ def test_the_package_depends_on_what_a_chapter_needs() -> None:
 # --- Continuous integration -----------------------------------------------------------------------
 
 
+def minutes(job: dict[str, Any], *, weekly: bool = False) -> int:
+    """After how many a job is stopped, at a push or in the weekly run of all tests."""
+    limit = job["timeout-minutes"]
+    if isinstance(limit, int):
+        return limit
+    either = re.fullmatch(r"\$\{\{ github.event_name == 'schedule' && (\d+) \|\| (\d+) \}\}", limit)
+    assert either, limit
+    return int(either[1 if weekly else 2])
+
+
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_a_workflow_calls_make_and_may_do_little(path: Path) -> None:
     workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -131,7 +142,8 @@ def test_a_workflow_calls_make_and_may_do_little(path: Path) -> None:
     assert workflow["permissions"] == {"contents": "read"}
     assert "concurrency" in workflow
     for job in workflow["jobs"].values():
-        assert job["timeout-minutes"] <= 90
+        assert minutes(job) <= 90
+        assert minutes(job, weekly=True) <= 180
         for step in job["steps"]:
             if "uses" in step:
                 assert re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"])
@@ -144,6 +156,8 @@ def test_a_workflow_calls_make_and_may_do_little(path: Path) -> None:
 def test_tests_run_on_each_push_and_publish_on_main_only() -> None:
     workflow = yaml.safe_load(read(".github/workflows/book.yml"))
     triggers = workflow[True]  # YAML reads the key `on` as a truth value
+    (once_a_week,) = triggers.pop("schedule")
+    assert re.fullmatch(r"\d+ \d+ \* \* [0-6]", once_a_week["cron"])
     assert triggers == {"push": {"branches-ignore": [BRANCH]}, "pull_request": None}
     jobs = workflow["jobs"]
     writing = {name for name, job in jobs.items() if "permissions" in job}
@@ -158,6 +172,17 @@ def test_tests_run_on_each_push_and_publish_on_main_only() -> None:
     minimum = re.search(r'requires-python = ">=([\d.]+)"', read("pyproject.toml"))
     assert minimum
     assert jobs["test"]["strategy"]["matrix"]["python"][0] == minimum[1]
+
+
+def test_turns_are_counted_at_a_push_and_all_tests_run_once_a_week() -> None:
+    workflow = yaml.safe_load(read(".github/workflows/book.yml"))
+    job = workflow["jobs"]["test"]
+    assert job["env"]["MEDPRIV_TURNS"] == "${{ github.event_name == 'schedule' && '0' || '' }}"
+    (checkout,) = (step for step in job["steps"] if "checkout" in step.get("uses", ""))
+    assert checkout["with"]["fetch-depth"] == 0  # all commits
+    # A run that waits is dropped when a newer one of its group comes: a push must not be.
+    assert "github.event_name" in workflow["concurrency"]["group"]
+    assert "missing+=(git)" in read(".ci/run")
 
 
 def test_the_devcontainer_calls_make() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from medpriv.course.catalog import ChapterSpec
+from medpriv.course.record import versions
 from medpriv.data.sources.synthetic_reports import make_reports
 from medpriv.data.text import normalise_text
 from medpriv.runtime.seeds import seeded
@@ -42,14 +43,15 @@ device = "cpu"
 """
 
 # Reports by hand what medpriv.course.record would: a kernel without torch starts four times faster.
-REPORT = """
-```{code-cell} ipython3
+REPORT = f"""
+```{{code-cell}} ipython3
 import json
 import os
 from pathlib import Path
 
-parameters = {"profile": profile, "dataset": dataset, "seed": seed, "device": device}
-results = {"parameters": parameters, "seconds": 1.0, "peak_mb": 2.0, "claims": []}
+parameters = {{"profile": profile, "dataset": dataset, "seed": seed, "device": device}}
+results = {{"parameters": parameters, "seconds": 1.0, "peak_mb": 2.0, "claims": []}}
+results["versions"] = {versions()}
 Path(os.environ["MEDPRIV_RESULTS"]).write_text(json.dumps(results))
 ```
 """

@@ -22,8 +22,12 @@ from torch import Tensor
 from medpriv.course.figures import pixels
 from medpriv.metrics import ssim
 
+# By their names from here, so that the key of a chapter with a board holds them.
+_ASSETS = ("assets/board.html", "assets/board.css", "assets/board.js")
 _TEMPLATES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).with_name("assets")),
+    loader=jinja2.DictLoader(
+        {name: (Path(__file__).parent / name).read_text(encoding="utf-8") for name in _ASSETS}
+    ),
     autoescape=True,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -100,7 +104,7 @@ def board(
     images = list(dict.fromkeys(one.image for frame in frames for one in frame.pictures))
     number = {image: at for at, image in enumerate(images)}
     rows = -(-len(captions) // _MOST_IN_A_ROW)
-    page = _TEMPLATES.get_template("board.html").render(
+    page = _TEMPLATES.get_template(_ASSETS[0]).render(
         kind=kind,
         controls=[_control(one, at, frames, first) for at, one in enumerate(controls)],
         places=[

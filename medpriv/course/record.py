@@ -134,20 +134,35 @@ class Chapter:
         *,
         at_least: float | None = None,
         at_most: float | None = None,
+        name: str = "",
     ) -> None:
         """Record whether a statement holds; NaN never does.
+
+        Claims are numbered in order. With a name, ``{glue:text}`claim-name``` gives "claim 3".
+
+        Args:
+            text: what is claimed; unique in the chapter.
+            value: of which it is claimed that it lies on the right side of the bound.
+            at_least: the bound from below.
+            at_most: the bound from above.
+            name: for the prose.
 
         Raises:
             ValueError: not exactly one of ``at_least`` and ``at_most`` is given.
         """
         if (at_least is None) == (at_most is None):
             raise ValueError(f"claim {text!r} needs exactly one of at_least and at_most")
-        number = float(value)
+        measured = float(value)
         if at_least is not None:
-            claim = Claim(text, number, f">= {at_least:g}", number >= at_least)
+            claim = Claim(text, measured, f">= {at_least:g}", measured >= at_least)
         else:
-            claim = Claim(text, number, f"<= {at_most:g}", number <= at_most)
+            claim = Claim(text, measured, f"<= {at_most:g}", measured <= at_most)
         self._claims[text] = claim
+        number = f"claim {list(self._claims).index(text) + 1}"
+        if name and os.environ.get("MEDPRIV_FIGURES"):
+            print(f"claim-{name} = {number}: {text}")
+        elif name:
+            _glue(f"claim-{name}", number)
 
     def finish(self) -> None:
         """Show the claims as a table, write ``results.json``, and insist on what is promised.
@@ -225,10 +240,12 @@ def in_words(value: float, fmt: str) -> str:
 
 
 def claims_table(claims: list[Claim]) -> pd.DataFrame:
-    """The claims as a plain table, one a row; values to three digits."""
-    rows = [(f"{one.value:.3g}", one.bound, "yes" if one.holds else "NO") for one in claims]
-    texts = [claim.text for claim in claims]
-    return pd.DataFrame(rows, index=texts, columns=["value", "bound", "holds"])
+    """The claims as a plain table, one a row, numbered; values to three digits."""
+    rows = [
+        (one.text, f"{one.value:.3g}", one.bound, "yes" if one.holds else "NO") for one in claims
+    ]
+    numbers = range(1, len(claims) + 1)
+    return pd.DataFrame(rows, index=numbers, columns=["claim", "value", "bound", "holds"])
 
 
 def write_results(path: Path, results: Mapping[str, Any]) -> None:

@@ -201,11 +201,11 @@ class Cohort:
 
     def content_hash(self) -> str:
         """A sha256 of everything that a model or an attack can see of this cohort."""
-        return content_hash(
-            self.modality,
-            self.classes,
-            [(part.x, part.y, list(part.patient)) for part in self.parts().values()],
-        )
+        parts = [
+            (part.x, part.y, list(part.patient), part.attributes.to_dict("list"), part.mask)
+            for part in self.parts().values()
+        ]
+        return content_hash(self.modality, self.card.name, self.classes, self.columns, parts)
 
     def check(self) -> Cohort:
         """Return the cohort if it keeps its promises.

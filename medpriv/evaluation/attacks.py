@@ -110,8 +110,9 @@ def attackers(
         often: the defended system for one who asks often (:func:`medpriv.attacks.averaged`).
 
     Returns:
-        In this order ``naive``, fitted on ``plain``, who knows of no defense; ``adaptive``, fitted
-        through what is deployed; and, with ``often``, ``averaged``, fitted and used through that.
+        ``naive``, fitted on ``plain``, who knows of no defense, or else the same as ``adaptive``;
+        ``adaptive``, fitted through what is deployed; and, with ``often``, ``averaged``, fitted and
+        used through that.
     """
     found: dict[str, T] = {}
     if plain is not None:

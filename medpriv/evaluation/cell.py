@@ -26,6 +26,8 @@ from medpriv.runtime.hashing import content_hash, identity
 from medpriv.statistics import Estimate
 from medpriv.training.utility_scores import Utility
 
+#: How often the averaging attacker asks.
+TIMES = 16
 _LOADERS: dict[str, Callable[..., Cohort]] = {
     "images": load_images,
     "records": load_records,
@@ -57,12 +59,8 @@ class Cell:
 
 def surroundings(data: CaseData, times: int) -> str:
     """A hash of all that decides a cell, but for its attack and its defense."""
-    cohort = case_of(data).cohort
     bf16 = has_fast_bf16(pick_device(data.device))
-    return content_hash(
-        (cohort.card.name, cohort.content_hash(), [column.name for column in cohort.columns]),
-        (data.seed, data.profile, data.device, bf16, data.encoder, times),
-    )
+    return content_hash(identity(case_of(data)), bf16, times)
 
 
 def key_of(cell: Cell, around: str) -> str:

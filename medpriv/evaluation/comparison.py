@@ -12,7 +12,15 @@ import pandas as pd
 
 from medpriv.data import known_datasets
 from medpriv.evaluation.attacks import Attack
-from medpriv.evaluation.cell import CaseData, Cell, case_of, computed, key_of, surroundings
+from medpriv.evaluation.cell import (
+    TIMES,
+    CaseData,
+    Cell,
+    case_of,
+    computed,
+    key_of,
+    surroundings,
+)
 from medpriv.evaluation.defenses import MODALITIES, NOTHING, Defended
 from medpriv.evaluation.sweep import CellFiles, Row, side_by_side, sweep
 from medpriv.evaluation.targets import trained
@@ -23,8 +31,6 @@ from medpriv.runtime.hashing import check_sendable, content_hash, identity
 from medpriv.runtime.profile import check_profile
 from medpriv.runtime.seeds import check_seed
 
-#: How often the averaging attacker asks.
-TIMES = 16
 #: The columns of :func:`compare`'s table.
 COLUMNS = (
     "attack", "defense", "strength", "seed", "metric", "naive", "adaptive", "averaged", "baseline",
@@ -60,6 +66,9 @@ def compare(
 
     A pair of attack and defense whose threat model gives too little is left out: the system does
     not expose what the attack needs. :func:`pairs` says which those are.
+
+    A warning lists the pairs whose attack, in every seed, is no better than its baseline as far as
+    its interval can tell: they say little of the defense.
 
     Args:
         attacks: of one modality, such as some of :func:`medpriv.evaluation.known_attacks`.

@@ -45,9 +45,12 @@ def untrained(case: Case) -> nn.Module | None:
 def trained(case: Case, defended: Defended) -> nn.Module:
     """The target of a defended system, in evaluation mode; from the cache where it is there.
 
+    Kept are the weights of its layers, and nothing else that a recipe may set; of a report
+    classifier those of its head, for its encoder is everybody's.
+
     Raises:
         TypeError: what ``defended.train`` returns has other layers than
-            :func:`medpriv.models.build_target` gives.
+            :func:`medpriv.models.build_target` gives, or another encoder.
     """
     if defended.train is None:
         return _remembering(plain_target(case), case)
@@ -61,6 +64,11 @@ def trained(case: Case, defended: Defended) -> nn.Module:
             raise TypeError(
                 f"the recipe of {defended.name!r} must return a model with the layers of "
                 f"build_target, {expected}; it returns {type(model).__name__} with {found}"
+            )
+        if isinstance(usual, ReportClassifier) and not _same_encoder(model, usual):
+            raise TypeError(
+                f"the recipe of {defended.name!r} changed the report encoder; train the head "
+                "alone, or name your own encoder: compare(..., encoder=...)"
             )
         part.load_state_dict(_trained_part(model).state_dict())
 
@@ -159,6 +167,10 @@ class Remembering(ReportEncoder):
                 return embed(texts, batch_size=batch_size)
 
         return self._answers.get(key, make).clone()
+
+
+def _same_encoder(one: nn.Module, other: nn.Module) -> bool:
+    return _equal(one.encoder.transformer.cpu(), other.encoder.transformer.cpu())
 
 
 def _equal(one: nn.Module, other: nn.Module) -> bool:

@@ -7,6 +7,7 @@ import functools
 import os
 import sys
 import tempfile
+import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
@@ -176,15 +177,17 @@ class Memory(Generic[T]):
     def __init__(self, most: int) -> None:
         self.most = most
         self._kept: OrderedDict[Hashable, T] = OrderedDict()
+        self._alone = threading.RLock()
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """What was made for an equal key, or else what ``make`` makes now."""
-        if key not in self._kept:
-            self._kept[key] = make()
-            while len(self._kept) > self.most:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return self._kept[key]
+        with self._alone:  # two threads may ask at once
+            if key not in self._kept:
+                self._kept[key] = make()
+                while len(self._kept) > self.most:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(key)
+            return self._kept[key]
 
 
 def remembered(most: int) -> Callable[[Callable[P, T]], Callable[P, T]]:

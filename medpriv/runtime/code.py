@@ -19,15 +19,14 @@ import functools
 import hashlib
 import inspect
 import re
+import symtable
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from medpriv.runtime.hashing import content_hash, source_text
+from medpriv.runtime.hashing import ROOT, content_hash, source_text
 
-#: The repository's root, or the folder in which the package is installed.
-ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = ("medpriv", "experiments", "build_tools")
 _FILE_NAME = re.compile(r"[\w-][\w./-]{0,78}")
 _DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -52,7 +51,8 @@ class Code:
 
     Args:
         root: holds the packages.
-        tables: a folder whose ``.csv`` files count as used where code says their names.
+        files: paths with a ``*`` for the word by which code names the file, such as
+            ``chapters/recorded/*.csv``.
         words: names of modules that count as used where code outside of ``medpriv`` says a word,
             such as that of a data set.
     """
@@ -60,12 +60,12 @@ class Code:
     def __init__(
         self,
         root: Path = ROOT,
-        tables: Path | None = None,
+        files: Sequence[Path] = (),
         words: Mapping[str, str] | None = None,
     ) -> None:
-        self.root, self.tables, self.words = root, tables, words or {}
+        self.root, self.files, self.words = root, files, words or {}
         self._modules: dict[str, _Module | None] = {}
-        self._files: dict[str, Path] = {}
+        self._found: dict[str, Path] = {}
         self._uses: dict[Name, tuple[str, set[Name]]] = {}
 
     def used(self, *roots: Any, text: str = "") -> dict[Name, str]:
@@ -74,7 +74,7 @@ class Code:
         Args:
             roots: functions and classes, ``functools.partial`` of them, names of modules or of
                 definitions (``"medpriv.metrics:ssim"``), and nested lists of these. What is not
-                of this repository counts by its own source.
+                of this repository counts by its own source, and with all that it may call here.
             text: code that is in no module, such as a chapter's cells.
         """
         found: dict[Name, str] = {}
@@ -106,14 +106,27 @@ class Code:
         elif isinstance(root, str):
             module, _, name = root.partition(":")
             yield from self._follow(module, (name,) if name else ())
+        elif is_dataclass(root) and not isinstance(root, type):
+            given = [getattr(root, one.name) for one in fields(root)]
+            yield from self._named([type(root), *filter(callable, given)], found)
         elif root is not None:
             root = inspect.unwrap(root)
             root = root if hasattr(root, "__qualname__") else type(root)
             name = (root.__module__, root.__qualname__.partition(".")[0])
-            own = list(self._follow(name[0], name[1:]))
-            yield from own
-            if not own:
+            known = self._module(name[0])
+            if known is not None and name[1] in known.definitions:
+                yield name
+            else:
                 found[name] = content_hash(source_text(root))
+                yield from self._everything()
+
+    def _everything(self) -> Iterator[Name]:
+        """All of the package: what a stranger's function may call in it."""
+        for file in sorted((self.root / _PACKAGES[0]).rglob("*.py")):
+            dotted = ".".join(file.relative_to(self.root).with_suffix("").parts)
+            known = self._module(dotted.removesuffix(".__init__"))
+            assert known is not None
+            yield from ((known.name, name) for name in known.definitions)
 
     def _follow(self, module: str, chain: Sequence[str]) -> Iterator[Name]:
         """Where the attributes asked of a module lead; to all of it where it is handed on."""
@@ -131,13 +144,15 @@ class Code:
         elif known.imports.get(name, (module, name)) != (module, name):
             target, attribute = known.imports[name]
             yield from self._follow(target, (attribute, *rest) if attribute else rest)
-        else:
+        elif self._module(f"{module}.{name}") is not None:
             yield from self._follow(f"{module}.{name}", rest)
+        else:  # bound by a loop, for instance
+            yield module, ""
 
     def _read(self, name: Name) -> tuple[str, set[Name]]:
         """A hash of a definition or a file, and the names that it uses."""
         if name[1] == "file":
-            return content_hash(self._files[name[0]]), set()
+            return content_hash(self._found[name[0]]), set()
         if name not in self._uses:
             module = self._module(name[0])
             statements = module.definitions.get(name[1], []) if module else []
@@ -155,7 +170,8 @@ class Code:
         for name, (target, attribute) in inner.items():
             for chain in chains.get(name, {()}):
                 yield from self._follow(target, (attribute, *chain) if attribute else chain)
-        for name in chains.keys() & (module.definitions.keys() | module.imports.keys()):
+        known = module.definitions.keys() | module.imports.keys()
+        for name in chains.keys() & known & _globals(statement):
             for chain in chains[name]:
                 yield from self._follow(module.name, (name, *chain))
         for node in ast.walk(statement):
@@ -170,11 +186,11 @@ class Code:
             return
         beside = module.folder / word
         files = [beside] if beside.suffix not in ("", ".py") else []
-        files += [self.tables / f"{word}.csv"] if self.tables else []
+        files += [file.parent / file.name.replace("*", word) for file in self.files]
         for file in files:
             if file.is_file():
                 name = "/".join(file.parts[-2:])
-                self._files[name] = file
+                self._found[name] = file
                 yield name, "file"
 
     def _module(self, dotted: str) -> _Module | None:
@@ -223,6 +239,7 @@ def _top(body: list[ast.stmt]) -> Iterator[ast.stmt]:
     for statement in body:
         if isinstance(statement, ast.If):
             if "TYPE_CHECKING" not in ast.dump(statement.test):
+                yield ast.Expr(statement.test)
                 yield from _top([*statement.body, *statement.orelse])
         elif isinstance(statement, ast.Try):
             handlers = [one for handler in statement.handlers for one in handler.body]
@@ -243,7 +260,11 @@ def _bound(statement: ast.stmt) -> list[str]:
 
 
 def _imports(statement: ast.stmt, module: str) -> dict[str, Name]:
-    """What the imports in a statement bind: a name of a module, or a module."""
+    """What the imports in a statement bind: a name of a module, or a module.
+
+    Raises:
+        ValueError: an import that cannot be followed.
+    """
     found: dict[str, Name] = {}
     for node in ast.walk(statement):
         if isinstance(node, ast.Import):
@@ -251,10 +272,13 @@ def _imports(statement: ast.stmt, module: str) -> dict[str, Name]:
                 whole = alias.name if alias.asname else alias.name.partition(".")[0]
                 found[alias.asname or whole] = (whole, "")
         elif isinstance(node, ast.ImportFrom):
-            parts = module.split(".")[: -node.level] if node.level else []
-            origin = ".".join([*parts, *([node.module] if node.module else [])])
+            if node.level or node.names[0].name == "*":
+                raise ValueError(
+                    f"{module} has `{ast.unparse(node)}`; import names of modules by their full "
+                    "names, so that it can be followed what code uses"
+                )
             for alias in node.names:
-                found[alias.asname or alias.name] = (origin, alias.name)
+                found[alias.asname or alias.name] = (str(node.module), alias.name)
     return found
 
 
@@ -271,6 +295,19 @@ def _chains(statement: ast.stmt) -> dict[str, set[tuple[str, ...]]]:
         if isinstance(base, ast.Name) and node not in inside:
             found.setdefault(base.id, set()).add(chain)
     return found
+
+
+def _globals(statement: ast.stmt) -> set[str]:
+    """The names that a statement takes from its module, in any of its scopes."""
+
+    def collect(table: symtable.SymbolTable) -> Iterator[str]:
+        for symbol in table.get_symbols():
+            if symbol.is_global() or (table.get_type() == "module" and symbol.is_referenced()):
+                yield symbol.get_name()
+        for child in table.get_children():
+            yield from collect(child)
+
+    return set(collect(symtable.symtable(ast.unparse(statement), "code", "exec")))
 
 
 def _canonical(node: Any) -> str:

@@ -15,6 +15,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+#: The repository's root, or the folder in which the package is installed.
+ROOT = Path(__file__).resolve().parents[2]
+HOUSES = tuple(ROOT / name for name in ("medpriv", "experiments", "build_tools"))
+
 
 def content_hash(*parts: Any) -> str:
     """A sha256 over nested values: arrays, tensors, frames, dataclasses, paths, plain values.
@@ -75,11 +79,14 @@ def identity(value: Any) -> Any:
         value: a function of a module, ``functools.partial`` of one, a dataclass, a plain value or
             a list, tuple or dictionary of these.
     """
+    if inspect.ismethod(value):
+        return ["method", identity(value.__func__), identity(value.__self__)]
     if isinstance(value, functools.partial):
         keywords = sorted(value.keywords.items())
         return ["partial", identity(value.func), identity(value.args), identity(keywords)]
     if isinstance(value, nn.Module):
-        return [identity(type(value)), repr(value), dict(value.state_dict())]
+        plain = [_plain_attributes(part) for part in value.modules()]
+        return [identity(type(value)), repr(value), dict(value.state_dict()), plain]
     if hasattr(value, "content_hash"):
         return value.content_hash()
     if is_dataclass(value) and not isinstance(value, type):
@@ -90,19 +97,34 @@ def identity(value: Any) -> Any:
     if isinstance(value, dict):
         return [(str(key), identity(item)) for key, item in value.items()]
     if callable(value):
-        return [value.__module__, value.__qualname__, source_text(value)]
+        value = inspect.unwrap(value)
+        return [value.__module__, value.__qualname__, source_text(value), _captured(value)]
     return value
+
+
+def _captured(function: Any) -> list[Any]:
+    """What an inner function has taken along from around it."""
+    cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    return [identity(one) for one in cells if one is not function]
+
+
+def _plain_attributes(module: nn.Module) -> list[tuple[str, Any]]:
+    """What sets layers apart beside their weights: a scale or a switch that ``forward`` reads."""
+    own = vars(module).items()
+    plain = (bool, int, float, str)
+    return sorted((key, one) for key, one in own if isinstance(one, plain) and key != "training")
 
 
 def source_text(value: Any) -> str:
     """The source of a function or class that is not of this repository, else nothing."""
-    if value.__module__.partition(".")[0] in ("medpriv", "experiments", "build_tools"):
-        return ""
     try:
+        file = inspect.getsourcefile(value)
+        if file and any(Path(file).resolve().is_relative_to(house) for house in HOUSES):
+            return ""
         return inspect.getsource(value)
     except (OSError, TypeError):  # typed into a console, or not written in Python
         code = getattr(value, "__code__", None)
-        return "" if code is None else f"{code.co_code!r} {code.co_names!r}"
+        return "" if code is None else f"{code.co_code!r} {code.co_names!r} {code.co_consts!r}"
 
 
 def check_sendable(value: Any, what: str) -> None:

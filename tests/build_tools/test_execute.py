@@ -20,13 +20,14 @@ from build_tools import execute as executed
 from build_tools.execute import chapter_key, chapters_at_once, execute, execute_all
 from build_tools.run import RunError
 from medpriv.course.catalog import CHAPTERS, ChapterSpec
+from medpriv.course.record import versions
 from tiny import ROOT, Tiny, code
 
 # --- What is executed -----------------------------------------------------------------------------
 
 
 def test_whatever_a_chapter_is_made_from_executes_it_again(
-    tiny: Tiny, runs: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
+    tiny: Tiny, runs: list[dict[str, str]]
 ) -> None:
     def again() -> bool:
         executed._code.cache_clear()  # as in another process
@@ -44,10 +45,30 @@ def test_whatever_a_chapter_is_made_from_executes_it_again(
     assert again()
     recorded.with_name("another.csv").write_text("a\n1\n")
     assert not again()
-    plain = executed.chapter_code
-    monkeypatch.setattr(executed, "chapter_code", lambda *of: plain(*of) | {("m", "f"): "new"})
-    assert again()
-    assert not again()
+
+
+def test_another_version_of_a_library_is_named_and_executes_nothing(
+    tiny: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its own environment is the reader's to choose, but the pages are not silent about it."""
+    execute(tiny.name, tiny.root)
+    capsys.readouterr()
+    file = tiny.root / "_build" / "executed" / tiny.name / "results.json"
+    results = json.loads(file.read_text())
+
+    def told(**others: str | None) -> str:
+        then = {**versions(), **others}
+        stored = {name: version for name, version in then.items() if version is not None}
+        file.write_text(json.dumps(results | {"versions": stored}))
+        assert not execute(tiny.name, tiny.root)
+        return capsys.readouterr().out
+
+    now = versions()
+    assert told() == "99-tiny: up to date\n"
+    assert told(torch="1.0", numpy=None) == (
+        f"99-tiny: up to date, computed with torch 1.0 (now {now['torch']}), "
+        f"numpy None (now {now['numpy']}); `make clean` executes it again\n"
+    )
 
 
 def test_another_page_or_picture_executes_nothing(tiny: Tiny) -> None:

@@ -11,6 +11,7 @@ from bs4 import BeautifulSoup
 from filelock import FileLock
 from pypdf import PdfReader
 
+import boards
 from browsing import CHROMIUM, HTML, NEEDS_BROWSER
 from build_tools import cli, paper, pdf
 from build_tools.book import _add_mathjax, toc_pages
@@ -36,13 +37,7 @@ TINY = """
 <div class="math notranslate nohighlight">\\[\\sum_i x_i\\]</div>
 <img src="../_images/a.png" alt="A"><img src="data:image/png;base64,AAAA" alt="B">
 <details class="sd-dropdown"><summary>Hint</summary><p>Try.</p></details>
-<div class="medpriv-box medpriv-explorer" id="explorer-1"><style>#explorer-1 {}</style>
-<div class="controls"><input id="in"></div><label for="in">L</label></div>
-<div class="medpriv-box medpriv-defenses" id="defenses-1"><style>#defenses-1 {}</style>
-<div class="controls"><label>Attack <select><option>A</option></select></label></div>
-<p>A against B</p></div>
-<div class="medpriv-box medpriv-film" id="film-1">
-<label>Step <input><output>300</output></label></div>
+<label for="in">L</label><meter id="in"></meter>
 <div id="q1" data-shufflequestions="False"><style>.x{}</style></div>
 <button>Click</button><script>alert(1)</script></section></article></body></html>
 """
@@ -78,11 +73,6 @@ def test_pages_are_put_together_for_paper(built: Tiny) -> None:
     assert "Which one?" in quiz_text
     assert "This." in quiz_text
     assert "Yes." not in quiz_text  # feedback would be the solution
-    assert main.select_one(".medpriv-explorer")["id"] == "explorer-1"
-    chosen = main.select_one(".medpriv-defenses")
-    assert chosen["id"] == "defenses-1"
-    assert chosen.get_text().split() == ["A", "against", "B"]  # a list of one is no choice
-    assert main.select_one(".medpriv-film")["id"] == "film-1"
     ids = [element["id"] for element in soup.select("[id]")]
     assert len(ids) == len(set(ids))
     links = {link.get_text(): link["href"] for link in main.select("a[href]")}
@@ -101,6 +91,22 @@ def test_pages_are_put_together_for_paper(built: Tiny) -> None:
     contents = [(li["data-page"], li.get_text()) for li in soup.select(".contents li")]
     assert contents == [("", "Welcome"), ("7", 'Tiny "book"'), ("8", "A part on two lines")]
     assert 'content: "Tiny \\"book\\""' in soup.select_one("head").decode()
+
+
+def test_of_a_board_there_is_its_first_frame_and_what_a_slider_stands_at(built: Tiny) -> None:
+    page = built.root / "_build" / "html" / "chapters" / "99-tiny.html"
+    page.write_text(TINY.replace("<button>Click</button>", boards.each()))
+    article = BeautifulSoup(read_articles(built.root)[1].html, "html.parser")
+    found = {box["class"][1]: box for box in article.select(".medpriv-box")}
+    assert found.keys() == {f"medpriv-{kind}" for kind in boards.KINDS}
+    for kind, make in boards.KINDS.items():
+        box, made = found[f"medpriv-{kind}"], BeautifulSoup(make().data, "html.parser")
+        assert not box.select("script, button, input, select")
+        for shown in ("img", "figcaption", "output", "p.said"):
+            assert [str(one) for one in box.select(shown)] == [
+                str(one) for one in made.select(shown)
+            ]
+        assert len(box.select("label")) == len(box.select("output"))  # a list of one is no choice
 
 
 def test_a_quiz_that_is_not_in_the_page_is_noticed(built: Tiny) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from medpriv.course.catalog import ChapterError, ChapterSpec, check_value, spec
-from medpriv.data import known_datasets
 
 ONE = ChapterSpec("97-one", "One", ("records",), {})
 ALL = ChapterSpec("98-all", "All", ("images", "records", "reports"), {})
@@ -16,7 +15,7 @@ EMBEDDED = {"images": "phantom", "records": "warfarin", "reports": "synthetic"}
 
 def test_one_kind_of_data() -> None:
     assert ONE.default_dataset == "warfarin"
-    assert ONE.known_datasets() == known_datasets("records")
+    assert ONE.known_datasets() == ("warfarin", "heart", "cardio")
     assert ONE.datasets("cardio") == {"records": "cardio"}
     with pytest.raises(ValueError, match="expected one of: warfarin, heart, cardio"):
         check_value(ONE, "dataset", "real")  # where there is one kind, its name says more

@@ -75,7 +75,7 @@ def package(tmp_path: Path) -> Path:
 
 
 def names(root: Path, *roots: str, text: str = "") -> set[str]:
-    found = Code(root, tables=root / "tables").used(*roots, text=text)
+    found = Code(root, files=[root / "tables" / "*.csv"]).used(*roots, text=text)
     return {f"{module}:{name}" for module, name in found if name and not module.startswith("text")}
 
 

@@ -247,11 +247,23 @@ def test_exact_switches_autocast_off(device: str) -> None:
 def test_bf16_is_what_the_cpu_says(
     capable: dict[str, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("MEDPRIV_BF16", raising=False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capable, raising=False)
     cpu = torch.device("cpu")
     fast = "avx512_bf16" in capable or "amx_bf16" in capable
     assert has_fast_bf16(cpu) == fast
     assert ("bfloat16" if fast else "float32") in describe_device(cpu)
+
+
+def test_bf16_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    capable = {"avx512_bf16": True}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capable, raising=False)
+    monkeypatch.setenv("MEDPRIV_BF16", "0")
+    cpu = torch.device("cpu")
+    assert not has_fast_bf16(cpu)
+    assert "float32" in describe_device(cpu)
+    with autocast(cpu):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
 
 
 # --- Progress -------------------------------------------------------------------------------------

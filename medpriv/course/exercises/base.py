@@ -72,13 +72,14 @@ def _single(found: Any, what: str) -> torch.Tensor:
     return value
 
 
-def numbers(found: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
+def numbers(found: Any, shape: tuple[int, ...], what: str, alone: str = "") -> np.ndarray:
     """Numbers of this shape, float64, in whatever form the reader's function returns them.
 
     Args:
         found: what was returned.
         shape: what it must have.
         what: for the hint, such as ``"one number a report"``.
+        alone: ends the hint where a single number was returned.
 
     Raises:
         AssertionError: they are no numbers, or have another shape.
@@ -87,7 +88,9 @@ def numbers(found: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
         values = torch.as_tensor(found).detach().cpu().double().numpy()
     except (TypeError, ValueError, RuntimeError):
         raise AssertionError(f"return {what}, got {type(found).__name__}") from None
-    assert values.shape == shape, f"return {what}, shape {shape}, got {values.shape}"
+    assert values.shape == shape, (
+        f"return {what}, shape {shape}, got {values.shape}{'' if values.shape else alone}"
+    )
     return values
 
 

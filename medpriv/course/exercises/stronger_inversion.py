@@ -17,8 +17,10 @@ def tv(answer: Any) -> None:
     """``answer(images)`` → the total variation of each image, ``(n,)``."""
     # Neither square nor of one channel, so that no wrong divisor is right by chance.
     images = torch.rand(5, 2, 6, 9, generator=torch_rng(0, "exercise", "tv"))
-    found = numbers(call(answer, images.clone()), (5,), "one number for each image")
-    x, found = images.double(), torch.from_numpy(found)
+    alone = ", one number for the whole batch: sums over dimensions 1, 2 and 3 keep images apart"
+    given = numbers(call(answer, images.clone()), (5,), "one number for each image", alone)
+    x, found = images.double(), torch.from_numpy(given)
+    assert found.isfinite().all(), "return finite numbers, got infinite ones or NaN"
     expected = total_variation(x)
     down, right = x.diff(dim=2).flatten(1), x.diff(dim=3).flatten(1)
     around = torch.stack([x - x.roll(1, 2), x - x.roll(1, 3)], dim=1).flatten(1)
@@ -93,13 +95,15 @@ def budget(answer: Any) -> None:
     assert min(found) >= 0, "where the budget is too small for even 0 steps, return 0, never less"
     for hint, wrong in NEAR_PRICES.items():
         assert found != [affordable(*case, price=wrong) for case in cases], hint
+    counts = (hint for hint, near in NEAR_COUNTS if found == [near(*case) for case in cases])
+    counted = "".join(f"; {hint}" for hint in counts)
     for (k, r, m, most), steps in zip(cases, found, strict=True):
         right = affordable(k, r, m, most)
         fixed, step = right_price(k, r, m)
         assert steps == right, (
             f"for {k} classes, {r} restarts, {m} directions and a budget of {most} you return "
             f"{steps}, right is {right}: {right} steps cost {fixed + right * step}, {right + 1} "
-            f"cost {fixed + (right + 1) * step}"
+            f"cost {fixed + (right + 1) * step}{counted}"
         )
 
 
@@ -127,6 +131,21 @@ def affordable(k: int, r: int, m: int, budget: int, price: Callable = right_pric
     """The most steps that the budget pays for; 0 where it does not even pay for 0 steps."""
     fixed, step = price(k, r, m)
     return max(0, (budget - fixed) // step)
+
+
+def _rounded_up(k: int, r: int, m: int, budget: int) -> int:
+    fixed, step = right_price(k, r, m)
+    return max(0, -((fixed - budget) // step))
+
+
+_ONE_MORE = "one step too many: a step counts only if the budget pays for all of its questions"
+# What is said to whoever reckons with the right price, and counts otherwise.
+NEAR_COUNTS: tuple[tuple[str, Callable[..., int]], ...] = (
+    (_ONE_MORE, lambda *case: affordable(*case) + 1),
+    (_ONE_MORE, _rounded_up),
+    ("one step too few: look for the last that still fits", lambda *c: max(0, affordable(*c) - 1)),
+    ("what costs exactly the budget is within it", lambda k, r, m, b: affordable(k, r, m, b - 1)),
+)
 
 
 def budget_cases() -> list[tuple[int, int, int, int]]:

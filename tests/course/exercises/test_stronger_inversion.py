@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,11 +16,11 @@ from medpriv.attacks import Probe, invert_classes
 from medpriv.attacks.images.class_inversion import should_stop
 from medpriv.course.checks import NOT_SOLVED, check
 from medpriv.course.exercises.stronger_inversion import (
+    NEAR_COUNTS,
     NEAR_PRICES,
     TESTS,
     affordable,
     budget_cases,
-    right_price,
     stop_cases,
 )
 from medpriv.deployment import deploy
@@ -162,8 +164,14 @@ WRONG_TV = [
         "take absolute values",
     ),
     (lambda x: lines(x).pow(2).sum(ALL) + columns(x).pow(2).sum(ALL), "you square the"),
-    (lambda x: total_variation(x).mean(), "return one number for each image, shape (5,), got ()"),
-    (lambda x: float(summed(x).sum()), "return one number for each image, shape (5,), got ()"),
+    (
+        lambda x: total_variation(x).mean(),
+        "return one number for each image, shape (5,), got (), one number for the whole batch",
+    ),
+    (
+        lambda x: float(summed(x).sum()),
+        "shape (5,), got (), one number for the whole batch: sums over dimensions 1, 2 and 3",
+    ),
     (summed, "divide by how many values one image has"),
     (lambda x: summed(x) / x[0, 0].numel(), "2 channels × 6 rows × 9 columns"),
     (lambda x: summed(x) / x.numel(), "divide by how many values one image has"),
@@ -183,15 +191,15 @@ WRONG_TV = [
     (lambda x: total_variation(x) > 0.5, "right is"),
     (lambda x: torch.zeros(len(x)), "you return 0.0000, right is"),
     (lambda x: x.std(ALL), "add up the absolute differences of neighbours"),
-    (lambda x: torch.full((len(x),), torch.nan), "you return nan, right is"),
+    (lambda x: torch.full((len(x),), torch.nan), "return finite numbers, got infinite ones or NaN"),
+    (lambda x: total_variation(x) / 0, "return finite numbers, got infinite ones or NaN"),
     (lambda x: "smooth", "return one number for each image, got str"),
     (lambda x: None, "did you forget `return`"),
     (lambda x: x.diff(dim=4), "your code raised"),
     (0.2, "a function was expected, got float"),
 ]
 
-WRONG_STOP = [
-    (lambda *case: not the_packages(*case), "your rule is turned round"),
+WRONG_RULES = [
     (as_the_toolbox, "its attack can end after one step"),
     (lambda *case: False, "never stops"),
     (lambda *case: True, "always stops"),
@@ -238,6 +246,11 @@ WRONG_STOP = [
         stop(window=lambda costs, p: costs[-p - 1 : -1], worst=lambda w: sum(w) / len(w)),
         "directly before the last is 1.0; 0.875 is better",
     ),
+]
+
+WRONG_STOP = [
+    *WRONG_RULES,
+    (lambda *case: not the_packages(*case), "your rule is turned round"),
     (stop(window=lambda costs, p: costs[-p:-1]), "your code raised, in the line"),
     (lambda *case: int(the_packages(*case)), "return True or False, got the number"),
     (lambda c, p, g: [cost <= g for cost in c] * 2, "return True or False, got 2"),
@@ -250,13 +263,20 @@ WRONG_STOP = [
 WRONG_BUDGET = [
     (
         lambda *case: dividing(*case) + 1,
-        "you return 30, right is 29: 29 steps cost 4882, 30 cost 5050",
+        "you return 30, right is 29: 29 steps cost 4882, 30 cost 5050; one step too many",
     ),
-    (priced(right, math.ceil), "you return 30, right is 29: 29 steps cost 4882, 30 cost 5050"),
-    (lambda *case: max(0, dividing(*case) - 1), "you return 28, right is 29: 29 steps cost 4882"),
+    (
+        priced(right, math.ceil),
+        "you return 30, right is 29: 29 steps cost 4882, 30 cost 5050; one step too many",
+    ),
+    (
+        lambda *case: max(0, dividing(*case) - 1),
+        "you return 28, right is 29: 29 steps cost 4882, 30 cost 5050; one step too few",
+    ),
     (
         lambda k, r, m, b: dividing(k, r, m, b - 1),
-        "a budget of 897 you return 26, right is 27: 27 steps cost 897",
+        "a budget of 897 you return 26, right is 27: 27 steps cost 897, 28 cost 930; what costs "
+        "exactly the budget is within it",
     ),
     (lambda k, r, m, b: dividing(k, 1, m, b), "the restarts are missing: each"),
     (priced(lambda k, r, m: (k * (r + 1), k * (2 * m + 1))), "the restarts are missing in the"),
@@ -319,10 +339,15 @@ def test_a_stub_is_not_solved_yet(
     assert capsys.readouterr().out.strip() == NOT_SOLVED
 
 
-def test_the_cases_tell_each_price_from_the_right_one_and_from_each_other() -> None:
-    prices = [right_price, *NEAR_PRICES.values()]
-    answers = {tuple(affordable(*case, price=price) for case in budget_cases()) for price in prices}
-    assert len(answers) == len(prices)
+def told_apart(rules: list[Callable[..., Any]], cases: list[tuple]) -> bool:
+    return len({tuple(rule(*case) for case in cases) for rule in rules}) == len(rules)
+
+
+def test_the_cases_tell_each_near_miss_from_the_right_answer_and_from_each_other() -> None:
+    assert told_apart([stop(), *(wrong for wrong, _ in WRONG_RULES)], stop_cases())
+    priced_near = [partial(affordable, price=price) for price in NEAR_PRICES.values()]
+    counted_near = [near for _, near in NEAR_COUNTS]
+    assert told_apart([affordable, *priced_near, *counted_near], budget_cases())
 
 
 def test_the_stopping_rule_is_tried_on_both_answers_and_on_the_edges() -> None:
