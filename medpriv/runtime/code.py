@@ -19,17 +19,16 @@ import functools
 import hashlib
 import inspect
 import re
-import symtable
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from medpriv.runtime.hashing import ROOT, content_hash, source_text
+from medpriv.runtime.syntax import bound, canonical, chains_of, globals_of, imports_of, top_level
 
 _PACKAGES = ("medpriv", "experiments", "build_tools")
 _FILE_NAME = re.compile(r"[\w-][\w./-]{0,78}")
-_DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 #: A definition at the top of a module, ``("medpriv.metrics.images", "ssim")``; what a module does
 #: besides, ``("medpriv.metrics.images", "")``; or a file, ``("recorded/costs.csv", "file")``.
@@ -161,17 +160,17 @@ class Code:
             names = {(".".join(parts[: end + 1]), "") for end in range(len(parts))}
             for statement in statements:
                 names.update(self._names_in(module, statement))
-            said = "\n".join(map(_canonical, statements))
+            said = "\n".join(map(canonical, statements))
             self._uses[name] = hashlib.sha256(said.encode()).hexdigest(), names
         return self._uses[name]
 
     def _names_in(self, module: _Module, statement: ast.stmt) -> Iterator[Name]:
-        inner, chains = _imports(statement, module.name), _chains(statement)
+        inner, chains = imports_of(statement, module.name), chains_of(statement)
         for name, (target, attribute) in inner.items():
             for chain in chains.get(name, {()}):
                 yield from self._follow(target, (attribute, *chain) if attribute else chain)
         known = module.definitions.keys() | module.imports.keys()
-        for name in chains.keys() & known & _globals(statement):
+        for name in chains.keys() & known & globals_of(statement):
             for chain in chains[name]:
                 yield from self._follow(module.name, (name, *chain))
         for node in ast.walk(statement):
@@ -217,7 +216,7 @@ def code_hash(*roots: Callable[..., Any] | type | str | None) -> str:
 
 def plain_code(text: str) -> str:
     """What some code says, without comments and layout: equal for code that does the same."""
-    return _canonical(ast.parse(text))
+    return canonical(ast.parse(text))
 
 
 # --- Reading syntax -------------------------------------------------------------------------------
@@ -225,103 +224,10 @@ def plain_code(text: str) -> str:
 
 def _parsed(dotted: str, folder: Path, tree: ast.Module) -> _Module:
     module = _Module(dotted, folder, {"": []})
-    for statement in _top(tree.body[1:] if ast.get_docstring(tree) else tree.body):
+    for statement in top_level(tree.body[1:] if ast.get_docstring(tree) else tree.body):
         if isinstance(statement, (ast.Import, ast.ImportFrom)):
-            module.imports |= _imports(statement, dotted)
+            module.imports |= imports_of(statement, dotted)
         else:
-            for name in _bound(statement) or [""]:
+            for name in bound(statement) or [""]:
                 module.definitions.setdefault(name, []).append(statement)
     return module
-
-
-def _top(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """The statements of a module, those inside ``if`` and ``try`` too."""
-    for statement in body:
-        if isinstance(statement, ast.If):
-            if "TYPE_CHECKING" not in ast.dump(statement.test):
-                yield ast.Expr(statement.test)
-                yield from _top([*statement.body, *statement.orelse])
-        elif isinstance(statement, ast.Try):
-            handlers = [one for handler in statement.handlers for one in handler.body]
-            yield from _top([*statement.body, *handlers, *statement.orelse, *statement.finalbody])
-        else:
-            yield statement
-
-
-def _bound(statement: ast.stmt) -> list[str]:
-    """The names that a statement at the top of a module gives a meaning."""
-    if isinstance(statement, _DOCUMENTED):
-        return [statement.name]
-    if not isinstance(statement, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
-        return []
-    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-    nodes = [node for target in targets for node in ast.walk(target)]
-    return [n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
-
-
-def _imports(statement: ast.stmt, module: str) -> dict[str, Name]:
-    """What the imports in a statement bind: a name of a module, or a module.
-
-    Raises:
-        ValueError: an import that cannot be followed.
-    """
-    found: dict[str, Name] = {}
-    for node in ast.walk(statement):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                whole = alias.name if alias.asname else alias.name.partition(".")[0]
-                found[alias.asname or whole] = (whole, "")
-        elif isinstance(node, ast.ImportFrom):
-            if node.level or node.names[0].name == "*":
-                raise ValueError(
-                    f"{module} has `{ast.unparse(node)}`; import names of modules by their full "
-                    "names, so that it can be followed what code uses"
-                )
-            for alias in node.names:
-                found[alias.asname or alias.name] = (str(node.module), alias.name)
-    return found
-
-
-def _chains(statement: ast.stmt) -> dict[str, set[tuple[str, ...]]]:
-    """Each name that a statement mentions, with the attributes asked of it."""
-    found: dict[str, set[tuple[str, ...]]] = {}
-    inside: set[ast.AST] = set()
-    for node in ast.walk(statement):  # from the outside in: the longest chain comes first
-        chain: tuple[str, ...] = ()
-        base: ast.AST = node
-        while isinstance(base, ast.Attribute) and node not in inside:
-            chain, base = (base.attr, *chain), base.value
-            inside.add(base)
-        if isinstance(base, ast.Name) and node not in inside:
-            found.setdefault(base.id, set()).add(chain)
-    return found
-
-
-def _globals(statement: ast.stmt) -> set[str]:
-    """The names that a statement takes from its module, in any of its scopes."""
-
-    def collect(table: symtable.SymbolTable) -> Iterator[str]:
-        for symbol in table.get_symbols():
-            if symbol.is_global() or (table.get_type() == "module" and symbol.is_referenced()):
-                yield symbol.get_name()
-        for child in table.get_children():
-            yield from collect(child)
-
-    return set(collect(symtable.symtable(ast.unparse(statement), "code", "exec")))
-
-
-def _canonical(node: Any) -> str:
-    """A syntax tree as text, without docstrings, the same in all versions of Python."""
-    if isinstance(node, list):
-        return "[" + ",".join(map(_canonical, node)) + "]"
-    if not isinstance(node, ast.AST):
-        return repr(node)
-    parts = []
-    for name in node._fields:
-        value = getattr(node, name, None)
-        if name == "body" and isinstance(node, _DOCUMENTED) and ast.get_docstring(node) is not None:
-            value = value[1:]
-        if value is None or value == [] or name in ("ctx", "kind", "type_comment"):
-            continue
-        parts.append(f"{name}={_canonical(value)}")
-    return f"{type(node).__name__}({','.join(parts)})"
