@@ -202,7 +202,7 @@ class Cohort:
     def content_hash(self) -> str:
         """A sha256 of everything that a model or an attack can see of this cohort."""
         parts = [
-            (part.x, part.y, list(part.patient), part.attributes.to_dict("list"), part.mask)
+            (part.x, part.y, list(part.patient), part.attributes.astype(str).to_csv(), part.mask)
             for part in self.parts().values()
         ]
         return content_hash(self.modality, self.card.name, self.classes, self.columns, parts)

@@ -65,7 +65,12 @@ def _feed(digest: Any, value: Any) -> None:
     elif value is None or isinstance(value, (str, bytes, int, float, bool, np.generic)):
         digest.update(repr(value).encode())
     else:
-        raise TypeError(f"cannot hash the content of a {type(value).__name__}")
+        raise TypeError(
+            f"cannot hash the content of a {type(value).__name__}. What decides a result that is "
+            "kept has to be numbers, texts, arrays, tensors, frames, paths, networks, dataclasses "
+            "or functions, or lists and dictionaries of these; an inner function counts with what "
+            "it takes along"
+        )
 
 
 def identity(value: Any) -> Any:
@@ -98,14 +103,26 @@ def identity(value: Any) -> Any:
         return [(str(key), identity(item)) for key, item in value.items()]
     if callable(value):
         value = inspect.unwrap(value)
-        return [value.__module__, value.__qualname__, source_text(value), _captured(value)]
+        taken = _captured(value) if inspect.isfunction(value) else []
+        return [value.__module__, value.__qualname__, source_text(value), taken]
     return value
 
 
 def _captured(function: Any) -> list[Any]:
-    """What an inner function has taken along from around it."""
-    cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
-    return [identity(one) for one in cells if one is not function]
+    """What an inner function has taken along from around it, itself and through other such."""
+    found: list[Any] = []
+    functions = [function]
+    for cell in (cell for one in functions for cell in one.__closure__ or ()):  # grows meanwhile
+        try:
+            held = cell.cell_contents
+        except ValueError:  # bound later, or never
+            continue
+        if not inspect.isfunction(held):
+            found.append(identity(held))
+        elif held not in functions:
+            found.append([held.__module__, held.__qualname__, source_text(held)])
+            functions.append(held)
+    return found
 
 
 def _plain_attributes(module: nn.Module) -> list[tuple[str, Any]]:

@@ -188,6 +188,17 @@ def test_content_hash_sees_pixels_labels_and_who():
     assert base != cohort(test=part(["test-1", "test-3"], [0, 1])).content_hash()
 
 
+def test_content_hash_sees_what_an_attack_sees_besides_the_model():
+    one, base = cohort(), cohort().content_hash()
+    assert base != replace(one, card=replace(CARD, name="other")).content_hash()
+    assert base != replace(one, columns=(Column("age", (), "years"),)).content_hash()
+    for facts in (["x", "y"], [pd.NaT, pd.Timestamp("2020-01-02")], [{"a"}, None], [[1], 2.5]):
+        told = replace(one.test, attributes=pd.DataFrame({"fact": pd.Series(facts, dtype=object)}))
+        assert replace(one, test=told).content_hash() != base
+    mask = torch.ones(2, 1, 4, 4, dtype=torch.bool)
+    assert replace(one, test=replace(one.test, mask=mask)).content_hash() != base
+
+
 def test_card_table_says_what_is_not_known():
     table = replace(CARD, notes=("one", "two")).table()
     assert table.loc["sha256"].item() == "generated, no file"

@@ -38,6 +38,7 @@ from medpriv.evaluation import (
     trained,
 )
 from medpriv.evaluation.attacks import Attack
+from medpriv.evaluation.comparison import _warn_of_guesses
 from medpriv.evaluation.defenses import Defended
 
 COLUMNS = [
@@ -117,18 +118,28 @@ def test_pairs_say_who_meets_whom() -> None:
     assert found.loc["hidden units"].tolist() == ["weights", "", ""]
 
 
-@pytest.mark.filterwarnings("error:no better than the guess")
+@pytest.mark.filterwarnings("error:not seen to be better")
 def test_attacks_that_are_mere_guesses_are_named_once(tmp_path: Path) -> None:
     strong = named_attack("records", "same scores")
     table(tmp_path, [strong])
     weak = [guessing("in vain", 0.1), guessing("at times", 0.5)]
-    with pytest.warns(UserWarning, match="no better than the guess without the model") as said:
+    with pytest.warns(UserWarning, match="not seen to be better than the guess") as said:
         table(tmp_path, [strong, *weak], [NOTHING, named_defense("records", "temperature", 2)])
     assert len(said) == 1
     assert said[0].filename == __file__
     assert "'in vain' against nothing 0, temperature 2. The" in str(said[0].message)
     assert "at times" not in str(said[0].message)  # in one of three seeds it is better
     assert "same scores" not in str(said[0].message)
+
+
+@pytest.mark.filterwarnings("error:not seen to be better")
+def test_who_is_better_by_averaging_is_no_mere_guess() -> None:
+    row = {"attack": "a", "defense": "coin", "strength": 0.2, "error": "", "baseline": 0.41}
+    row |= {"naive": math.nan, "adaptive": 0.43, "low": 0.39}
+    _warn_of_guesses([row | {"averaged": 0.62}])
+    for averaged in (0.44, math.nan):
+        with pytest.warns(UserWarning, match=r"'a' against coin 0\.2\. The"):
+            _warn_of_guesses([row | {"averaged": averaged}])
 
 
 # --- Going on -------------------------------------------------------------------------------------

@@ -720,6 +720,22 @@ def test_identities_tell_functions_settings_and_networks_apart() -> None:
     assert identity({"a": [maker]}) == identity({"a": [maker]})
 
 
+def test_inner_functions_are_told_apart_by_what_they_took_along() -> None:
+    def plus(number: Any) -> Callable[[Any], Any]:
+        def inner(value: Any) -> Any:
+            return value + number if value else outer(value)
+
+        def outer(value: Any) -> Any:  # each holds the other
+            return inner(value + 1)
+
+        return inner
+
+    hashed = [content_hash(identity(plus(number))) for number in (1, 1, 2)]
+    assert hashed[0] == hashed[1] != hashed[2]
+    with pytest.raises(TypeError, match="content of a object. What decides a result"):
+        content_hash(identity(plus(object())))
+
+
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MEDPRIV_CACHE", "~/somewhere")
     assert cache_dir() == Path.home() / "somewhere"
