@@ -176,22 +176,23 @@ import ast, importlib, os, pathlib, random, sys, warnings
 import numpy as np
 import torch
 
-root = pathlib.Path(sys.argv[1])
+root, *houses = map(pathlib.Path, sys.argv[1:])
+files = [file for house in houses for file in sorted((root / house).rglob("*.py"))]
 modules = [
     ".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
-    for file in sorted((root / "medpriv").rglob("*.py"))
+    for file in files
     if file.stem != "__main__"
 ]
 others = sorted({
     name
-    for file in (root / "medpriv").rglob("*.py")
+    for file in files
     for node in ast.parse(file.read_text(encoding="utf-8")).body
     for name in (
         [alias.name for alias in node.names] if isinstance(node, ast.Import)
         else [node.module] if isinstance(node, ast.ImportFrom) and not node.level
         else []
     )
-    if name.split(".")[0] != "medpriv"
+    if name.split(".")[0] not in map(str, houses)
 })
 for name in others:
     importlib.import_module(name)
@@ -230,12 +231,12 @@ for name in modules:
     importlib.import_module(name)
 after = state()
 changed = [key for key in before if before[key] != after[key]]
-assert not (changed or seen), f"importing medpriv changed {changed} and did {seen}"
+assert not (changed or seen), f"importing changed {changed} and did {seen}"
 print(len(modules), "modules")
 """
 
 
-def probe(root: Path, home: Path) -> subprocess.CompletedProcess[str]:
+def probe(root: Path, home: Path, *houses: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {
         "PYTHONPATH": str(root),
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -244,7 +245,7 @@ def probe(root: Path, home: Path) -> subprocess.CompletedProcess[str]:
         "PYTHONWARNINGS": "error::UserWarning:medpriv",
     }
     return subprocess.run(
-        [sys.executable, "-c", PROBE, str(root)],
+        [sys.executable, "-c", PROBE, str(root), *houses],
         env=environment,
         cwd=home,
         capture_output=True,
@@ -254,9 +255,12 @@ def probe(root: Path, home: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_importing_touches_no_network_no_file_and_no_global_state(tmp_path: Path) -> None:
-    done = probe(ROOT, tmp_path)
+    done = probe(ROOT, tmp_path, "medpriv")
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[0] == str(len(MODULES) - 1)  # all but __main__
+    done = probe(ROOT, tmp_path, "medpriv", "experiments", "build_tools")
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[0]) > len(MODULES) + 20
     assert not (tmp_path / "cache").exists()
 
 
@@ -274,7 +278,7 @@ def test_the_probe_notices(tmp_path: Path) -> None:
         "open('left.txt', 'w').close()\n"
         "socket.getaddrinfo('localhost', 80)\n"
     )
-    done = probe(tmp_path, tmp_path)
+    done = probe(tmp_path, tmp_path, "medpriv")
     assert done.returncode != 0
     for noticed in (
         "numpy generator",
