@@ -46,10 +46,10 @@ def test_without_weight_it_is_the_ordinary_training(cohort: Cohort) -> None:
 
 
 def test_features_depend_less_on_the_input_with_a_weight(cohort: Cohort) -> None:
-    """Of ten seeds in float32 a weight of 1 lowers it by 0.47 on average, once by less than 0.1.
+    """The bounds come from seeds 100 to 107, in bfloat16 and in float32; these are others.
 
-    A weight of 3 lowers it by 0.49 to 0.61. The means of three seeds miss these bounds in fewer
-    than one of a thousand draws of seeds.
+    From no weight to 3 it fell by 0.49 on average, in seed 105 by 0.06 and 0.02: means of three
+    seeds miss 0.3 where two of them are such. From 1 to 3 it rose in no run by more than 0.005.
     """
     longer = Recipe(epochs=15, batch_size=32, learning_rate=3e-3)
     found = [
@@ -62,6 +62,8 @@ def test_features_depend_less_on_the_input_with_a_weight(cohort: Cohort) -> None
     without, some, more = (sum(of) / len(of) for of in zip(*found, strict=True))
     assert without - 0.1 > some
     assert without - 0.3 > more
+    for _, one, three in found:
+        assert three < one + 0.05
 
 
 def test_a_trained_model_can_go_on_and_stays_as_it_was(cohort: Cohort) -> None:
