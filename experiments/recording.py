@@ -44,8 +44,8 @@ class Table:
 
     def key(self, setting: Setting) -> str:
         """A hash of a setting, of what it stands for, and of the source that its cell uses."""
-        roots = self.roots(setting)
-        return content_hash(setting, identity(roots), code_of(ROOT).hash(roots))[:16]
+        named = identity(self.uses(setting)) if self.uses else None
+        return content_hash(setting, named, code_of(ROOT).hash(self.roots(setting)))[:16]
 
     def roots(self, setting: Setting) -> list[Any]:
         """From where all that a cell uses is reached: its functions, and its data sets."""

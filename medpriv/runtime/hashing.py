@@ -101,6 +101,8 @@ def identity(value: Any) -> Any:
         return [identity(item) for item in value]
     if isinstance(value, dict):
         return [(str(key), identity(item)) for key, item in value.items()]
+    if callable(value) and not hasattr(value, "__qualname__"):  # an object that can be called
+        return [identity(type(value)), identity(vars(value))]
     if callable(value):
         value = inspect.unwrap(value)
         taken = _captured(value) if inspect.isfunction(value) else []

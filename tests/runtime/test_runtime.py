@@ -720,6 +720,21 @@ def test_identities_tell_functions_settings_and_networks_apart() -> None:
     assert identity({"a": [maker]}) == identity({"a": [maker]})
 
 
+class Adds:
+    """An object that can be called."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __call__(self, value: int) -> int:
+        return value + self.number
+
+
+def test_objects_that_can_be_called_are_told_apart_by_what_they_hold() -> None:
+    hashed = [content_hash(identity(Adds(number))) for number in (1, 1, 2)]
+    assert hashed[0] == hashed[1] != hashed[2]
+
+
 def test_inner_functions_are_told_apart_by_what_they_took_along() -> None:
     def plus(number: Any) -> Callable[[Any], Any]:
         def inner(value: Any) -> Any:
