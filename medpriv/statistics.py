@@ -1,8 +1,8 @@
-"""A figure and how sure we are of it: the bootstrap over patients behind every interval."""
+"""A figure and how sure we are of it: every interval, nearly always a bootstrap over patients."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from medpriv.runtime.seeds import rng
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95 % interval, from a bootstrap over patients."""
+    """A figure with its 95 % interval, over patients: see :func:`interval`."""
 
     value: float
     low: float
@@ -43,11 +43,27 @@ def patient_bootstrap(patient: np.ndarray, *, draws: int = 500, seed: int = 0) -
     return counts[:, inverse]
 
 
-def interval(value: float, resampled: np.ndarray) -> Estimate:
-    """A figure with the 2.5 and 97.5 % points of its resamples; those that are NaN are left out."""
+def interval(value: float, resampled: np.ndarray, *, patients: int = 0) -> Estimate:
+    """A figure with the 2.5 and 97.5 % points of its resamples; those that are NaN are left out.
+
+    Whoever draws again from patients of whom none was hit draws none: the resamples of a share of
+    0 or of 1 have no spread, and say nothing of other patients. There the interval is the one of
+    Clopper and Pearson 1934 (Biometrika 26:404), in closed form. It holds for any score from 0 to
+    1 that is 0 for every patient, since the mean is at most the share of those above 0; and from
+    the other side for 1.
+
+    Args:
+        value: the figure.
+        resampled: ``(draws,)`` the figure in each resample.
+        patients: of how many it is a share, or a mean of scores from 0 to 1; 0 where it is not
+            one, such as a difference or a correlation.
+    """
     if np.isnan(resampled).all():
         return Estimate(float(value), float("nan"), float("nan"))
     low, high = np.nanpercentile(resampled, [2.5, 97.5])
+    if patients and low == high and low in (0, 1):
+        least = 0.025 ** (1 / patients)
+        low, high = (0.0, 1 - least) if low == 0 else (least, 1.0)
     return Estimate(float(value), float(low), float(high))
 
 
@@ -59,18 +75,25 @@ def estimates(
     *,
     draws: int,
     seed: int,
+    shares: Sequence[int] = (),
 ) -> list[Estimate]:
     """Scores of a guess with their intervals; with a baseline, how much larger than of that.
 
     ``score`` takes a guess and how often each row counts, ``(draws, n)``, and returns one score
     under each count, ``(draws,)``, or k of them, ``(k, draws)``; a baseline meets the same counts.
+    ``shares`` says of each score of how many patients it is a share, 0 if of none, see
+    :func:`interval`; with a baseline no score is one.
     """
     counts = patient_bootstrap(patient, draws=draws, seed=seed)
     counts = np.concatenate([np.ones((1, len(patient)), dtype=counts.dtype), counts])
     found = score(guess, counts)
     if baseline is not None:
         found = found - score(baseline, counts)
-    return [interval(row[0], row[1:]) for row in np.atleast_2d(found)]
+    found = np.atleast_2d(found)
+    if baseline is not None or not shares:
+        shares = [0] * len(found)
+    pairs = zip(found, shares, strict=True)
+    return [interval(row[0], row[1:], patients=patients) for row, patients in pairs]
 
 
 def resampled_auc(case: np.ndarray, score: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -102,7 +125,9 @@ def mean_estimate(
     """The mean of a score over victims, with a percentile interval over patients.
 
     It goes from 2.5 to 97.5 % of the bootstrap means, see ``patient_bootstrap``, and says what
-    other victims would give, not what another seed would.
+    other victims would give, not what another seed would. Where each score is 0, or each is 1, it
+    is the one of Clopper and Pearson, see ``interval``; of scores that may lie outside of 0 to 1,
+    such as gains, take :func:`difference`.
 
     Args:
         values: ``(n,)`` one score a row.
@@ -113,12 +138,8 @@ def mean_estimate(
     Raises:
         ValueError: no values, a value that is not finite, or lengths that differ.
     """
-    values = one_a_row(np.asarray(values, dtype=float), patient)
-    if not np.isfinite(values).all():
-        raise ValueError("a score is not finite, so that a mean does not exist; look at the guess")
-    counts = patient_bootstrap(patient, draws=draws, seed=seed)
-    means = counts @ values / counts.sum(axis=1)
-    return interval(values.mean(), means)
+    means = _means(values, patient, draws, seed)
+    return interval(means[0], means[1:], patients=len(np.unique(np.asarray(patient))))
 
 
 def difference(
@@ -130,7 +151,17 @@ def difference(
     Patients, seed and errors are as for :func:`mean_estimate`.
     """
     gain = np.asarray(values, dtype=float) - np.asarray(baseline, dtype=float)
-    return mean_estimate(gain, patient, seed=seed)
+    means = _means(gain, patient, 2000, seed)
+    return interval(means[0], means[1:])
+
+
+def _means(values: np.ndarray, patient: np.ndarray, draws: int, seed: int) -> np.ndarray:
+    """``(1 + draws,)``: the mean, and the means of resamples of whole patients."""
+    values = one_a_row(np.asarray(values, dtype=float), patient)
+    if not np.isfinite(values).all():
+        raise ValueError("a score is not finite, so that a mean does not exist; look at the guess")
+    counts = patient_bootstrap(patient, draws=draws, seed=seed)
+    return np.concatenate([[values.mean()], counts @ values / counts.sum(axis=1)])
 
 
 def one_a_row(values: np.ndarray, patient: np.ndarray) -> np.ndarray:

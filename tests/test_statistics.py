@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from torch.nn import functional as F
 
-from medpriv.metrics import difference, mean_estimate
+from medpriv.data.cohort import Part
+from medpriv.metrics import (
+    attribute_scores,
+    difference,
+    mean_estimate,
+    rate_at,
+    statement_scores,
+)
 from medpriv.runtime.seeds import rng
 from medpriv.statistics import Estimate, patient_bootstrap
+from medpriv.training.utility_scores import utility_of
 
 rows = st.lists(st.integers(0, 9), min_size=1, max_size=40)
 
@@ -65,6 +76,9 @@ def test_the_interval_is_in_order_within_the_values_and_around_the_mean(rows) ->
     estimate = mean_estimate(values, patient, draws=200)
     room = 1e-9 * (1 + np.abs(values).max())
     assert estimate.value == pytest.approx(values.mean())
+    assert estimate.low <= estimate.high
+    if values.min() == values.max() and values[0] in (0, 1):
+        return  # a share without spread has the interval of the tests below
     assert values.min() - room <= estimate.low <= estimate.high <= values.max() + room
     if len(set(patient)) == len(values):  # patients of equal weight
         assert estimate.low - room <= estimate.value <= estimate.high + room
@@ -132,6 +146,53 @@ def test_a_difference_is_taken_in_pairs() -> None:
     estimate = difference(baseline + 0.25, baseline, patient)
     assert (estimate.low, estimate.value, estimate.high) == pytest.approx((0.25, 0.25, 0.25))
     assert mean_estimate(baseline, patient).high - mean_estimate(baseline, patient).low > 0.1
+
+
+@given(st.integers(0, 1), st.lists(st.integers(1, 4), min_size=1, max_size=60))
+def test_a_share_of_none_or_of_all_has_the_exact_interval_over_patients(hit, rows) -> None:
+    """However many rows a patient has, scipy's interval of Clopper and Pearson counts her once."""
+    patient = np.repeat(np.arange(len(rows)), rows)
+    estimate = mean_estimate(np.full(len(patient), hit), patient, draws=20)
+    exact = stats.binomtest(hit * len(rows), len(rows)).proportion_ci(0.95, method="exact")
+    assert estimate.value == hit
+    assert (estimate.low, estimate.high) == pytest.approx((exact.low, exact.high))
+
+
+def test_a_share_of_nearly_all_keeps_its_bootstrap() -> None:
+    hits, patient = np.arange(40) > 0, np.arange(40)
+    counts = patient_bootstrap(patient, draws=2000)
+    low, high = np.percentile(counts @ hits / 40, [2.5, 97.5])
+    assert mean_estimate(hits, patient) == Estimate(39 / 40, low, high)
+
+
+def test_every_share_of_none_has_room_above_it() -> None:
+    """The share of members found, of right answers, of statements: none ends in a point."""
+    member, patient = np.arange(30) < 10, np.arange(30)
+    room = 1 - 0.025 ** (1 / 10)
+    found = rate_at(-1.0 * member, member, patient, false=0.05)
+    assert (found.low, found.high) == pytest.approx((0, room))
+    wrong = attribute_scores(np.zeros(10), np.ones(10), patient[:10], 2)
+    assert (wrong.accuracy.low, wrong.accuracy.high) == pytest.approx((0, room))
+    assert wrong.g_mean == Estimate(0, 0, 0)  # no share
+    truth = [frozenset({("finding", "mass")})] * 10
+    recall, precision = statement_scores(truth, truth[:4] + [frozenset()] * 6, patient[:10])
+    assert precision.low == pytest.approx(0.025 ** (1 / 4))  # four patients are told anything
+    assert recall.value == pytest.approx(0.4)
+    recall, precision = statement_scores(truth, truth, patient[:10], baseline=truth)
+    assert recall == precision == Estimate(0, 0, 0)  # a difference is no share
+
+
+def test_an_accuracy_of_one_has_room_below_it() -> None:
+    patient = np.arange(20) // 2
+    part = Part(torch.zeros(20, 1), torch.arange(20) % 2, patient, pd.DataFrame(index=patient))
+    found = utility_of(F.one_hot(part.y), part).accuracy
+    assert (found.low, found.high) == pytest.approx((0.025 ** (1 / 10), 1))
+
+
+def test_a_gain_of_one_is_no_share() -> None:
+    patient = np.arange(5)
+    assert difference(np.ones(5), np.zeros(5), patient) == Estimate(1, 1, 1)
+    assert difference(np.ones(5), np.ones(5), patient) == Estimate(0, 0, 0)
 
 
 def test_an_estimate_reads_as_text() -> None:

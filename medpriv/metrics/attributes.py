@@ -63,7 +63,10 @@ def attribute_scores(
         accuracy = np.trace(tables, axis1=1, axis2=2) / tables.sum((1, 2))
         return np.stack([accuracy, _g_mean(tables), _mcc(tables)])
 
-    return AttributeScores(*estimates(scores, guess, baseline, patient, draws=draws, seed=seed))
+    shares = (len(np.unique(np.asarray(patient))), 0, 0)
+    return AttributeScores(
+        *estimates(scores, guess, baseline, patient, draws=draws, seed=seed, shares=shares)
+    )
 
 
 def top_precision(

@@ -95,7 +95,8 @@ def rate_at(
     whole = np.concatenate([np.diff(-scores[order]) > 0, [True]])  # ties are accused together
     allowed = (alarms <= false * alarms[:, -1:] + 1e-9) & whole
     found = np.where(allowed, hits, 0).max(1) / hits[:, -1]
-    return interval(found[0], found[1:])
+    members = len(np.unique(np.asarray(patient)[member]))
+    return interval(found[0], found[1:], patients=members)
 
 
 def _drawn_apart(member: np.ndarray, patient: np.ndarray, draws: int, seed: int) -> np.ndarray:

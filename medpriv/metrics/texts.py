@@ -143,7 +143,11 @@ def statement_scores(
         drawn = totals @ counts.T
         return np.divide(counts @ shared, drawn, out=np.full(drawn.shape, np.nan), where=drawn > 0)
 
-    recall, precision = estimates(shares, guess, baseline, patient, draws=draws, seed=seed)
+    who = np.asarray(patient)
+    stating = [len(np.unique(who[[size(one) > 0 for one in side]])) for side in (truth, guess)]
+    recall, precision = estimates(
+        shares, guess, baseline, patient, draws=draws, seed=seed, shares=stating
+    )
     return recall, precision
 
 

@@ -142,7 +142,7 @@ def _utility(scores: np.ndarray, part: Part, *, seed: int, draws: int) -> Utilit
     once = np.ones((1, len(labels)))
     return Utility(
         auc=interval(_aucs(labels, scores, once)[0], _aucs(labels, scores, counts)),
-        accuracy=interval(right.mean(), accuracies),
+        accuracy=interval(right.mean(), accuracies, patients=part.patients),
         majority=float(np.bincount(labels).max() / len(labels)),
         rows=len(labels),
     )
