@@ -12,6 +12,7 @@ from build_tools.book import BookError, build_book
 from build_tools.chapter_text import chapter_file, defaults, known_values, read_chapter
 from build_tools.claims import check_claims
 from build_tools.run import RunError, run_chapter
+from build_tools.statements import list_statements
 from medpriv.course.catalog import CHAPTERS, ChapterError
 
 
@@ -58,11 +59,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.set_defaults(command=_run)
 
-    claims = commands.add_parser("claims", help="run claims over their promised seeds and data")
+    claims = commands.add_parser("claims", help="run claims over their seeds and data sets")
     claims.add_argument("chapters", metavar="CHAPTER", nargs="*", help="(default: all)")
     claims.add_argument("--datasets", nargs="+", metavar="NAME", help="only these data sets")
-    claims.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="only these seeds")
+    claims.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="these, promised or not")
     claims.set_defaults(command=_claims)
+
+    unbacked = commands.add_parser(
+        "statements", help="list sentences that state a result with nothing behind them"
+    )
+    unbacked.add_argument("chapters", metavar="CHAPTER", nargs="*", help="(default: all)")
+    unbacked.set_defaults(command=_statements)
 
     for name, command, what in (
         ("list", _list, "show chapters and their parameters"),
@@ -99,6 +106,10 @@ def _list(_: argparse.Namespace) -> None:
 def _claims(options: argparse.Namespace) -> int:
     hold = check_claims(options.chapters or CHAPTERS, options.datasets, options.seeds)
     return 0 if hold else 1
+
+
+def _statements(options: argparse.Namespace) -> int:
+    return 0 if list_statements(options.chapters or CHAPTERS) else 1
 
 
 def _book(_: argparse.Namespace) -> None:

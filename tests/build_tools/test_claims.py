@@ -13,6 +13,7 @@ import medpriv.data
 from build_tools import claims, cli
 from build_tools.claims import check_claims
 from build_tools.run import Run, RunError
+from medpriv.course.catalog import ChapterError
 from medpriv.data.cohort import DataError
 from tiny import Tiny
 
@@ -135,3 +136,10 @@ def test_malformed_data_are_an_error(
 def test_only_some(tiny: Tiny, runs: Runs) -> None:
     assert check_claims(["99-tiny"], datasets=["phantom"], seeds=[1])
     assert runs.calls == [("phantom", "1")]
+
+
+def test_seeds_that_nobody_promised(tiny: Tiny, runs: Runs) -> None:
+    assert check_claims(["99-tiny"], datasets=["phantom"], seeds=[200, 201])
+    assert runs.calls == [("phantom", "200"), ("phantom", "201")]
+    with pytest.raises(ChapterError, match="promises no claims for data set cardio.*mias, phantom"):
+        check_claims(["99-tiny"], datasets=["cardio"])
