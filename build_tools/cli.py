@@ -62,7 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     claims = commands.add_parser("claims", help="run claims over their seeds and data sets")
     claims.add_argument("chapters", metavar="CHAPTER", nargs="*", help="(default: all)")
     claims.add_argument("--datasets", nargs="+", metavar="NAME", help="only these data sets")
-    claims.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="these, promised or not")
+    claims.add_argument(
+        "--seeds", nargs="+", type=int, metavar="SEED", help="these, promised or not"
+    )
     claims.set_defaults(command=_claims)
 
     unbacked = commands.add_parser(
