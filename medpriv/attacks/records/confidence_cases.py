@@ -1,9 +1,10 @@
 """Guessing an attribute by counting the candidates with which the model is right about y.
 
-Mehnaz et al. 2022 (USENIX Security, arXiv 2201.09370), algorithms 1 and 2. With exactly one: that
-one it must be. With several: the one of which the model is surest. With none: the one of which it
-is least sure, for the model errs least firmly on a true record. From labels alone, nothing tells
-several candidates apart; there an attack model learns from the cases of exactly one (LOMIA).
+Mehnaz et al. 2022 (USENIX Security, arXiv 2201.09370), algorithms 1 and 2. With exactly one, that
+one is taken, though a model that errs can be right with a false value only. With several: the one
+of which the model is surest. With none: the one of which it is least sure, in the hope that the
+model errs least firmly on a true record. From labels alone, nothing tells several candidates
+apart; there an attack model learns from the cases of exactly one (LOMIA).
 """
 
 from __future__ import annotations
