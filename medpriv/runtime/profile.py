@@ -7,7 +7,7 @@ from typing import Generic, NamedTuple, TypeVar
 from medpriv.runtime.arguments import choose
 
 #: The sizes of a run. ``smoke`` proves in seconds that it runs, ``quick`` is what the book shows,
-#: ``full`` takes the sizes of the papers.
+#: ``full`` has more patients, and longer training and attacks.
 PROFILES = ("smoke", "quick", "full")
 
 T = TypeVar("T")

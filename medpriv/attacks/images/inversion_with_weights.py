@@ -1,6 +1,6 @@
 """Regularised maximum likelihood: a white-box reconstruction, one image at a time in a batch.
 
-He, Zhang & Lee 2019 (ACSAC, doi 10.1145/3359789.3359824), section 4.1: whoever has the weights of
+He, Zhang & Lee 2019 (ACSAC, doi 10.1145/3359789.3359824), section 4: whoever has the weights of
 the front f1 needs no pairs to learn from. He searches for the image whose features are those that
 he saw::
 

@@ -1,6 +1,6 @@
 """The inverse network: a black-box reconstruction of what went into a split model.
 
-He, Zhang & Lee 2019 (ACSAC, doi 10.1145/3359789.3359824), section 4.2: the attacker sends
+He, Zhang & Lee 2019 (ACSAC, doi 10.1145/3359789.3359824), section 5: the attacker sends
 auxiliary images through the deployed front f1, and fits a network g to undo it::
 
     g = argmin over g of the mean over auxiliary x of || g(f1(x)) - x ||^2

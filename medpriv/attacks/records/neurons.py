@@ -1,6 +1,6 @@
 """Guessing an attribute from inside the network: the units that go with a value.
 
-Jayaraman & Evans 2022 (CCS, arXiv 2209.01292), section 4.2. Some hidden units of a network go
+Jayaraman & Evans 2022 (CCS, arXiv 2209.01292). Some hidden units of a network go
 with the attribute, though nobody asked it to learn that. For each candidate v the attacker writes
 v into all of his records, so that only the rest of a record speaks, and correlates each unit with
 whether v is true. The k units that go with it most, weighted by their correlation, are its score.

@@ -3,7 +3,7 @@
 Where a model is split between a hospital and a partner, the features of each token leave, not one
 pooled vector. Each row is about one token, so the attacker needs no language: a linear classifier
 says which word a row came from, as in the first layers nearly every one does (Song & Raghunathan
-2020, section 4, invert a whole encoder; row by row it is easier).
+2020, invert a whole encoder; row by row it is easier).
 """
 
 from __future__ import annotations
