@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from medpriv.runtime.seeds import rng
-from medpriv.statistics import Estimate, one_a_row, patient_bootstrap
+from medpriv.statistics import Estimate, interval, one_a_row, patient_bootstrap
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Calibration:
     Attributes:
         table: one row for each bin that holds a prediction: ``rows``, ``predicted`` (the mean
             prediction), ``observed`` (the share that happened) with ``low`` and ``high``, its
-            95 % interval.
+            95 % interval, see :func:`medpriv.statistics.interval`.
         error: the expected calibration error, with a 95 % interval.
         by_chance: the error that a perfectly calibrated model with these predictions shows on
             average; on few rows it is well above 0.
@@ -75,7 +75,8 @@ def calibration(
     counts = patient_bootstrap(patient, draws=draws, seed=seed)
     rows, observed, error = _binned(inside, predicted, happened, np.ones((1, len(patient))))
     _, resampled, errors = _binned(inside, predicted, happened, counts)
-    low, high = np.nanpercentile(resampled, [2.5, 97.5], axis=0)
+    patients = [len(np.unique(np.asarray(patient)[bin_of == k])) for k in range(len(found))]
+    each = [interval(observed[0, k], resampled[:, k], patients=n) for k, n in enumerate(patients)]
     drawn = rng(seed, "calibrated").random((draws, len(patient))) < predicted
     calibrated = _error(inside, predicted - drawn, len(patient))
     table = pd.DataFrame(
@@ -83,8 +84,8 @@ def calibration(
             "rows": rows[0].astype(int),
             "predicted": (predicted @ inside) / rows[0],
             "observed": observed[0],
-            "low": low,
-            "high": high,
+            "low": [share.low for share in each],
+            "high": [share.high for share in each],
         },
         index=[f"{edges[k]:.2g}–{edges[k + 1]:.2g}" for k in found],
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve
 
 from medpriv.metrics import calibration
@@ -38,6 +39,13 @@ def test_the_error_is_the_mean_distance_weighted_by_rows() -> None:
     assert found.error.value == pytest.approx((4 * 0.10 + 2 * 0.15) / 6)
     assert list(found.table.index) == ["0.1–0.2", "0.8–0.9"]  # empty bins are left out
     assert list(found.table["rows"]) == [4, 2]
+
+
+def test_a_bin_in_which_all_happened_has_an_exact_interval_over_patients() -> None:
+    patient = np.repeat(people(3), 2)
+    found = calibration(np.full(6, 0.95), np.ones(6, dtype=bool), patient).table.iloc[0]
+    exact = binomtest(3, 3).proportion_ci()  # three patients, not six rows
+    assert (found["low"], found["high"]) == pytest.approx((exact.low, exact.high))
 
 
 def test_what_chance_alone_gives_has_a_closed_form() -> None:
