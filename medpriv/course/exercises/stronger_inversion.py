@@ -57,8 +57,8 @@ def stop(answer: Any) -> None:
     found = [truth_value(call(answer, list(costs), *rest)) for costs, *rest in cases]
     right = [bool(should_stop(torch.tensor(c), patience=p, good_enough=g)) for c, p, g in cases]
     assert found != [not stops for stops in right], (
-        "your rule is turned round: it goes on where it should stop. (A widely used toolbox does "
-        "the same, and its attack can end after one step.)"
+        "your rule is turned round: it goes on where it should stop. With such a rule MI-Face may "
+        "never stop, or its attack can end after one step"
     )
     wrong = [case for case, says, stops in zip(cases, found, right, strict=True) if says != stops]
     if not wrong:
