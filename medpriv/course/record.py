@@ -81,6 +81,7 @@ class Chapter:
     # By name and by text, so that a cell that is run again replaces what it recorded before.
     _figures: dict[str, Figure] = field(default_factory=dict, repr=False)
     _claims: dict[str, Claim] = field(default_factory=dict, repr=False)
+    _cells: dict[str, int | None] = field(default_factory=dict, repr=False)
 
     def figure(
         self,
@@ -108,7 +109,12 @@ class Chapter:
             baseline: the same figure without the attack (or without the model).
             unit: such as ``SSIM``; empty for a plain ratio.
             fmt: how the prose shows the number.
+
+        Raises:
+            ValueError: the chapter is run whole, and another cell has recorded this name: the
+                prose would show one of the two in both places.
         """
+        self._once(f"figure {name!r}")
         if isinstance(value, Estimate):
             value, low, high = value.value, value.low, value.high
         low, high, baseline = (x if x is None else float(x) for x in (low, high, baseline))
@@ -148,10 +154,14 @@ class Chapter:
             name: for the prose.
 
         Raises:
-            ValueError: not exactly one of ``at_least`` and ``at_most`` is given.
+            ValueError: not exactly one of ``at_least`` and ``at_most`` is given; or the chapter is
+                run whole, and another cell has made a claim in the same words or of this name.
         """
         if (at_least is None) == (at_most is None):
             raise ValueError(f"claim {text!r} needs exactly one of at_least and at_most")
+        self._once(f"claim {text!r}")
+        if name:
+            self._once(f"claim named {name!r}")
         measured = float(value)
         if at_least is not None:
             claim = Claim(text, measured, f">= {at_least:g}", measured >= at_least)
@@ -163,6 +173,14 @@ class Chapter:
             print(f"claim-{name} = {number}: {text}")
         elif name:
             _glue(f"claim-{name}", number)
+
+    def _once(self, what: str) -> None:
+        """Refuse a second cell that records the same, where no reader runs cells again."""
+        shell = get_ipython()
+        cell = shell.execution_count if shell is not None else None
+        earlier = self._cells.setdefault(what, cell)
+        if earlier != cell and os.environ.get("MEDPRIV_RESULTS"):
+            raise ValueError(f"{what} was recorded by an earlier cell; give this one another name")
 
     def finish(self) -> None:
         """Show the claims as a table, write ``results.json``, and insist on what is promised.

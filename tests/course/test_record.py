@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -256,3 +257,38 @@ def test_two_equal_runs_show_the_same(tiny: Tiny, capsys: pytest.CaptureFixture[
 )
 def test_a_number_that_rounds_to_zero_has_no_sign(value: float, fmt: str, text: str) -> None:
     assert in_words(value, fmt) == text
+
+
+# --- One name, one cell ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cell(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The shell of a notebook; ``execution_count`` says which cell runs."""
+    shell = SimpleNamespace(execution_count=1)
+    monkeypatch.setattr(record, "get_ipython", lambda: shell)
+    monkeypatch.setattr(record, "_glue", lambda key, text: None)
+    return shell
+
+
+def test_a_second_cell_cannot_record_the_same_in_a_whole_run(
+    results: Path, cell: SimpleNamespace
+) -> None:
+    chapter = begin()
+    chapter.figure("gain", 0.1)
+    chapter.claim("it gains", 0.1, at_least=0, name="gains")
+    cell.execution_count = 2
+    with pytest.raises(ValueError, match="figure 'gain' was recorded by an earlier cell"):
+        chapter.figure("gain", 0.2)
+    with pytest.raises(ValueError, match="claim 'it gains' was recorded"):
+        chapter.claim("it gains", 0.2, at_least=0)
+    with pytest.raises(ValueError, match="claim named 'gains' was recorded"):
+        chapter.claim("it gains more", 0.2, at_least=0, name="gains")
+    assert chapter.results()["figures"][0]["value"] == 0.1
+
+
+def test_a_reader_may_run_a_cell_again(tiny: Tiny, cell: SimpleNamespace) -> None:
+    chapter = begin()
+    for cell.execution_count in (1, 2):
+        chapter.figure("gain", cell.execution_count)
+    assert chapter.results()["figures"][0]["value"] == 2
