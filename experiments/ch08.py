@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -18,6 +20,7 @@ from medpriv.defenses.compression import projected
 from medpriv.evaluation.attack_catalog.reports import FACT_PENALTY
 from medpriv.evaluation.attacks import attackers
 from medpriv.models import build_target
+from medpriv.runtime.seeds import rng
 
 WORDS = 40  # to which Open-i's reports are cut
 VIEWS = {
@@ -29,6 +32,7 @@ VIEWS = {
 OWN = 600  # reports of the attacker
 CORRECTED = 30  # victims whose guesses are corrected
 QUERIES = 1_000  # texts sent to fit a decoder
+READ, ASKED = 500, 700  # reports of who reads names, and texts that he has sent, as in the chapter
 
 
 def twins_cell(twins: bool, seed: int) -> dict[str, Any]:
@@ -110,6 +114,40 @@ def views_cell(dataset: str, seed: int, view: str) -> dict[str, Any]:
     return row | {"use": metrics.auc(victims.y.bool().numpy(), read, victims.patient).value}
 
 
+def names_cell(further: int, seed: int) -> dict[str, Any]:
+    """One cell of ``08-names``: names read from a telephone book with further names in it.
+
+    The further names are made of the beginning of one name and the end of another. The columns:
+    ``candidates`` in all, ``patients`` whose report has a name, and the share of them who are
+    called by their family name, ``read``, with its interval ``low`` to ``high``.
+    """
+    cohort = data.load_reports("synthetic", seed=seed)
+    part = cohort.auxiliary.first_patients(READ)
+    victims, own = data.unseen_reports(cohort.victims, part), part.x
+    view = deployment.deploy(build_target(cohort, seed=seed), expose="embedding")
+    slot = next(one for one in data.report_slots(own) if one.kind == "name")
+    slot = replace(slot, words=slot.words + further_names(slot.words, further, seed))
+    asked = [*own, *attacks.varied_reports(own, ASKED - len(own), seed=seed)]
+    reader = attacks.fit_slot_reader(view, own, slot, known=view(asked), seed=seed)
+    truth, read = map(slot.word, victims.x), reader.guess(view.intercept(victims.x))
+    rows = [(n, word) for n, word in enumerate(truth) if word]
+    hits = np.array([float(read[n] == word) for n, word in rows])
+    found = metrics.mean_estimate(hits, victims.patient[[n for n, _ in rows]])
+    share = {"read": found.value, "low": found.low, "high": found.high}
+    return {"candidates": len(slot.words), "patients": len(rows), **share}
+
+
+def further_names(names: Sequence[str], number: int, seed: int) -> tuple[str, ...]:
+    """Names that are not among these, each the beginning of one and the end of another."""
+    draw, found = rng(seed, "further names"), {}
+    while len(found) < number:
+        first, last = (names[place] for place in draw.integers(len(names), size=2))
+        made = first[: (len(first) + 1) // 2] + last[(len(last) + 1) // 2 :]
+        if made not in names:
+            found[made] = None
+    return tuple(found)
+
+
 def _written(
     plain: deployment.View, served: deployment.View, own: tuple[str, ...], there: Tensor, seed: int
 ) -> tuple[ReportDecoder, dict[str, tuple[str, ...]]]:
@@ -147,6 +185,7 @@ def _share_of_names(reader: SlotReader, truth: tuple[str, ...], there: Tensor) -
 
 TABLES = {
     "08-twins": Table(twins_cell, {"twins": [True, False], "seed": [0, 1, 2]}),
+    "08-names": Table(names_cell, {"further": [0, 5_000], "seed": [0, 1, 2]}),
     "08-views": Table(
         views_cell, {"dataset": ["synthetic"], "seed": [0, 1, 2], "view": list(VIEWS)}
     ),

@@ -80,8 +80,10 @@ def test_a_comment_in_every_module_moves_no_key(copy: Path) -> None:
 
 # Who uses what, as a reader of the chapters and of the experiments finds it.
 REACHED = {
-    "report_reconstruction": {"08-report-reconstruction", "12-comparison", "08-twins", "08-views"},
-    "slot_reader": {"08-report-reconstruction", "08-views"},
+    "report_reconstruction": {
+        "08-report-reconstruction", "12-comparison", "08-twins", "08-names", "08-views",
+    },
+    "slot_reader": {"08-report-reconstruction", "08-names", "08-views"},
     "attribute_inference": {
         "05-report-attributes", "12-comparison", "05-auxiliary", "08-views", "11-reports",
     },

@@ -109,6 +109,11 @@ def test_every_cell_of_chapter_08_is_possible() -> None:
     table = recorded("08-twins")
     assert table.notna().all(axis=None)
     assert (table[~table.twins][["twin", "exact"]] == 0).all(axis=None)
+    table = recorded("08-names")
+    assert table.notna().all(axis=None)
+    assert ((table.low >= 0) & (table.low <= table.read) & (table.read <= table.high)).all()
+    assert (table.high <= 1).all()
+    assert (table.candidates == 271 + table.further).all()
     table = recorded("08-views")
     other_width = table.view == "64 dimensions"
     assert table.drop(columns=["naive", "naive_f1"]).notna().all(axis=None)
@@ -335,6 +340,24 @@ def test_a_sample_of_chapter_08_computed_again_agrees() -> None:
     again = ch08.twins_cell(**setting)
     for column, value in again.items():
         assert value == pytest.approx(then[column], abs=0.005), column
+
+
+@SAMPLED
+@pytest.mark.slow
+def test_a_sample_of_the_names_of_chapter_08_computed_again_agrees() -> None:
+    setting = {"further": 0, "seed": 1}
+    then = recorded("08-names").set_index(list(setting)).loc[tuple(setting.values())]
+    # Of a hundred names, one more or fewer moves the share by 0.01.
+    for column, value in ch08.names_cell(**setting).items():
+        assert value == pytest.approx(then[column], abs=0.025), column
+
+
+def test_further_names_are_new_and_only_then_counted() -> None:
+    names = ("Keller", "Okafor", "Horvat")
+    made = ch08.further_names(names, 4, seed=0)
+    assert len(set(made)) == 4
+    assert not set(made) & set(names)
+    assert made[:2] == ch08.further_names(names, 2, seed=0)
 
 
 @SAMPLED
