@@ -19,7 +19,7 @@ from build_tools.chapter_text import book_root
 from build_tools.execute import chapter_key
 from build_tools.run import RunError, run_chapter
 from medpriv.course.catalog import EMBEDDED, ChapterError, ChapterSpec, spec
-from medpriv.course.record import write_results
+from medpriv.course.results import write_results
 from medpriv.runtime.cache import atomic_path
 from medpriv.runtime.hashing import content_hash
 

@@ -29,7 +29,7 @@ from build_tools.kernel import search_path
 from build_tools.run import RunError, reproducible, run_chapter
 from medpriv.course.catalog import CHAPTERS
 from medpriv.course.exercises import exercises_of
-from medpriv.course.record import versions
+from medpriv.course.results import versions
 from medpriv.data.sources import DATASETS, source_module
 from medpriv.runtime.cache import atomic_path
 from medpriv.runtime.code import ROOT, Code, Name, plain_code

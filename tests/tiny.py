@@ -9,7 +9,7 @@ from pathlib import Path
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from medpriv.course.catalog import ChapterSpec
-from medpriv.course.record import versions
+from medpriv.course.results import versions
 from medpriv.data.sources.synthetic_reports import make_reports
 from medpriv.data.text import normalise_text
 from medpriv.runtime.seeds import seeded

@@ -8,13 +8,8 @@ paths and memory go to `results.json` only.
 
 from __future__ import annotations
 
-import importlib.metadata
-import json
-import math
 import os
-import platform
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,24 +19,12 @@ import psutil
 from IPython import get_ipython
 from IPython.display import display
 
-import medpriv
 from medpriv.course.catalog import ChapterSpec, check_value, spec
-from medpriv.runtime.cache import atomic_path
+from medpriv.course.results import versions, write_results
 from medpriv.runtime.device import describe_device, pick_device
 from medpriv.runtime.memory import peak_bytes
 from medpriv.statistics import Estimate
 
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "transformers",
-    "numpy",
-    "scipy",
-    "pandas",
-    "scikit-learn",
-    "scikit-image",
-    "matplotlib",
-)
 # Pandas cuts what is wider than a terminal; claims and data cards hold sentences.
 WHOLE_TABLE = ("display.max_colwidth", None, "display.max_columns", None, "display.width", 1000)
 
@@ -266,19 +249,6 @@ def claims_table(claims: list[Claim]) -> pd.DataFrame:
     return pd.DataFrame(rows, index=numbers, columns=["claim", "value", "bound", "holds"])
 
 
-def write_results(path: Path, results: Mapping[str, Any]) -> None:
-    """Write strict JSON atomically; NaN and infinities, which JSON cannot say, become null."""
-    with atomic_path(path) as part:
-        text = json.dumps(_finite(results), indent=2, allow_nan=False, ensure_ascii=False)
-        part.write_text(text + "\n", encoding="utf-8")
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python, the package and the libraries that a result depends on."""
-    found = {"python": platform.python_version(), "medpriv": medpriv.__version__}
-    return found | {name: importlib.metadata.version(name) for name in PACKAGES}
-
-
 def _glue(name: str, text: str) -> None:
     if get_ipython() is None:
         return
@@ -306,13 +276,3 @@ def _explanation(chapter: Chapter) -> str:
         f"The chapter promises its claims for {promised}. This run has another seed or other "
         "data: a claim that does not hold here is a finding about them, not an error."
     )
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -11,7 +11,7 @@ import pytest
 from build_tools import execute as executed
 from build_tools.chapter_text import read_chapter
 from build_tools.run import Run
-from medpriv.course.record import versions
+from medpriv.course.results import versions
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from build_tools import execute as executed
 from build_tools.execute import chapter_key, chapters_at_once, execute, execute_all
 from build_tools.run import RunError
 from medpriv.course.catalog import CHAPTERS, ChapterSpec
-from medpriv.course.record import versions
+from medpriv.course.results import versions
 from tiny import ROOT, Tiny, code
 
 # --- What is executed -----------------------------------------------------------------------------
