@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import csv
 import re
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from build_tools.chapter_text import read_chapter
 from build_tools.myst import PROOFS, Directive, Text, blocks
-from medpriv.course.catalog import CHAPTERS, spec
+from medpriv.course.catalog import spec
 
 NOTED = Path(__file__).with_name("no_results")
 #: Why a sentence that reads like a result states none.
@@ -165,12 +164,8 @@ def list_statements(names: Iterable[str]) -> bool:
     if found:
         reasons = "\n".join(f"  {reason}: {what}" for reason, what in REASONS.items())
         print(
-            f"{len(found)} sentences. Each gets a glued figure, a citation or a named claim, or "
+            f"{len(found)} sentence(s). Each gets a glued figure, a citation or a named claim, or "
             "goes. One that states no\nresult gets a line `reason,sentence` in "
             f"build_tools/{NOTED.name}/CHAPTER.csv, the sentence as printed above:\n{reasons}"
         )
     return not found
-
-
-if __name__ == "__main__":
-    sys.exit(not list_statements(sys.argv[1:] or CHAPTERS))

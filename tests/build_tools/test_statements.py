@@ -130,7 +130,7 @@ def test_the_command_lists_and_says_what_to_do(
     assert cli.main(["statements"]) == 1
     said = capsys.readouterr().out
     assert "99-tiny [Seen] nothing behind: Half is left." in said
-    assert "1 sentences" in said
+    assert "1 sentence(s)" in said
     assert "advice: what to do" in said
     tiny.write()
     assert cli.main(["statements"]) == 0
