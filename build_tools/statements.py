@@ -19,7 +19,7 @@ from pathlib import Path
 
 from build_tools.chapter_text import read_chapter
 from build_tools.myst import PROOFS, Directive, Text, blocks
-from medpriv.course.catalog import spec
+from medpriv.course.catalog import ChapterError, spec
 
 NOTED = Path(__file__).with_name("no_results")
 #: Why a sentence that reads like a result states none.
@@ -81,14 +81,14 @@ def uncovered(name: str) -> list[Statement]:
     """The sentences of a chapter that state a result with nothing behind them, in order.
 
     Raises:
-        ChapterError: the chapter is unknown, or its file is not there.
-        ValueError: a note gives no known reason, or its sentence is not listed any more.
+        ChapterError: the chapter is unknown, or its file is not there; or a note gives no known
+            reason, or its sentence is not listed any more.
     """
     listed = list(_listed(name))
     noted = _noted(name)
     gone = noted - {one.sentence for one in listed}
     if gone:
-        raise ValueError(
+        raise ChapterError(
             f"{_notes(name).name} notes what {name} does not say any more, or what is covered; "
             f"take it out: {sorted(gone)}"
         )
@@ -149,7 +149,7 @@ def _noted(name: str) -> set[str]:
         rows = list(csv.DictReader(file))
     for row in rows:
         if row["reason"] not in REASONS:
-            raise ValueError(
+            raise ChapterError(
                 f"{_notes(name).name}: expected a reason of {', '.join(REASONS)}, "
                 f"got {row['reason']!r}"
             )

@@ -3,7 +3,7 @@
 from medpriv.training.loop import Recipe
 from medpriv.training.recognisers import train_recogniser
 from medpriv.training.targets import target_recipe, train_target
-from medpriv.training.utility_scores import predict, utility, utility_by
+from medpriv.training.utility_scores import predict, utility, utility_by, utility_of
 
 __all__ = [
     "Recipe",
@@ -13,4 +13,5 @@ __all__ = [
     "train_target",
     "utility",
     "utility_by",
+    "utility_of",
 ]

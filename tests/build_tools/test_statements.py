@@ -8,7 +8,7 @@ import pytest
 
 from build_tools import cli, statements
 from build_tools.statements import uncovered
-from medpriv.course.catalog import CHAPTERS
+from medpriv.course.catalog import CHAPTERS, ChapterError
 from tiny import Tiny
 
 
@@ -113,13 +113,13 @@ def test_a_sentence_that_states_no_result_is_noted_with_a_reason(tiny: Tiny, not
     file.write_text("reason,sentence\nstory,The clinic has half of them.\n")
     assert uncovered(tiny.name) == []
     file.write_text("reason,sentence\nwhatever,The clinic has half of them.\n")
-    with pytest.raises(ValueError, match="expected a reason of setting, story.*'whatever'"):
+    with pytest.raises(ChapterError, match="expected a reason of setting, story.*'whatever'"):
         uncovered(tiny.name)
 
 
 def test_a_note_on_what_is_not_said_any_more_is_an_error(tiny: Tiny, notes: Path) -> None:
     (notes / "99-tiny.csv").write_text("reason,sentence\nstory,The clinic has half of them.\n")
-    with pytest.raises(ValueError, match="take it out.*The clinic has half"):
+    with pytest.raises(ChapterError, match="take it out.*The clinic has half"):
         uncovered(tiny.name)
 
 
