@@ -4,8 +4,8 @@ The attacker owns reports of other patients and can have them embedded, so he se
 with which fact. For each fact (HIV, pregnancy, a MeSH finding, a keyword) he fits a logistic
 regression from embedding to fact, all of them at once: Song & Raghunathan 2020 (CCS, arXiv
 2004.00053) infer an author from embeddings so, and call many words at once inversion, Pan et al.
-2020 (IEEE S&P) train one classifier a keyword. Without an embedding, prevalence is the baseline, and what other
-facts of the same patient say: findings go together.
+2020 (IEEE S&P) train one classifier a keyword. Without an embedding, prevalence is the baseline,
+and what other facts of the same patient say: findings go together.
 """
 
 from __future__ import annotations
