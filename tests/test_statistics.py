@@ -189,6 +189,15 @@ def test_an_accuracy_of_one_has_room_below_it() -> None:
     assert (found.low, found.high) == pytest.approx((0.025 ** (1 / 10), 1))
 
 
+@pytest.mark.parametrize("shape", [(20,), (20, 1), (19, 2), (2, 20)])
+def test_answers_that_do_not_fit_the_part_have_no_utility(shape: tuple[int, ...]) -> None:
+    part = Part(
+        torch.zeros(20, 1), torch.arange(20) % 2, np.arange(20), pd.DataFrame(index=range(20))
+    )
+    with pytest.raises(ValueError, match="20 rows and at least 2 classes, got"):
+        utility_of(torch.zeros(shape), part)
+
+
 def test_a_gain_of_one_is_no_share() -> None:
     patient = np.arange(5)
     assert difference(np.ones(5), np.zeros(5), patient) == Estimate(1, 1, 1)

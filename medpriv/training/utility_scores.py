@@ -62,14 +62,16 @@ def utility_of(scores: Tensor, part: Part, *, seed: int = 0, draws: int = 200) -
 
     Raises:
         ValueError: the part holds one class only, so that an AUC does not exist; or there is not
-            one row of scores, all finite, for each of the part's.
+            one row of scores, all finite, for each of the part's, with one for each class.
     """
     if len(part.y.unique()) < 2:
         raise ValueError("utility needs patients of at least two classes, the part has one")
-    if scores.ndim != 2 or len(scores) != len(part) or not bool(scores.isfinite().all()):
+    classes = int(part.y.max()) + 1  # at least; a class may have no patient in this part
+    fits = scores.ndim == 2 and len(scores) == len(part) and scores.shape[1] >= classes
+    if not fits or not bool(scores.isfinite().all()):
         raise ValueError(
-            f"expected finite scores (n, classes) for each of {len(part)} rows, got "
-            f"{tuple(scores.shape)}, or one that is not finite; look at the answers"
+            f"expected finite scores for each of {len(part)} rows and at least {classes} classes, "
+            f"got {tuple(scores.shape)}, or one that is not finite; look at the answers"
         )
     return _utility(scores.double().numpy(), part, seed=seed, draws=draws)
 
