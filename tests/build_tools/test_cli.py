@@ -16,7 +16,7 @@ from tiny import HEADER, Tiny
         (["run", "99-tiny", "-p", "seed", "x"], "parameter seed: expected an integer, got 'x'"),
         (["run", "99-tiny", "-p", "seed", "1", "-p", "seed", "2"], "given twice"),
         (["claims", "99-tiny", "--datasets", "heart"], "no claims for data set heart"),
-        (["claims", "99-tiny", "--seeds", "7"], "no claims for seed 7"),
+        (["claims", "99-tiny", "--seeds", "-1"], "an integer from 0 to 2147483647, got -1"),
     ],
 )
 def test_errors_of_the_users_making_are_one_line(
