@@ -13,14 +13,10 @@ Neighbours differ by one row that is added or taken away.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import math
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from opacus import PrivacyEngine
 from opacus.accountants import create_accountant
@@ -31,6 +27,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from medpriv.data.cohort import Cohort
+from medpriv.defenses.sample_gradients import bear_hooks, quiet, unwrap_layers
+from medpriv.models.contract import Classifier, as_given, check_trainable, untrained_copy
 from medpriv.models.reports import ReportClassifier
 from medpriv.models.targets import build_target
 from medpriv.runtime.device import pick_device, to_device
@@ -107,11 +105,14 @@ def train_privately(
             repeat.
         device: see :func:`medpriv.runtime.device.pick_device`.
         model: an untrained classifier in the place of the cohort's own; it is copied. Layers that
-            mix members, such as batch norm, are replaced (``ModuleValidator.fix``).
+            mix members, such as batch norm, are replaced (``ModuleValidator.fix``), and layers
+            write no longer in place. One that answers with something else than logits goes through
+            :func:`medpriv.models.as_logits` first.
 
     Raises:
-        ValueError: delta is not below 1 / members, no noise reaches the epsilon, or an input is
-            not finite.
+        ValueError: delta is not below 1 / members, no noise reaches the epsilon, an input is
+            not finite, or the model does not give one logit for each class.
+        TypeError: gradients of single members cannot be had of the model.
         FloatingPointError: a weight is no longer finite.
     """
     members = len(cohort.members)
@@ -122,7 +123,7 @@ def train_privately(
             "that value a training that publishes one member's row would count as private"
         )
     where = pick_device(device)
-    whole = _untrained(cohort, seed) if model is None else copy.deepcopy(model)
+    whole = _untrained(cohort, seed) if model is None else _prepared(model, cohort)
     rate = min(1.0, how.batch_size / members)
     steps = max(1, math.ceil(how.epochs / rate))
     noise = noise_for(how.epsilon, delta, rate, steps)
@@ -132,7 +133,7 @@ def train_privately(
         whole.head = _trained(whole.head, inputs, labels, how, noise, rate, steps, seed, where)
     else:
         whole = _trained(whole, inputs, labels, how, noise, rate, steps, seed, where)
-    whole = to_device(whole, where).eval()
+    whole = to_device(as_given(whole), where).eval()
     return PrivateModel(whole, epsilon_spent(noise, rate, steps, delta), delta, noise, steps, rate)
 
 
@@ -140,6 +141,18 @@ def _untrained(cohort: Cohort, seed: int) -> nn.Module:
     # Records are standardised by the mean and spread of a part. Those of the members would tell of
     # them outside of what is proved, so others' are taken.
     return build_target(replace(cohort, members=cohort.auxiliary), seed=seed)
+
+
+def _prepared(model: nn.Module, cohort: Cohort) -> nn.Module:
+    """A copy of somebody's network, as gradients of single members can be had of it."""
+    own = untrained_copy(model)
+    with torch.no_grad():
+        logits = copy.deepcopy(own).eval()(cohort.members.x[:2])
+    check_trainable(own, logits, cohort.classes)
+    for layer in own.modules():
+        if getattr(layer, "inplace", False):
+            layer.inplace = False  # it would write over what the gradient needs
+    return own
 
 
 def noise_for(epsilon: float, delta: float, rate: float, steps: int) -> float:
@@ -154,7 +167,7 @@ def noise_for(epsilon: float, delta: float, rate: float, steps: int) -> float:
     Raises:
         ValueError: no noise reaches it.
     """
-    with _quiet():
+    with quiet():
         return get_noise_multiplier(
             target_epsilon=epsilon, target_delta=delta, sample_rate=rate, steps=steps,
             accountant="prv", epsilon_tolerance=min(0.01, epsilon / 100),
@@ -169,7 +182,7 @@ def epsilon_spent(noise: float, rate: float, steps: int, delta: float) -> float:
     """
     accountant = create_accountant("prv")
     accountant.history = [(noise, rate, steps)]
-    with _quiet():
+    with quiet():
         rough = float(accountant.get_epsilon(delta=delta))
         if rough > 0.2:
             return rough
@@ -191,11 +204,12 @@ def _trained(
         raise ValueError("an input is NaN or infinite; clean the members first")
     if not ModuleValidator.is_valid(net.train()):
         net = ModuleValidator.fix(net)
+    strange = isinstance(net, Classifier) and bear_hooks(net, inputs, labels)
     # Plain layout: gradients of single members do not come in channels_last.
     net = net.to(where, memory_format=torch.contiguous_format).train()
     rows = DataLoader(TensorDataset(inputs, labels), batch_size=min(how.batch_size, len(inputs)))
     stream = torch_rng(seed, "private noise").initial_seed()
-    with _quiet():
+    with quiet():
         private, optimizer, batches = PrivacyEngine(accountant="prv").make_private(
             module=net,
             optimizer=torch.optim.Adam(net.parameters(), lr=how.learning_rate),
@@ -209,7 +223,7 @@ def _trained(
     # Opacus rounds both to whole batches; the accountant is told of these.
     batches.batch_sampler.sample_rate = rate
     optimizer.expected_batch_size = rate * len(inputs)
-    with _quiet(), seeded(seed, "private training"):
+    with quiet(), seeded(seed, "private training"):
         for x, y in progress(batches, "private training", total=steps, unit="step"):
             optimizer.zero_grad()
             # An empty draw still takes its step, of noise alone: the proof counts it.
@@ -218,20 +232,11 @@ def _trained(
     # Gradients of single members are no part of what is released.
     optimizer.zero_grad(set_to_none=True)
     trained = private.to_standard_module()
+    if strange:
+        unwrap_layers(trained)
     if not all(bool(weight.isfinite().all()) for weight in trained.parameters()):
         raise FloatingPointError(
             f"a weight is NaN or infinite after {steps} steps; lower the learning rate "
             f"({how.learning_rate})"
         )
     return trained
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Quiet about what is meant: a seed, hooks, and a rough bound that only sizes a grid."""
-    # At sampling rate 1 the accountant takes the logarithm of 0, as it should.
-    with warnings.catch_warnings(), np.errstate(divide="ignore"):
-        warnings.filterwarnings("ignore", message="Secure RNG turned off")
-        warnings.filterwarnings("ignore", message="Optimal order is the")
-        warnings.filterwarnings("ignore", message="Full backward hook is firing")
-        yield

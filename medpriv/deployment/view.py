@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from medpriv.runtime.arguments import choose
@@ -92,12 +94,17 @@ class View:
     def __call__(self, x: Tensor | Sequence[str]) -> Tensor:
         """Ask about ``n`` rows, as a client: ``(n, ...)`` float32 on the CPU, labels int64.
 
+        Args:
+            x: a tensor or an array of n rows, of any float or whole numbers; or n texts.
+
         Raises:
             QueryBudgetError: fewer than ``n`` queries are left; none is then spent.
-            TypeError: one bare string, which would be read letter by letter.
+            TypeError: one bare string, which would be read letter by letter; or neither rows nor
+                texts.
+            ValueError: a number is NaN or infinite, or the model cannot read such rows; none is
+                spent then either.
         """
-        if isinstance(x, str):
-            raise TypeError("a view takes many reports at once; put the text into a list: [text]")
+        x = _rows(x)
         self.afford(len(x))
         if self.__ask:
             return self.__ask(x)
@@ -121,6 +128,7 @@ class View:
         Raises:
             QueryBudgetError: the budget does not cover all of them; none is then spent.
         """
+        x = _rows(x)  # once, so that it is the same object each time
         if not intercepted:
             self.afford(len(x) * times)
         ask = self.intercept if intercepted else self
@@ -159,7 +167,7 @@ class View:
 
         The victims' own requests; they cost the attacker no query.
         """
-        return self.__answer(x)
+        return self.__answer(_rows(x))
 
     def through(self, ask: Answer, intercept: Answer, price: int) -> View:
         """Another view of the same service, with the same budget: what an attacker makes of it.
@@ -223,3 +231,33 @@ class View:
         kept = ", ".join(self.defenses) or "none"
         asked = "1 query" if self.queries == 1 else f"{self.queries} queries"
         return f"View({self.expose}{place}; {asked}, {budget}; defenses: {kept})"
+
+
+def _rows(x: object) -> Tensor | Sequence[str]:
+    """Rows as all that answers here takes them: a tensor, floats in float32, or a list of texts."""
+    if isinstance(x, str):
+        raise TypeError("a view takes many reports at once; put the text into a list: [text]")
+    if isinstance(x, np.ndarray) and x.dtype.kind in "OU":
+        x = x.tolist()
+    if isinstance(x, np.ndarray):
+        x = torch.from_numpy(np.ascontiguousarray(x))
+    if not isinstance(x, Tensor):
+        if isinstance(x, Sequence) and all(isinstance(text, str) for text in x):
+            return x
+        raise TypeError(
+            f"expected a tensor or an array (n, ...), or n texts, got {type(x).__name__}; of a "
+            "frame, frame.to_numpy()"
+        )
+    if x.ndim < 2:
+        raise TypeError(
+            f"expected n rows (n, ...), got shape {tuple(x.shape)}; a single row needs its first "
+            "dimension: x[None]"
+        )
+    if x.is_floating_point():
+        x = x.float()
+        if not bool(x.isfinite().all()):
+            raise ValueError(
+                "a row holds NaN or an infinite number; a model's answer about it means nothing. "
+                "Fill or leave out what is missing"
+            )
+    return x

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.fx
 from torch import Tensor
 
-from medpriv.runtime.arguments import T, choose
+from medpriv.runtime.arguments import T, choose, require_integer
 
 #: Where to compute; ``auto`` takes the accelerator where there is one.
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -79,12 +80,30 @@ def reproducible_kernels(*, exact: bool) -> AbstractContextManager[Any]:
 
 
 def to_device(value: T, device: torch.device) -> T:
-    """Move a tensor or module; images and convolutions become channels_last."""
+    """Move a tensor or module; images and convolutions become channels_last where that is safe."""
     if isinstance(value, torch.nn.Module):
+        if not takes_channels_last(value):
+            return value.to(device)
         return value.to(device=device, memory_format=torch.channels_last)
     if isinstance(value, Tensor) and value.ndim == 4:
         return value.to(device=device, memory_format=torch.channels_last, non_blocking=True)
     return value.to(device, non_blocking=True)
+
+
+def takes_channels_last(module: torch.nn.Module) -> bool:
+    """Whether all its layers are torch's, torchvision's or ours.
+
+    The ``forward`` of somebody else may say ``x.view(len(x), -1)``, which fails in another layout
+    than the plain one; so may a graph that was traced or scripted from one.
+    """
+    return all(_knows_its_layout(part) for part in module.modules())
+
+
+def _knows_its_layout(layer: torch.nn.Module) -> bool:
+    if isinstance(layer, torch.fx.GraphModule):
+        return all(node.target != "view" for node in layer.graph.nodes)
+    known = type(layer).__module__.partition(".")[0] in ("torch", "torchvision", "medpriv")
+    return known and not isinstance(layer, torch.jit.ScriptModule)
 
 
 _PROCESSOR_CACHE = 2**23  # bytes of a layer's output that stay in it
@@ -105,19 +124,41 @@ def in_chunks(
     so that the result has its shape all the same.
 
     Args:
-        compute: takes a chunk of rows and returns as many rows.
+        compute: takes a chunk of rows and returns as many rows; it does not write into them.
         rows: ``(n, ...)`` on any device, or n texts.
         device: where to compute.
         batch_size: rows at once, at most: of images a CPU takes fewer, as many as its cache holds.
         together: exactly so many at once, where a row's result depends on who comes with it.
+
+    Raises:
+        ValueError: ``compute`` returns another number of rows, rows are pictures of bytes, or
+            ``batch_size`` is below 1.
     """
+    require_integer("batch_size", batch_size, 1)
+    if isinstance(rows, Tensor) and rows.dtype == torch.uint8 and rows.ndim >= 4:
+        raise ValueError(
+            "expected pictures as the model was trained on, got bytes of 0 to 255 (uint8); give "
+            "x.float() / 255 where it was trained on 0 to 1"
+        )
     if isinstance(rows, Tensor) and rows.ndim == 4 and device.type == "cpu" and not together:
         batch_size = min(batch_size, _rows_in_cache(rows))
     starts = range(0, max(len(rows), 1), batch_size)
     chunks = (rows[start : start + batch_size] for start in starts)
-    moved = (to_device(chunk, device) if isinstance(chunk, Tensor) else chunk for chunk in chunks)
     with reproducible_kernels(exact=True):
-        return torch.cat([compute(chunk).cpu().contiguous() for chunk in moved])
+        return torch.cat([_of_chunk(compute, chunk, device) for chunk in chunks])
+
+
+def _of_chunk(
+    compute: Callable[[Any], Tensor], chunk: Tensor | Sequence[str], device: torch.device
+) -> Tensor:
+    found = compute(to_device(chunk, device) if isinstance(chunk, Tensor) else chunk)
+    if found.ndim == 0 or len(found) != len(chunk):
+        given = tuple(chunk.shape) if isinstance(chunk, Tensor) else f"{len(chunk)} texts"
+        raise ValueError(
+            f"expected an answer for each of {len(chunk)} rows, got {tuple(found.shape)} for "
+            f"{given}; a single row needs its first dimension: x[None]"
+        )
+    return found.cpu().contiguous()
 
 
 def _rows_in_cache(images: Tensor) -> int:

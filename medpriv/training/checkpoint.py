@@ -34,7 +34,6 @@ def keep_state(
         for name, value in optimizer.state[weight].items():
             state[f"optimizer.{number}.{name}"] = value
     state["history"] = torch.tensor(history, dtype=torch.float64)
-    state = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
     with atomic_path(path) as part:
         save_tensors(state, part)
 
@@ -72,7 +71,8 @@ def resume_state(
 
 def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
     """Write tensors of any device into one safetensors file."""
-    state = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    # A copy of each: a tensor that has two names would be one that safetensors refuses.
+    state = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     # safetensors' own writer reports a full disk by an error that is no OSError.
     path.write_bytes(to_safetensors(state))
 

@@ -94,7 +94,8 @@ def fit(
         checkpoint_seconds: at most this much work is lost.
 
     Raises:
-        ValueError: there are no rows, or inputs, targets and lengths differ in number.
+        ValueError: there are no rows, inputs, targets and lengths differ in number, or there is
+            no weight to train.
         FloatingPointError: the loss is no longer finite.
     """
     if not len(inputs) or len(inputs) != len(targets):
@@ -108,6 +109,8 @@ def fit(
     to_device(model, where)
     inputs, targets = to_device(inputs, where), to_device(targets, where)
     weights = [weight for weight in model.parameters() if weight.requires_grad]
+    if not weights:
+        raise ValueError(f"{what}: nothing can be trained, requires_grad is False for each weight")
     optimizer = torch.optim.AdamW(
         weights, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
@@ -115,6 +118,8 @@ def fit(
     saved = time.monotonic()
     for epoch in progress(range(len(history), recipe.epochs), what, unit="epoch"):
         batches = _batches(len(inputs), recipe.batch_size, lengths, seed, epoch)
+        if len(batches[-1]) == 1 and len(batches) > 1 and _normalises_batches(model):
+            batches[-2:] = [torch.cat(batches[-2:])]  # one row has no spread
         with seeded(seed, "epoch", epoch):
             mean = _epoch(model, inputs, targets, batches, loss, recipe, optimizer, epoch, where)
         history.append(mean)
@@ -181,6 +186,10 @@ def _epoch(
             optimizer.step()
             total += value.detach() * len(rows)
     return float(total) / len(inputs)
+
+
+def _normalises_batches(model: nn.Module) -> bool:
+    return any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in model.modules())
 
 
 def _grouped(model: nn.Module) -> bool:

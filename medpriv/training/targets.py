@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medpriv.data.cohort import Cohort
+from medpriv.models.contract import as_given, check_trainable, untrained_copy
 from medpriv.models.reports import ReportClassifier
 from medpriv.models.targets import build_target
 from medpriv.runtime.device import pick_device, to_device
+from medpriv.runtime.hashing import identity
 from medpriv.runtime.profile import IMAGE_TARGET_EPOCHS, RECORD_TARGET_EPOCHS, REPORT_TARGET_EPOCHS
 from medpriv.runtime.seeds import seeded, torch_rng
 from medpriv.training.checkpoint import cached_module
@@ -58,7 +60,8 @@ def train_target(
         device: see :func:`medpriv.runtime.device.pick_device`.
         recipe: how to train; without it :func:`target_recipe`.
         model: an untrained classifier to train in the place of the cohort's own, such as one of
-            torchvision's; it is copied and stays untrained.
+            torchvision's; it is copied and stays untrained. One that answers with something else
+            than logits goes through :func:`medpriv.models.as_logits` first.
         loss: ``loss(logits, labels)`` → the mean over the batch, such as a defense's; without it
             the cross-entropy. The key of the cache holds what it makes of some fixed logits.
 
@@ -66,13 +69,18 @@ def train_target(
         The model in evaluation mode, on ``device``.
 
     Raises:
-        ValueError: ``model`` does not give one logit for each class.
+        ValueError: ``model`` does not give one logit for each class, none of its weights can be
+            trained, or they are in half precision.
     """
     where = pick_device(device)
     recipe = recipe or target_recipe(cohort, profile)
     loss = loss or F.cross_entropy
-    behaviour = None if model is None else _behaviour(model, cohort)
-    model = build_target(cohort, seed=seed) if model is None else copy.deepcopy(model)
+    behaviour = None
+    if model is None:
+        model = build_target(cohort, seed=seed)
+    else:
+        model = untrained_copy(_materialised(model, cohort, seed))
+        behaviour = _behaviour(model, cohort, loss)
     trained = model.head if isinstance(model, ReportClassifier) else model
     parts = (
         behaviour,
@@ -94,30 +102,40 @@ def train_target(
     # Of a report classifier all weights decide, and the head's alone are trained.
     encoder = dict(model.state_dict()) if trained is not model else None
     cached_module("targets", (parts, encoder), trained, train, device=where)
-    return to_device(model, where).eval()
+    return to_device(as_given(model), where).eval()
 
 
-def _behaviour(model: nn.Module, cohort: Cohort) -> tuple[str, Tensor, Tensor]:
-    """What sets a model apart from others with equal weights: its layers and some answers.
+def _materialised(model: nn.Module, cohort: Cohort, seed: int) -> nn.Module:
+    """The model itself, or where it has layers without a size a copy that has seen some rows."""
+    lazy = nn.parameter.UninitializedTensorMixin
+    if not any(isinstance(one, lazy) for one in (*model.parameters(), *model.buffers())):
+        return model
+    model = copy.deepcopy(model).eval()
+    with torch.no_grad(), seeded(seed, "target"):
+        model(cohort.members.x[:2].clone())
+    return model
 
-    No list of layers says what ``forward`` does with them, in evaluation and in training mode.
+
+def _behaviour(model: nn.Module, cohort: Cohort, loss: Loss) -> tuple[object, ...]:
+    """What sets a model apart from others with equal weights: its code, some answers and slopes.
+
+    No list of layers says what ``forward`` does with them, in evaluation and in training mode, nor
+    which weights the loss reaches.
     """
     probe = copy.deepcopy(model).cpu()
-    few = cohort.members.x[:4]
-    answers = []
+    few = cohort.members.take(slice(4))
+    answers, slopes = [], []
     for mode in (probe.eval(), probe.train()):
-        with torch.no_grad(), seeded(0, "behaviour"):
-            answer = mode(few)
-        expected = (len(few), len(cohort.classes))
-        if not isinstance(answer, Tensor) or answer.shape != expected:
-            found = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
-            raise ValueError(
-                f"{type(model).__name__} must return logits of shape {expected} for "
-                f"{len(few)} rows, one for each of the classes {', '.join(cohort.classes)}; "
-                f"it returns {found}"
-            )
-        answers.append(answer)
-    return repr(model), *answers
+        with seeded(0, "behaviour"):
+            answer = mode(few.x)
+        check_trainable(model, answer, cohort.classes)
+        answers.append(answer.detach())
+        probe.zero_grad(set_to_none=True)
+        if answer.requires_grad:
+            loss(answer, few.y).backward()
+        slopes.append([weight.grad for weight in probe.parameters()])
+    frozen = [weight.requires_grad for weight in model.parameters()]
+    return identity(model), answers, slopes, frozen
 
 
 def _losses_of_some(loss: Loss, classes: int) -> Tensor:

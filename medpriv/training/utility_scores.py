@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from medpriv.data.cohort import Part
+from medpriv.models.careful import careful, check_rank
+from medpriv.models.contract import as_logits
 from medpriv.runtime.device import in_chunks
 from medpriv.statistics import Estimate, interval, patient_bootstrap, resampled_auc
 
@@ -19,13 +21,20 @@ def predict(model: nn.Module, inputs: Tensor | Sequence[str], *, batch_size: int
     """Apply a model in chunks, in full precision, and return the result on the CPU.
 
     Args:
-        model: in evaluation mode afterwards.
-        inputs: ``(n, ...)`` on any device, or n texts.
+        model: in evaluation mode afterwards; any network from rows to one tensor.
+        inputs: ``(n, ...)`` on any device, or n texts; they stay as they are.
         batch_size: rows at once; memory does not grow with n.
+
+    Raises:
+        ValueError: it gives something else than one tensor, another number of rows, or cannot
+            read such rows.
     """
-    model.eval()
+    network = careful(model).eval()
+    check_rank(network, inputs)
     device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
-    return in_chunks(lambda rows: model(rows).float(), inputs, device=device, batch_size=batch_size)
+    return in_chunks(
+        lambda rows: network(rows).float(), inputs, device=device, batch_size=batch_size
+    )
 
 
 @dataclass(frozen=True)
@@ -46,9 +55,10 @@ def utility(model: nn.Module, part: Part, *, seed: int = 0, draws: int = 200) ->
     """Measure a model's :class:`.Utility`; intervals from a bootstrap over patients.
 
     Raises:
-        ValueError: the part holds one class only, so that an AUC does not exist.
+        ValueError: the part holds one class only, so that an AUC does not exist; or the model's
+            answers are no logits, see :func:`medpriv.models.as_logits`.
     """
-    return utility_of(predict(model, part.x).softmax(dim=1), part, seed=seed, draws=draws)
+    return utility_of(_scores(model, part), part, seed=seed, draws=draws)
 
 
 def utility_of(scores: Tensor, part: Part, *, seed: int = 0, draws: int = 200) -> Utility:
@@ -109,7 +119,7 @@ def utility_by(
     names = np.asarray(groups).astype(str)
     if names.shape != (len(part),):
         raise ValueError(f"expected one group for each of {len(part)} rows, got {names.shape}")
-    scores = predict(model, part.x).softmax(dim=1).double().numpy()
+    scores = _scores(model, part).double().numpy()
     chosen = {name: names == name for name in np.unique(names)}
     chosen["everyone"] = np.ones(len(part), dtype=bool)
     rows = {}
@@ -124,6 +134,10 @@ def utility_by(
             "note": _doubts(group, at_least),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _scores(model: nn.Module, part: Part) -> Tensor:
+    return predict(as_logits(model), part.x).softmax(dim=1)
 
 
 def _doubts(group: Part, at_least: int) -> str:

@@ -712,7 +712,7 @@ def test_grouped_convolutions_train_to_the_same_weights_each_time() -> None:
     [
         (Own(classes=3), r"shape \(4, 2\) for 4 rows.*classes no, yes; it returns \(4, 3\)"),
         (nn.Flatten(), r"Flatten must return logits.*it returns \(4, 256\)"),
-        (Twice(), "Twice must return logits.*it returns tuple"),
+        (Twice(), "Twice gives a tuple, and one tensor is expected"),
     ],
 )
 def test_a_model_that_does_not_fit_the_classes(
