@@ -212,7 +212,8 @@ def _cohort(modality: Modality, read: _Rows, wanted: Wanted) -> Cohort:
         notes = (*notes, f"{len(rows) - len(unique)} rows that repeat another exactly were {what}")
         rows = rows.take(unique) if wanted.deduplicate else rows
     card = DataCard(
-        name=read.path.parent.name if read.path.name == LABELS else read.path.stem,
+        # With its ending, so that no file is taken for a data set of the course.
+        name=f"{read.path.parent.name}/{LABELS}" if read.path.name == LABELS else read.path.name,
         title="The reader's own data",
         origin="the reader's own file",
         licence=YOURS,
@@ -223,7 +224,9 @@ def _cohort(modality: Modality, read: _Rows, wanted: Wanted) -> Cohort:
         citation="none",
     )
     card = file_card(card, read.path, *notes, digest=read.digest)
-    return split_rows(modality, card, classes, rows, WEIGHTS, wanted, columns=read.columns)
+    return split_rows(
+        modality, card, classes, rows, WEIGHTS, wanted, columns=read.columns, in_file_order=True
+    )
 
 
 def _identities(patient: NDArray, rows: int, path: Path) -> NDArray[np.str_]:

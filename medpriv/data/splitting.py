@@ -23,6 +23,7 @@ from medpriv.data.cohort import (
 )
 from medpriv.data.fetch import sha256
 from medpriv.data.sources import Wanted
+from medpriv.runtime.seeds import rng
 
 MIN_PATIENTS = len(PARTS)
 
@@ -38,6 +39,7 @@ def split_rows(
     limit: int | None = None,
     stratify: bool = True,
     columns: tuple[Column, ...] = (),
+    in_file_order: bool = False,
 ) -> Cohort:
     """Split ``rows`` by patient into a checked cohort.
 
@@ -51,6 +53,8 @@ def split_rows(
         limit: where it says none, take at most so many (drawn with the seed); ``None`` takes all.
         stratify: divide the patients of each class in the same shares.
         columns: what the columns of records mean.
+        in_file_order: the rows are as somebody sorted them, perhaps by their label. The patients of
+            each part then come in random order, so that the first few stand for all.
 
     Raises:
         DataError: there are fewer patients than parts, or only one class.
@@ -75,8 +79,20 @@ def split_rows(
     }
     labels = rows.y.numpy() if stratify else None
     where = split_by_patient(rows.patient, shares, seed=wanted.seed, stratify=labels)
+    if in_file_order:
+        where = {name: _mixed(rows.patient, index, wanted.seed) for name, index in where.items()}
     parts = {name: rows.take(index) for name, index in where.items()}
     return Cohort(modality, card, classes, **parts, columns=columns).check()
+
+
+def _mixed(patient: np.ndarray, index: np.ndarray, seed: int) -> np.ndarray:
+    """Rows with their patients in random order, whatever the order in which they come.
+
+    A patient's rows stay together. Drawn by name: another order of the file gives the same one.
+    """
+    names, who = np.unique(patient[index], return_inverse=True)
+    place = rng(seed, "order of patients").permutation(len(names))
+    return index[np.argsort(place[who], kind="stable")]
 
 
 def file_card(card: DataCard, path: Path, *notes: str, digest: str | None = None) -> DataCard:
