@@ -21,13 +21,12 @@ import torch
 from opacus import PrivacyEngine
 from opacus.accountants import create_accountant
 from opacus.accountants.utils import get_noise_multiplier
-from opacus.validators import ModuleValidator
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from medpriv.data.cohort import Cohort
-from medpriv.defenses.sample_gradients import bear_hooks, quiet, unwrap_layers
+from medpriv.defenses.sample_gradients import bear_hooks, bear_sampling, quiet, unwrap_layers
 from medpriv.models.contract import Classifier, as_given, check_trainable, untrained_copy
 from medpriv.models.reports import ReportClassifier
 from medpriv.models.targets import build_target
@@ -202,8 +201,7 @@ def _trained(
 ) -> nn.Module:
     if not bool(inputs.isfinite().all()):
         raise ValueError("an input is NaN or infinite; clean the members first")
-    if not ModuleValidator.is_valid(net.train()):
-        net = ModuleValidator.fix(net)
+    net = bear_sampling(net.train())
     strange = isinstance(net, Classifier) and bear_hooks(net, inputs, labels)
     # Plain layout: gradients of single members do not come in channels_last.
     net = net.to(where, memory_format=torch.contiguous_format).train()

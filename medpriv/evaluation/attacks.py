@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from torch import nn
+
 from medpriv.data.cohort import Cohort, Modality
 from medpriv.deployment import View
 from medpriv.models.reports import PACKAGED
@@ -28,6 +30,8 @@ class Case:
         profile: see :data:`medpriv.runtime.profile.PROFILES`.
         device: see :func:`medpriv.runtime.device.pick_device`.
         encoder: of reports, as :class:`medpriv.models.reports.ReportEncoder` takes it.
+        model: the reader's own trained target; without it one is trained.
+        untrained: the network that is trained where a target is; without it the cohort's own.
     """
 
     cohort: Cohort
@@ -35,6 +39,8 @@ class Case:
     profile: str = "quick"
     device: str = "auto"
     encoder: str = PACKAGED
+    model: nn.Module | None = None
+    untrained: nn.Module | None = None
 
 
 Run = Callable[[View, View, Case], Estimate]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,12 +19,13 @@ from medpriv.evaluation.defenses import NOTHING, Defended
 from medpriv.evaluation.sweep import Row
 from medpriv.evaluation.targets import trained
 from medpriv.evaluation.utility import usefulness
+from medpriv.models.contract import Ask, as_logits, check_classes
 from medpriv.runtime.cache import remembered
 from medpriv.runtime.code import code_hash
 from medpriv.runtime.device import has_fast_bf16, pick_device
 from medpriv.runtime.hashing import content_hash, identity
 from medpriv.statistics import Estimate
-from medpriv.training.utility_scores import Utility
+from medpriv.training.utility_scores import Utility, predict
 
 #: How often the averaging attacker asks.
 TIMES = 16
@@ -33,6 +34,15 @@ _LOADERS: dict[str, Callable[..., Cohort]] = {
     "records": load_records,
     "reports": load_reports,
 }
+
+
+@dataclass(frozen=True, eq=False)
+class Own:
+    """What the reader brings: data that are loaded already, and networks."""
+
+    cohort: Cohort | None = None
+    model: nn.Module | None = None
+    untrained: nn.Module | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,41 @@ class CaseData:
     device: str
     encoder: str
     seed: int
+    own: Own | None = None
+
+
+def brought(
+    cohort: Cohort | None,
+    model: nn.Module | Ask | None,
+    untrained: nn.Module | None,
+    outputs: str,
+    defenses: Sequence[Defended],
+) -> Own | None:
+    """What the reader brings, checked on a few rows; nothing where he brings nothing.
+
+    Raises:
+        ValueError: a network without data, defenses that train and nothing to train, or a network
+            that does not answer with one logit for each class.
+    """
+    if cohort is None and model is None and untrained is None:
+        return None
+    if cohort is None:
+        raise ValueError(
+            "whose members has your model seen? Give compare(..., cohort=...): your data with the "
+            "model's own patients as members, and others in the other parts"
+        )
+    trained_anew = [one.name for one in defenses if one.train is not None]
+    if model is not None and untrained is None and trained_anew:
+        raise ValueError(
+            f"{', '.join(dict.fromkeys(trained_anew))} train a target anew, and your model is "
+            "trained already: give the network before its training, compare(..., untrained=...), "
+            "or leave these defenses out"
+        )
+    networks = [one if one is None else as_logits(one, outputs) for one in (model, untrained)]
+    for network in networks:
+        if network is not None:
+            check_classes(predict(network, cohort.test.x[:2]), network, cohort.classes)
+    return Own(cohort, *networks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,8 +178,13 @@ def _figures(cell: Cell) -> dict[str, float]:
 @remembered(2)
 def case_of(data: CaseData) -> Case:
     """Its data, loaded."""
-    cohort = _LOADERS[data.modality](data.dataset, profile=data.profile, seed=data.seed)
-    return Case(cohort, data.seed, data.profile, data.device, data.encoder)
+    own = data.own or Own()
+    cohort = own.cohort or _LOADERS[data.modality](
+        data.dataset, profile=data.profile, seed=data.seed
+    )
+    return Case(
+        cohort, data.seed, data.profile, data.device, data.encoder, own.model, own.untrained
+    )
 
 
 def _target(data: CaseData, defended: Defended) -> nn.Module:

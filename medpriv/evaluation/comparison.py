@@ -10,13 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from torch import nn
 
 from medpriv.data import known_datasets
+from medpriv.data.cohort import Cohort
+from medpriv.evaluation.attack_catalog.records import guessed, of_attribute
 from medpriv.evaluation.attacks import Attack
 from medpriv.evaluation.cell import (
     TIMES,
     CaseData,
     Cell,
+    brought,
     case_of,
     computed,
     key_of,
@@ -25,6 +29,7 @@ from medpriv.evaluation.cell import (
 from medpriv.evaluation.defenses import MODALITIES, NOTHING, Defended
 from medpriv.evaluation.sweep import CellFiles, Row, side_by_side, sweep
 from medpriv.evaluation.targets import trained
+from medpriv.models.contract import Ask
 from medpriv.models.reports import PACKAGED
 from medpriv.runtime.cache import cache_dir
 from medpriv.runtime.device import pick_device
@@ -34,8 +39,8 @@ from medpriv.runtime.seeds import check_seed
 
 #: The columns of :func:`compare`'s table.
 COLUMNS = (
-    "attack", "defense", "strength", "seed", "metric", "naive", "adaptive", "averaged", "baseline",
-    "interval", "utility", "accuracy", "seconds", "error",
+    "attack", "attribute", "defense", "strength", "seed", "metric", "naive", "adaptive", "averaged",
+    "baseline", "interval", "utility", "accuracy", "seconds", "error",
 )  # fmt: skip
 
 
@@ -44,7 +49,12 @@ def compare(
     defenses: Sequence[Defended],
     seeds: Sequence[int] = (0, 1, 2),
     *,
-    dataset: str | Path,
+    dataset: str | Path | None = None,
+    cohort: Cohort | None = None,
+    model: nn.Module | Ask | None = None,
+    untrained: nn.Module | None = None,
+    outputs: str = "logits",
+    attribute: str = "",
     profile: str = "quick",
     device: str = "auto",
     encoder: str = PACKAGED,
@@ -77,8 +87,20 @@ def compare(
         attacks: of one modality, such as some of :func:`medpriv.evaluation.known_attacks`.
         defenses: of models of that modality, such as some of
             :func:`medpriv.evaluation.known_defenses`.
-        seeds: the whole experiment is repeated with each, from the split into patients on.
+        seeds: the whole experiment is repeated with each, from the split into patients on; with a
+            cohort or a model of your own, what the attackers and the defenses draw.
         dataset: as :func:`medpriv.data.load_images` and its kin take it.
+        cohort: in its place, your own, with the members of your model, and others of the same kind
+            of patients in its other parts.
+        model: your trained target, or a function from rows to its answers; without it one is
+            trained. Its weights are part of each cell's name; what a function asks is not, so that
+            its finished cells are only good as long as the service is the same.
+        untrained: the network that is trained where a target is, such as by DP-SGD; without it the
+            course's own (:func:`medpriv.models.build_target`).
+        outputs: what ``model`` and ``untrained`` answer with, see
+            :func:`medpriv.models.as_logits`.
+        attribute: of records, the column that attacks guess; without it the one that is known to be
+            sensitive in this data set, or else the first with categories.
         profile: how many patients, and how long everything is trained.
         device: see :func:`medpriv.runtime.device.pick_device`.
         encoder: of reports.
@@ -88,7 +110,7 @@ def compare(
 
     Returns:
         One row for each attack, defense and seed, in their order, with the columns ``attack``,
-        ``defense``, ``strength``, ``seed`` and
+        ``attribute`` (what it guesses, of records), ``defense``, ``strength``, ``seed`` and
 
         - ``metric``: of the next four, the larger the worse for the patients;
         - ``naive``: fitted on the system without the defense. NaN where the defended answers have
@@ -110,7 +132,13 @@ def compare(
             no attack can meet any of the defenses.
         DataError: the data cannot be had.
     """
-    modality = _checked(attacks, defenses, seeds, dataset, times)
+    if (dataset is None) == (cohort is None):
+        raise ValueError("expected a dataset or a cohort, one of the two")
+    name = cohort.card.name if cohort is not None else dataset
+    attacks = [of_attribute(attack, attribute) for attack in attacks]
+    own = brought(cohort, model, untrained, outputs, defenses)
+    known = cohort.modality if cohort is not None else None
+    modality = _checked(attacks, defenses, seeds, name, times, known)
     files = CellFiles(cache_dir() / "compare" if folder is None else Path(folder).expanduser())
     # Cells of one model behind one another, since a process keeps few of them; the table's order is
     # that of the arguments.
@@ -118,8 +146,8 @@ def compare(
     place: dict[str, tuple[int, ...]] = {}
     for nth, seed in enumerate(seeds):
         data = CaseData(
-            str(dataset), modality, check_profile(profile), pick_device(device).type, encoder,
-            check_seed(seed),
+            str(name), modality, check_profile(profile), pick_device(device).type, encoder,
+            check_seed(seed), own,
         )  # fmt: skip
         around = surroundings(data, times)
         for j, one in sorted(enumerate(defenses), key=lambda item: item[1].train is not None):
@@ -132,7 +160,8 @@ def compare(
     for _ in side_by_side(_prepare, _targets(missing), "targets"):
         pass
     found = sweep(computed, cells, files)
-    rows = [found[key] for key in sorted(cells, key=place.__getitem__)]
+    ordered = sorted(cells, key=place.__getitem__)
+    rows = [{**found[key], "attribute": guessed(cells[key])} for key in ordered]
     _warn_of_guesses(rows)
     return _table(rows)
 
@@ -161,12 +190,13 @@ def _checked(
     seeds: Sequence[int],
     dataset: str | Path,
     times: int,
+    modality: str | None,
 ) -> str:
-    """The modality of all of them."""
+    """The modality of all of them, which that of a cohort has to be."""
     if not len(attacks) or not len(defenses) or not len(seeds):
         raise ValueError("expected at least one attack, one defense and one seed; one has none")
     known = (name for name in MODALITIES if dataset in known_datasets(name))
-    modality = next(known, attacks[0].modality)
+    modality = modality or next(known, attacks[0].modality)
     for one in (*attacks, *defenses):
         one.check(modality, dataset)
         check_sendable(one, repr(one.name))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from inspect import signature
 
 from torch import nn
 
@@ -38,6 +40,8 @@ class Defended:
         train: ``train(case, strength)`` → the target; without it
             :func:`medpriv.training.train_target`.
         around: ``around(case, strength, model)`` → the defenses with which it is deployed.
+        layers: ``layers(network)`` → with the layers that ``train`` gives a network of the reader's
+            own, where these are others than it was given with.
         random: whether the same question gets another answer each time, so that asking often
             helps the attacker.
         split: the one layer whose features can be had, where the defense is made for that layer;
@@ -51,8 +55,20 @@ class Defended:
     exposes: tuple[str, ...] = tuple(EXPOSURES)
     train: Train | None = None
     around: Around | None = None
+    layers: Callable[[nn.Module], nn.Module] | None = None
     random: bool = False
     split: str | None = None
+
+    @property
+    def cut(self) -> dict[str, Train | Around]:
+        """What of it is made for one layer, by the attribute's name."""
+        both = {"train": self.train, "around": self.around}
+        return {k: one for k, one in both.items() if one and "split" in signature(one).parameters}
+
+    def at(self, split: str) -> Defended:
+        """The same at another layer."""
+        made = {what: partial(one, split=split) for what, one in self.cut.items()}
+        return replace(self, split=self.split and split, **made)
 
     def exposure(self, attack: Attack) -> str | None:
         """What such a system exposes that is enough for the attack; ``None`` if nothing is."""

@@ -11,6 +11,7 @@ from torch import nn
 
 from medpriv import defenses
 from medpriv.defenses.compression import projected as projected_
+from medpriv.defenses.sample_gradients import bear_sampling
 from medpriv.deployment.service import Defense
 from medpriv.evaluation.attack_catalog import images, membership, records, reports
 from medpriv.evaluation.attacks import Attack, Case, Run
@@ -93,27 +94,47 @@ def known_defenses(modality: str) -> tuple[Defended, ...]:
     return tuple(one for one in _DEFENSES if modality in one.modalities)
 
 
-def named_attack(modality: str, name: str) -> Attack:
-    """One of :func:`known_attacks`.
+def named_attack(modality: str, name: str, *, split: str | None = None) -> Attack:
+    """One of :func:`known_attacks`, at a layer of your own network if you like.
+
+    Args:
+        modality: of the data.
+        name: of the attack; with ``split``, without the layer, such as ``"inverse network"``.
+        split: where your network is cut; see :func:`medpriv.models.split_names`.
 
     Raises:
         ValueError: another modality, or no such attack; the message lists those there are.
     """
     known = {attack.name: attack for attack in known_attacks(modality)}
-    return known[choose(name, known, f"attack on {modality}")]
+    if split is None:
+        return known[choose(name, known, f"attack on {modality}")]
+    cut = {_without_layer(one.name): one for one in known.values() if one.split}
+    found = cut[choose(_without_layer(name), cut, f"attack on {modality} at a layer")]
+    return replace(found, name=f"{_without_layer(name)}, {split}", split=split)
 
 
-def named_defense(modality: str, name: str, strength: float = 0.0) -> Defended:
-    """One of :func:`known_defenses`, in a strength of your own if you like.
+def _without_layer(name: str) -> str:
+    return name.partition(", ")[0]
+
+
+def named_defense(
+    modality: str, name: str, strength: float = 0.0, *, split: str | None = None
+) -> Defended:
+    """One of :func:`known_defenses`, in a strength of your own and at your layer if you like.
 
     Args:
         modality: of the data.
-        name: of the defense.
+        name: of the defense; with ``split``, without the layer, such as ``"NoPeek"``.
         strength: in its unit; those of :func:`known_defenses` are examples.
+        split: where your network is cut, for a defense that is made for one layer.
 
     Raises:
         ValueError: another modality, or no such defense; the message lists those there are.
     """
+    if split is not None:
+        cut = {_without_layer(one.name): one for one in known_defenses(modality) if one.cut}
+        chosen = cut[choose(_without_layer(name), cut, f"defense of {modality} at a layer")]
+        return replace(chosen.at(split), name=f"{_without_layer(name)}, {split}", strength=strength)
     known: dict[str, list[Defended]] = {}
     for one in known_defenses(modality):
         known.setdefault(one.name, []).append(one)
@@ -167,9 +188,9 @@ def projected(case: Case, dimensions: float, model: nn.Module) -> list[Defense]:
     return [projected_(int(dimensions), seed=case.seed)]
 
 
-def learned(case: Case, tensors: float, model: nn.Module) -> list[Defense]:
+def learned(case: Case, tensors: float, model: nn.Module, *, split: str = "conv4") -> list[Defense]:
     """One of so many learned noises, drawn for each row."""
-    return [learned_noise(case, int(tensors), model, _LISTENED).defense(seed=case.seed)]
+    return [learned_noise(case, int(tensors), model, split).defense(seed=case.seed)]
 
 
 # --- Training -------------------------------------------------------------------------------------
@@ -197,14 +218,14 @@ def with_dp_sgd(case: Case, epsilon: float) -> nn.Module:
     ).model
 
 
-def with_no_peek(case: Case, weight: float) -> nn.Module:
+def with_no_peek(case: Case, weight: float, *, split: str = "conv4") -> nn.Module:
     """The CNN trained on, so that its features at one layer depend less on the image."""
-    return defenses.train_no_peek(case.cohort, _LISTENED, weight, **_trained_on(case))
+    return defenses.train_no_peek(case.cohort, split, weight, **_trained_on(case))
 
 
-def with_opponent(case: Case, weight: float) -> nn.Module:
+def with_opponent(case: Case, weight: float, *, split: str = "conv4") -> nn.Module:
     """The CNN trained on, against a decoder that listens at one layer."""
-    found = defenses.train_adversarially(case.cohort, _LISTENED, weight, **_trained_on(case))
+    found = defenses.train_adversarially(case.cohort, split, weight, **_trained_on(case))
     return found.model
 
 
@@ -267,7 +288,7 @@ _DEFENSES: tuple[Defended, ...] = (
                 exposes=("embedding",), around=projected),
     *_strengths("private labels", (0.1, 0.3), "p", train=with_private_labels),
     *_strengths("smoothed labels", (-0.2, 0.2), "share", train=with_smoothed_labels),
-    *_strengths("DP-SGD", (8, 1), "epsilon", train=with_dp_sgd),
+    *_strengths("DP-SGD", (8, 1), "epsilon", train=with_dp_sgd, layers=bear_sampling),
     *_strengths("NoPeek, conv4", (1, 10), "weight", modalities=("images",), train=with_no_peek),
     *_strengths("opponent, conv4", (1, 10), "weight", modalities=("images",),
                 train=with_opponent),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -15,6 +16,7 @@ from medpriv.defenses.learned_noise import LearnedNoise
 from medpriv.deployment import deploy
 from medpriv.evaluation.attacks import Case
 from medpriv.evaluation.defenses import Defended
+from medpriv.models.contract import as_given, untrained_copy
 from medpriv.models.reports import PACKAGED, ReportClassifier, ReportEncoder
 from medpriv.models.split import back
 from medpriv.models.targets import build_target
@@ -36,7 +38,9 @@ def plain_target(case: Case, *, loss: Loss | None = None) -> nn.Module:
 
 
 def untrained(case: Case) -> nn.Module | None:
-    """The untrained target where the case names another encoder; else training builds it."""
+    """The untrained target where the case brings one or names another encoder, else nothing."""
+    if case.untrained is not None:
+        return case.untrained
     if case.cohort.modality != "reports" or case.encoder == PACKAGED:
         return None
     return build_target(case.cohort, seed=case.seed, encoder=case.encoder)
@@ -49,21 +53,28 @@ def trained(case: Case, defended: Defended) -> nn.Module:
     classifier those of its head, for its encoder is everybody's.
 
     Raises:
-        TypeError: what ``defended.train`` returns has other layers than
-            :func:`medpriv.models.build_target` gives, or another encoder.
+        TypeError: what ``defended.train`` returns has other layers than the untrained network, or
+            another encoder.
     """
+    if defended.train is None and case.model is not None:
+        return to_device(copy.deepcopy(case.model), pick_device(case.device)).eval()
     if defended.train is None:
         return _remembering(plain_target(case), case)
-    usual = build_target(case.cohort, seed=case.seed, encoder=case.encoder)
+    usual = _usual(case, defended)
     recipe, part = defended.train, _trained_part(usual)
 
     def train(_: Path) -> None:
         model = recipe(case, defended.strength)
         found, expected = _shapes(model), _shapes(usual)
         if found != expected:
+            other = [
+                name for name in {**found, **expected} if found.get(name) != expected.get(name)
+            ]
             raise TypeError(
-                f"the recipe of {defended.name!r} must return a model with the layers of "
-                f"build_target, {expected}; it returns {type(model).__name__} with {found}"
+                f"the recipe of {defended.name!r} must return a network with the layers of the "
+                f"untrained one, {type(usual).__name__}; it returns {type(model).__name__}, and "
+                f"{len(other)} weights are others, such as {', '.join(other[:3])}. Give your "
+                "network to compare(..., untrained=...), or take case.untrained in the recipe"
             )
         if isinstance(usual, ReportClassifier) and not _same_encoder(model, usual):
             raise TypeError(
@@ -115,6 +126,14 @@ def learned_noise(case: Case, tensors: int, model: nn.Module, split: str) -> Lea
         return LearnedNoise(kept["tensors"], float(kept["unit"]))
 
     return cached("learned-noise", parts, make, save, load, suffix=".safetensors")
+
+
+def _usual(case: Case, defended: Defended) -> nn.Module:
+    """A network of the kind that is trained, which takes the weights of a recipe."""
+    if case.untrained is not None:
+        own = as_given(untrained_copy(case.untrained))
+        return defended.layers(own) if defended.layers else own
+    return build_target(case.cohort, seed=case.seed, encoder=case.encoder)
 
 
 def _trained_part(model: nn.Module) -> nn.Module:

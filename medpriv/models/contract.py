@@ -212,6 +212,20 @@ def _like_probabilities(rows: Tensor) -> bool:
     return bool((rows >= 0).all() and (rows <= 1 + near).all() and sums.all())
 
 
+def check_classes(logits: Tensor, model: nn.Module, classes: Sequence[str]) -> None:
+    """Pass if a model gave one logit for each class.
+
+    Raises:
+        ValueError: it did not.
+    """
+    if logits.shape[1:] != (len(classes),):
+        raise ValueError(
+            f"{name_of(as_given(model))} must return logits of shape {(len(logits), len(classes))} "
+            f"for {len(logits)} rows, one for each of the classes {', '.join(classes)}; it returns "
+            f"{tuple(logits.shape)}"
+        )
+
+
 def check_trainable(model: nn.Module, logits: Tensor, classes: Sequence[str]) -> None:
     """Pass if a model that gave these logits can be trained for these classes.
 
@@ -219,13 +233,8 @@ def check_trainable(model: nn.Module, logits: Tensor, classes: Sequence[str]) ->
         ValueError: it has not one logit for each class, no weight that can be trained, or weights
             in half precision.
     """
+    check_classes(logits, model, classes)
     name = name_of(as_given(model))
-    if logits.shape[1:] != (len(classes),):
-        raise ValueError(
-            f"{name} must return logits of shape {(len(logits), len(classes))} for {len(logits)} "
-            f"rows, one for each of the classes {', '.join(classes)}; it returns "
-            f"{tuple(logits.shape)}"
-        )
     weights = list(model.parameters())
     if not any(weight.requires_grad for weight in weights):
         raise ValueError(

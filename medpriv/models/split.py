@@ -40,6 +40,24 @@ def split_names(model: nn.Module) -> tuple[str, ...]:
     return tuple(nodes)
 
 
+def hidden_layers(model: nn.Module) -> tuple[str, ...]:
+    """The layers with hidden units: all with weights but the last, by name.
+
+    Of the course's own models those of :func:`split_names`.
+    """
+    model = _network(model)
+    if isinstance(model, (*_OWN, ReportClassifier)):
+        return split_names(model)
+    weighted = (nn.Linear, nn.modules.conv._ConvNd)
+    found = [name for name, part in model.named_modules() if isinstance(part, weighted)]
+    if len(found) < 2:
+        raise ValueError(
+            f"{type(model).__name__} has no hidden layer that is told by its name; name layers: "
+            f"{', '.join(split_names(model)[:20])}"
+        )
+    return tuple(found[:-1])
+
+
 def front(model: nn.Module, split: str) -> nn.Module:
     """``f1``: the model from its input up to and including the layer ``split``.
 
@@ -106,6 +124,9 @@ def back(model: nn.Module, split: str) -> nn.Module:
         with graph.inserting_after(given[-1]):
             put_in = graph.call_method("clone", (features,))  # what follows may write into it
     at[-1].replace_all_uses_with(put_in)
+    for node in list(given[0].users):
+        if _asks_for_rows(node):
+            node.replace_input_with(given[0], features)
     graph.eliminate_dead_code()
     if given[0].users:
         raise ValueError(
@@ -148,6 +169,14 @@ def _traced(model: nn.Module, split: str) -> tuple[fx.GraphModule, dict[fx.Node,
             f"it cannot be cut in two at {split!r}; expose='features' at a named layer needs no "
             "trace, nor does expose='weights' without a split"
         ) from error
+
+
+def _asks_for_rows(node: fx.Node) -> bool:
+    """Whether it asks the input how many rows it has, which the features have, too."""
+    if node.op == "call_method" and node.target == "size":
+        return node.args[1:] == (0,)
+    shape = node.target is getattr and node.args[1:] == ("shape",)
+    return shape and all(user.args[1:] == (0,) for user in node.users)
 
 
 def _check_writes(traced: fx.GraphModule, name: str, split: str) -> None:

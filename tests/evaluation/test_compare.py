@@ -42,8 +42,8 @@ from medpriv.evaluation.comparison import _warn_of_guesses
 from medpriv.evaluation.defenses import Defended
 
 COLUMNS = [
-    "attack", "defense", "strength", "seed", "metric", "naive", "adaptive", "averaged", "baseline",
-    "interval", "utility", "accuracy", "seconds", "error",
+    "attack", "attribute", "defense", "strength", "seed", "metric", "naive", "adaptive", "averaged",
+    "baseline", "interval", "utility", "accuracy", "seconds", "error",
 ]  # fmt: skip
 
 
@@ -320,7 +320,7 @@ def test_bad_arguments(change: dict[str, Any], said: str, tmp_path: Path) -> Non
 def test_a_recipe_must_keep_the_layers(tmp_path: Path) -> None:
     other = Defended("other", train=other_layers)
     found = table(tmp_path, [counting(tmp_path)], [other], (0,))
-    assert "must return a model with the layers of build_target" in found["error"][0]
+    assert "must return a network with the layers of the untrained one" in found["error"][0]
 
 
 def test_a_trained_target_comes_back_from_the_cache(tmp_path: Path) -> None:

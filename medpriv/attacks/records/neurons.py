@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from medpriv.attacks.records.attribute_inference import posterior
 from medpriv.attacks.records.candidate_values import Sensitive
 from medpriv.deployment import View
-from medpriv.models.split import front, split_names
+from medpriv.models.split import front, hidden_layers
 from medpriv.runtime.device import in_chunks
 
 _ROWS = 16_384
@@ -76,13 +76,13 @@ def fit_neurons(
 
     Raises:
         ThreatModelError: the view does not expose weights.
-        ValueError: ``units`` is below 1, or a layer is unknown.
+        ValueError: ``units`` is below 1, a layer is unknown, or the model has no hidden one.
     """
     view.require("weights", "reading hidden units")
     if units < 1:
         raise ValueError(f"at least one unit is needed, got {units}")
     model = view.weights()
-    network = _Hidden(model, layers or split_names(model))
+    network = _Hidden(model, layers or hidden_layers(model))
     truth = wanted.truth(records)
     active = _activations(network, wanted.written(records))
     true = truth[:, None] == torch.arange(len(wanted))

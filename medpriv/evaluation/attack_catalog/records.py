@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import replace
+from functools import partial
+
 from torch import Tensor
 
 from medpriv import attacks
@@ -9,7 +13,8 @@ from medpriv.attacks.records.candidate_values import Sensitive, labels_of
 from medpriv.data.cohort import Cohort, Part
 from medpriv.deployment import View
 from medpriv.evaluation.attack_catalog.answers import asked_twice, mcc, tolerance
-from medpriv.evaluation.attacks import Case
+from medpriv.evaluation.attacks import Attack, Case
+from medpriv.evaluation.cell import Cell, case_of
 from medpriv.runtime.cache import remembered
 from medpriv.statistics import Estimate
 
@@ -115,6 +120,31 @@ def sensitive_attribute(cohort: Cohort, attribute: str = "") -> str:
             "have cut into levels, and write the attack with medpriv.attacks.sensitive"
         )
     return known[0]
+
+
+def of_attribute(attack: Attack, attribute: str) -> Attack:
+    """The attack on another attribute than it takes by itself; one that takes none stays as it is.
+
+    Attributes are those of this module's attacks, and of a reader's own whose ``run`` and
+    ``baseline`` take ``attribute=``.
+    """
+    if not attribute or not _takes_attribute(attack):
+        return attack
+    run, baseline = (partial(one, attribute=attribute) for one in (attack.run, attack.baseline))
+    return replace(attack, run=run, baseline=baseline)
+
+
+def guessed(cell: Cell) -> str:
+    """The attribute that a cell's attack guesses; nothing where it guesses none."""
+    if not _takes_attribute(cell.attack):
+        return ""
+    named = getattr(cell.attack.run, "keywords", {}).get("attribute", "")
+    return sensitive_attribute(case_of(cell.data).cohort, named)
+
+
+def _takes_attribute(attack: Attack) -> bool:
+    takes = (inspect.signature(one).parameters for one in (attack.run, attack.baseline))
+    return attack.modality == "records" and all("attribute" in names for names in takes)
 
 
 def parts(case: Case, attribute: str) -> tuple[Sensitive, Part, Part]:
