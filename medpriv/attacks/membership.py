@@ -24,7 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from medpriv.data.cohort import Part
+from medpriv.data.cohort import Part, class_numbers
 from medpriv.deployment import View
 from medpriv.runtime.arguments import choose
 from medpriv.runtime.progress import progress
@@ -42,11 +42,7 @@ def true_margin(scores: Tensor, y: Tensor) -> Tensor:
     Raises:
         ValueError: the scores are no ``(n, K)`` with K of 2 or more, or lengths differ.
     """
-    if scores.ndim != 2 or scores.shape[1] < 2 or y.shape != scores.shape[:1]:
-        raise ValueError(
-            f"expected scores (n, K) of 2 or more classes and n labels, got {tuple(scores.shape)} "
-            f"and {tuple(y.shape)}"
-        )
+    y = _labels(scores, y)
     scores = scores.double()
     own = scores.gather(1, y[:, None])[:, 0]
     others = scores.scatter(1, y[:, None], 0.0).sum(1)
@@ -54,9 +50,25 @@ def true_margin(scores: Tensor, y: Tensor) -> Tensor:
 
 
 def losses(scores: Tensor, y: Tensor) -> Tensor:
-    """The cross-entropy of each row, in nats: ``(n, K)`` scores, ``(n,)`` labels → ``(n,)``."""
+    """The cross-entropy of each row, in nats: ``(n, K)`` scores, ``(n,)`` labels → ``(n,)``.
+
+    Raises:
+        ValueError: as for :func:`true_margin`.
+    """
+    y = _labels(scores, y)
     own = scores.double().gather(1, y[:, None])[:, 0]
     return -own.clamp(min=_LEAST).log()
+
+
+def _labels(scores: Tensor, y: Tensor) -> Tensor:
+    y = class_numbers(y)
+    fits = scores.ndim == 2 and scores.shape[1] >= 2 and y.shape == scores.shape[:1]
+    if not fits or (len(y) and not 0 <= int(y.min()) <= int(y.max()) < scores.shape[1]):
+        raise ValueError(
+            f"expected scores (n, K) of 2 or more classes and n labels from 0 to K - 1, got "
+            f"{tuple(scores.shape)} and {tuple(y.shape)}"
+        )
+    return y
 
 
 def best_threshold(scores: np.ndarray, member: np.ndarray) -> float:

@@ -1,9 +1,9 @@
 """The data room: three calls that give a :class:`.Cohort`, split by patient."""
 
-from medpriv.data.cohort import split_by_patient
 from medpriv.data.facts import age_and_sex, keywords, names_words, report_facts
 from medpriv.data.listing import card, known_datasets
 from medpriv.data.loaders import load_images, load_records, load_reports
+from medpriv.data.splitting import split_by_patient
 from medpriv.data.statements import report_slots, report_statements
 from medpriv.data.text import drop_duplicate_texts, first_words, normalise_text, unseen_reports
 

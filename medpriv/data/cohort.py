@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -25,7 +24,6 @@ import torch
 from torch import Tensor
 
 from medpriv.runtime.hashing import content_hash
-from medpriv.runtime.seeds import rng
 
 PARTS = ("members", "auxiliary", "victims", "test")
 Modality = Literal["images", "records", "reports"]
@@ -103,6 +101,28 @@ class Column:
         return bool(self.values)
 
 
+def class_numbers(y: object) -> Tensor:
+    """Labels as class numbers, ``(n,)`` int64.
+
+    Args:
+        y: a tensor, an array or a list of whole numbers of any type, ``(n,)`` or ``(n, 1)``.
+
+    Raises:
+        DataError: it is something else, such as one-hot rows or probabilities.
+    """
+    if isinstance(y, Tensor) and y.ndim == 1 and y.dtype == torch.int64:
+        return y
+    found = y.detach().cpu() if isinstance(y, Tensor) else torch.as_tensor(np.asarray(y))
+    if found.ndim == 2 and found.shape[1] == 1:
+        found = found[:, 0]
+    if found.ndim != 1 or not bool((found == found.long()).all()):
+        raise DataError(
+            f"labels are one class number a row, (n,) from 0; got shape {tuple(found.shape)} of "
+            f"{found.dtype}. Of one-hot rows take y.argmax(1)"
+        )
+    return found.long()
+
+
 @dataclass(frozen=True)
 class Part:
     """The rows of one part of a cohort.
@@ -110,7 +130,7 @@ class Part:
     Attributes:
         x: images ``(n, c, h, w)`` float32 in [0, 1]; records ``(n, columns)`` float32 with
             categorical values as codes; reports a tuple of n strings.
-        y: ``(n,)`` int64 class labels.
+        y: ``(n,)`` int64 class labels; an array, whole floats and ``(n, 1)`` become that.
         patient: ``(n,)`` str, the patient of each row.
         attributes: n rows of facts about the patient that the model does not see.
         mask: images only, ``(n, 1, h, w)`` bool, where the anatomy is; ``None`` if not known.
@@ -121,6 +141,9 @@ class Part:
     patient: np.ndarray
     attributes: pd.DataFrame
     mask: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "y", class_numbers(self.y))
 
     def __len__(self) -> int:
         return len(self.y)
@@ -237,64 +260,3 @@ def _check_part(dataset: str, name: str, part: Part, classes: int) -> None:
         raise DataError(f"{dataset}: the part {name!r} holds values that are not finite")
     if int(part.y.min()) < 0 or int(part.y.max()) >= classes:
         raise DataError(f"{dataset}: the part {name!r} has labels outside 0..{classes - 1}")
-
-
-def split_by_patient(
-    patient: np.ndarray,
-    shares: Mapping[str, float],
-    *,
-    seed: int,
-    stratify: np.ndarray | None = None,
-) -> dict[str, np.ndarray]:
-    """Divide rows into parts so that all rows of a patient fall into one.
-
-    Args:
-        patient: ``(n,)`` the patient of each row.
-        shares: the share of patients in each part, by name; they add up to at most 1, and
-            patients beyond the sum are in no part.
-        seed: decides who goes where.
-        stratify: ``(n,)`` labels; each label's patients are divided in the same shares (a
-            patient counts under the largest label of their rows).
-
-    Returns:
-        The row positions of each part, ascending.
-
-    Raises:
-        ValueError: the shares are negative or add up to more than 1.
-        DataError: there are fewer patients than parts.
-    """
-    values = np.array(list(shares.values()), dtype=float)
-    if (values < 0).any() or values.sum() > 1 + 1e-9:
-        raise ValueError(f"shares must be non-negative and add up to at most 1, got {dict(shares)}")
-    names, inverse = np.unique(patient, return_inverse=True)
-    if len(names) < len(shares):
-        raise DataError(
-            f"{len(names)} patient(s) cannot be divided into {len(shares)} parts; "
-            f"at least {len(shares)} are needed"
-        )
-    strata = np.zeros(len(names), dtype=np.int64)
-    if stratify is not None:
-        np.maximum.at(strata, inverse, np.asarray(stratify, dtype=np.int64))
-    # Position within one's stratum, scaled to 0..1: equal shares of each stratum in each part.
-    order = rng(seed, "split").permutation(len(names))
-    place = np.empty(len(names))
-    for stratum in np.unique(strata):
-        chosen = order[strata[order] == stratum]
-        place[chosen] = (np.arange(len(chosen)) + 0.5) / len(chosen)
-    ranked = np.argsort(place, kind="stable")
-    edges = np.round(np.cumsum(np.concatenate([[0.0], values])) * len(names)).astype(int)
-    if (np.diff(edges) < 1).any():
-        edges = _at_least_one_each(values, len(names))
-    part_of = np.full(len(names), -1)
-    for number, (start, stop) in enumerate(pairwise(edges)):
-        part_of[ranked[start:stop]] = number
-    rows = part_of[inverse]
-    return {name: np.flatnonzero(rows == number) for number, name in enumerate(shares)}
-
-
-def _at_least_one_each(shares: np.ndarray, patients: int) -> np.ndarray:
-    """The parts' edges where plain rounding would leave one empty: one each, the rest by share."""
-    parts = len(shares)
-    spare = max(round(shares.sum() * patients), parts) - parts
-    edges = np.round(np.cumsum([0.0, *shares]) / max(shares.sum(), 1e-12) * spare)
-    return edges.astype(int) + np.arange(parts + 1)

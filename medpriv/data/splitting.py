@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,6 @@ from medpriv.data.cohort import (
     DataError,
     Modality,
     Part,
-    split_by_patient,
 )
 from medpriv.data.fetch import sha256
 from medpriv.data.sources import Wanted
@@ -83,6 +83,67 @@ def split_rows(
         where = {name: _mixed(rows.patient, index, wanted.seed) for name, index in where.items()}
     parts = {name: rows.take(index) for name, index in where.items()}
     return Cohort(modality, card, classes, **parts, columns=columns).check()
+
+
+def split_by_patient(
+    patient: np.ndarray,
+    shares: Mapping[str, float],
+    *,
+    seed: int,
+    stratify: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
+    """Divide rows into parts so that all rows of a patient fall into one.
+
+    Args:
+        patient: ``(n,)`` the patient of each row.
+        shares: the share of patients in each part, by name; they add up to at most 1, and
+            patients beyond the sum are in no part.
+        seed: decides who goes where.
+        stratify: ``(n,)`` labels; each label's patients are divided in the same shares (a
+            patient counts under the largest label of their rows).
+
+    Returns:
+        The row positions of each part, ascending.
+
+    Raises:
+        ValueError: the shares are negative or add up to more than 1.
+        DataError: there are fewer patients than parts.
+    """
+    values = np.array(list(shares.values()), dtype=float)
+    if (values < 0).any() or values.sum() > 1 + 1e-9:
+        raise ValueError(f"shares must be non-negative and add up to at most 1, got {dict(shares)}")
+    names, inverse = np.unique(patient, return_inverse=True)
+    if len(names) < len(shares):
+        raise DataError(
+            f"{len(names)} patient(s) cannot be divided into {len(shares)} parts; "
+            f"at least {len(shares)} are needed"
+        )
+    strata = np.zeros(len(names), dtype=np.int64)
+    if stratify is not None:
+        np.maximum.at(strata, inverse, np.asarray(stratify, dtype=np.int64))
+    # Position within one's stratum, scaled to 0..1: equal shares of each stratum in each part.
+    order = rng(seed, "split").permutation(len(names))
+    place = np.empty(len(names))
+    for stratum in np.unique(strata):
+        chosen = order[strata[order] == stratum]
+        place[chosen] = (np.arange(len(chosen)) + 0.5) / len(chosen)
+    ranked = np.argsort(place, kind="stable")
+    edges = np.round(np.cumsum(np.concatenate([[0.0], values])) * len(names)).astype(int)
+    if (np.diff(edges) < 1).any():
+        edges = _at_least_one_each(values, len(names))
+    part_of = np.full(len(names), -1)
+    for number, (start, stop) in enumerate(pairwise(edges)):
+        part_of[ranked[start:stop]] = number
+    rows = part_of[inverse]
+    return {name: np.flatnonzero(rows == number) for number, name in enumerate(shares)}
+
+
+def _at_least_one_each(shares: np.ndarray, patients: int) -> np.ndarray:
+    """The parts' edges where plain rounding would leave one empty: one each, the rest by share."""
+    parts = len(shares)
+    spare = max(round(shares.sum() * patients), parts) - parts
+    edges = np.round(np.cumsum([0.0, *shares]) / max(shares.sum(), 1e-12) * spare)
+    return edges.astype(int) + np.arange(parts + 1)
 
 
 def _mixed(patient: np.ndarray, index: np.ndarray, seed: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from joblib import Parallel, delayed, parallel_config
 
-from medpriv.runtime.cache import atomic_path
+from medpriv.runtime.cache import read_sealed, write_sealed
 from medpriv.runtime.memory import give_back_memory, keep_memory
 from medpriv.runtime.progress import progress
 
@@ -41,16 +42,21 @@ class CellFiles:
 
     def find(self, key: str) -> Row | None:
         """As of a :class:`Store`."""
+        path = self._path(key)
         try:
-            row = json.loads(self._path(key).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return json.loads(read_sealed(path))
+        except OSError:
             return None
-        return row if isinstance(row, dict) else None
+        except ValueError as error:
+            said = f"{path.name} in {path.parent} is damaged ({error}); computing it again"
+            warnings.warn(said, RuntimeWarning, stacklevel=2)
+            with contextlib.suppress(OSError):  # one warning is enough
+                path.unlink()
+            return None
 
     def keep(self, key: str, row: Row) -> None:
         """As of a :class:`Store`."""
-        with atomic_path(self._path(key)) as part:
-            part.write_text(json.dumps(row, indent=1), encoding="utf-8")
+        write_sealed(self._path(key), json.dumps(row, indent=1).encode())
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.json"
@@ -78,6 +84,7 @@ def sweep(
     rows = {key: row for key in settings if (row := store.find(key)) is not None}
     missing = [(key, setting) for key, setting in settings.items() if key not in rows]
     files = store if isinstance(store, CellFiles) else None
+    what = f"{what} ({len(rows)} more were kept)" if rows else what
     for key, row in side_by_side(partial(_computed, cell, files), missing, what):
         # A machine of a cluster may have other folders.
         if not row.get("error") and store.find(key) is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load as from_safetensors
 from torch import Tensor, nn
 
 from medpriv.defenses import learn_noise
@@ -24,7 +24,7 @@ from medpriv.runtime.cache import Memory, cached
 from medpriv.runtime.code import code_hash
 from medpriv.runtime.device import has_fast_bf16, pick_device, to_device
 from medpriv.runtime.hashing import identity
-from medpriv.training.checkpoint import cached_module, save_tensors
+from medpriv.training.checkpoint import cached_module, tensor_bytes
 from medpriv.training.loop import Loss
 from medpriv.training.targets import train_target
 
@@ -118,14 +118,14 @@ def learned_noise(case: Case, tensors: int, model: nn.Module, split: str) -> Lea
             tensors=tensors, profile=case.profile, seed=case.seed, device=case.device,
         )  # fmt: skip
 
-    def save(noise: LearnedNoise, path: Path) -> None:
-        save_tensors({"tensors": noise.tensors, "unit": torch.tensor(noise.unit)}, path)
+    def dump(noise: LearnedNoise) -> bytes:
+        return tensor_bytes({"tensors": noise.tensors, "unit": torch.tensor(noise.unit)})
 
-    def load(path: Path) -> LearnedNoise:
-        kept = load_file(path)
+    def parse(content: bytes) -> LearnedNoise:
+        kept = from_safetensors(content)
         return LearnedNoise(kept["tensors"], float(kept["unit"]))
 
-    return cached("learned-noise", parts, make, save, load, suffix=".safetensors")
+    return cached("learned-noise", parts, make, dump, parse, suffix=".safetensors")
 
 
 def _usual(case: Case, defended: Defended) -> nn.Module:

@@ -25,8 +25,13 @@ def advantage(
         seed: decides the resamples.
 
     Raises:
-        ValueError: lengths differ, or there are no members or no non-members.
+        ValueError: lengths differ, there are no members or no non-members, or the guess is a score.
     """
+    if not np.isin(guess, (0, 1)).all():
+        raise ValueError(
+            "a guess is True or False for each row, and these are scores: compare them with a "
+            "threshold (guess = scores > threshold), or use metrics.rate_at or metrics.auc"
+        )
     guess, member = _scored(np.asarray(guess, dtype=bool), member)
     counts = _drawn_apart(member, patient, draws, seed)
     found, accused = (
@@ -159,6 +164,8 @@ def epsilon_bound(
 
 
 def _scored(scores: np.ndarray, member: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if not np.isin(member, (0, 1)).all():
+        raise ValueError("whether a row is a member is True or False; got other numbers")
     scores, member = np.asarray(scores, dtype=float), np.asarray(member, dtype=bool)
     if scores.shape != member.shape or scores.ndim != 1 or np.isnan(scores).any():
         raise ValueError(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import os
+import secrets
 import sys
 import tempfile
 import threading
+import time
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
@@ -27,6 +30,14 @@ class CacheError(OSError):
     """The cache folder cannot be written: read-only, or the disk is full."""
 
 
+class DamagedError(ValueError):
+    """A kept file is not as it was written."""
+
+
+_SEAL = b"\nsha256 "
+_DAY = 24 * 3600.0  # after which a part of a run belongs to nobody
+
+
 def cache_dir() -> Path:
     """Where downloads and trained models are kept: ``MEDPRIV_CACHE`` or the user's cache folder.
 
@@ -36,41 +47,83 @@ def cache_dir() -> Path:
     if wish:
         return Path(wish).expanduser()
     if sys.platform == "win32":
-        home = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        home = Path.home() / "Library" / "Caches"
-    else:
-        home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    return home / "medpriv"
+        return Path(os.environ.get("LOCALAPPDATA") or _home() / "AppData" / "Local") / "medpriv"
+    if sys.platform == "darwin":
+        return _home() / "Library" / "Caches" / "medpriv"
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))  # the standard ignores a relative one
+    return (named if named.is_absolute() else _home() / ".cache") / "medpriv"
+
+
+@functools.cache
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:
+        place = Path(tempfile.gettempdir()) / f"home-of-{getattr(os, 'getuid', int)()}"
+        _warn(
+            f"there is no home folder; what is made is kept in {place}. MEDPRIV_CACHE names another"
+        )
+        return place
 
 
 @contextlib.contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
     """Give a temporary path beside ``target``; it becomes ``target`` only if the block ends well.
 
-    A reader sees the old file, or the whole new one, never a part; two writers at once leave
-    one whole file. On any error or interruption the temporary file is removed.
+    A reader sees the old file, or the whole new one, never a part, also after the power failed; two
+    writers at once leave one whole file. On any error or interruption the temporary file is
+    removed; what a killed run left behind goes after a day. Who may read it, the umask says.
 
     Raises:
         CacheError: the folder cannot be made or written.
     """
+    part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part{target.suffix}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            dir=target.parent, prefix=f".{target.name}.", suffix=f".part{target.suffix}"
-        )
-        os.close(handle)
+        part.touch(exist_ok=False)
+        _sweep(target.parent)
     except OSError as error:
         raise _cannot_write(target, error) from error
-    part = Path(name)
     try:
         yield part
-        part.chmod(0o644)  # mkstemp makes files that only their owner can read
+        with part.open("rb") as written:
+            os.fsync(written.fileno())
         part.replace(target)
     except OSError as error:
         raise _cannot_write(target, error) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove parts that are a day old: their runs were killed."""
+    for left in folder.glob(".*.part*"):
+        with contextlib.suppress(OSError):  # somebody else was faster, or it is not ours
+            if time.time() - left.stat().st_mtime > _DAY:
+                left.unlink()
+
+
+def write_sealed(path: Path, content: bytes) -> None:
+    """Write a file, atomically, that says its own sha256 at its end.
+
+    Raises:
+        CacheError: it cannot be written.
+    """
+    with atomic_path(path) as part:
+        part.write_bytes(content + _SEAL + hashlib.sha256(content).hexdigest().encode())
+
+
+def read_sealed(path: Path) -> bytes:
+    """What :func:`write_sealed` has written.
+
+    Raises:
+        DamagedError: a byte of it is another one, or missing.
+        OSError: it cannot be read.
+    """
+    content, seal, digest = path.read_bytes().rpartition(_SEAL)
+    if not seal or hashlib.sha256(content).hexdigest().encode() != digest:
+        raise DamagedError("its content does not have the sha256 that it was written with")
+    return content
 
 
 def _cannot_write(target: Path, error: OSError) -> CacheError:
@@ -85,8 +138,8 @@ def cached(
     kind: str,
     parts: Any,
     make: Callable[[], T],
-    save: Callable[[T, Path], None],
-    load: Callable[[Path], T],
+    dump: Callable[[T], bytes],
+    parse: Callable[[bytes], T],
     *,
     suffix: str = "",
 ) -> T:
@@ -98,11 +151,11 @@ def cached(
         kind: a folder of the cache.
         parts: all that decides the value, as :func:`medpriv.runtime.hashing.identity` takes it.
         make: makes the value. A function inside another counts as that one.
-        save: ``save(value, path)`` writes it.
-        load: ``load(path)`` reads it.
+        dump: ``dump(value)`` → the bytes that are kept, with their sha256.
+        parse: ``parse(bytes)`` → the value.
         suffix: of the file.
     """
-    return kept(cache_path(kind, parts, make, suffix=suffix), make, save, load)
+    return kept(cache_path(kind, parts, make, suffix=suffix), make, dump, parse)
 
 
 def cache_path(kind: str, parts: Any, code: Callable[..., Any], *, suffix: str = "") -> Path:
@@ -112,31 +165,37 @@ def cache_path(kind: str, parts: Any, code: Callable[..., Any], *, suffix: str =
 
 
 def kept(
-    path: Path, make: Callable[[], T], save: Callable[[T, Path], None], load: Callable[[Path], T]
+    path: Path, make: Callable[[], T], dump: Callable[[T], bytes], parse: Callable[[bytes], T]
 ) -> T:
     """Load a file, or make its content, save it atomically and return it.
 
-    Whoever asks for it while another process makes it waits for that one. A file that ``load``
-    cannot read is made again. A cache that cannot be written costs only the saving: the value is
-    returned and a warning says why it was not kept.
+    Whoever asks for it while another process makes it waits for that one. A file that is damaged,
+    or that ``parse`` cannot read, is made again. A cache that cannot be written costs only the
+    saving: the value is returned and a warning says why it was not kept.
     """
     damaged = False
-    if path.exists():
+    if _is_there(path):
         try:
-            return load(path)
+            return parse(read_sealed(path))
         except Exception as error:  # whatever a damaged file makes its reader raise
             _warn(f"{path.name} in {path.parent} is damaged ({error}); making it again")
             damaged = True
     with _alone(path):
-        if path.exists() and not damaged:  # by now another process has made it
-            return load(path)
+        if _is_there(path) and not damaged:  # by now another process has made it
+            return parse(read_sealed(path))
         value = make()
         try:
-            with atomic_path(path) as part:
-                save(value, part)
+            write_sealed(path, dump(value))
         except CacheError as error:
             _warn(f"not kept for the next run: {error.strerror}")
     return value
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:  # a folder that may not be searched; writing into it will say so
+        return False
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from medpriv.runtime.hashing import ROOT, content_hash, source_text
+from medpriv.runtime.hashing import ROOT, content_hash, source_text, used_by
 from medpriv.runtime.syntax import bound, canonical, chains_of, globals_of, imports_of, top_level
 
 _PACKAGES = ("medpriv", "experiments", "build_tools")
@@ -116,7 +116,7 @@ class Code:
             if known is not None and name[1] in known.definitions:
                 yield name
             else:
-                found[name] = content_hash(source_text(root))
+                found[name] = content_hash(source_text(root), *used_by(root))
                 yield from self._everything()
 
     def _everything(self) -> Iterator[Name]:

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import inspect
 import pickle
+import sysconfig
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 #: The repository's root, or the folder in which the package is installed.
 ROOT = Path(__file__).resolve().parents[2]
 HOUSES = tuple(ROOT / name for name in ("medpriv", "experiments", "build_tools"))
+_INSTALLED = tuple(Path(one).resolve() for one in {*sysconfig.get_paths().values()})
 
 
 def content_hash(*parts: Any) -> str:
@@ -76,9 +78,10 @@ def _feed(digest: Any, value: Any) -> None:
 def identity(value: Any) -> Any:
     """What sets a value apart from others, as nested plain values for :func:`content_hash`.
 
-    A function is its name and, where it is not of this repository, its source text; what it calls
-    in turn is not followed (:func:`medpriv.runtime.code.code_hash` does that). A cohort is its
-    content, a network its layers and weights.
+    A function is its name and, where it is not of this repository, its source text and what it uses
+    of the reader's own modules; what it calls of this package is not followed
+    (:func:`medpriv.runtime.code.code_hash` does that). A cohort is its content, a network its
+    layers and weights.
 
     Args:
         value: a function of a module, ``functools.partial`` of one, a dataclass, a plain value or
@@ -106,8 +109,60 @@ def identity(value: Any) -> Any:
     if callable(value):
         value = inspect.unwrap(value)
         taken = _captured(value) if inspect.isfunction(value) else []
-        return [value.__module__, value.__qualname__, source_text(value), taken]
+        return [value.__module__, value.__qualname__, source_text(value), taken, *used_by(value)]
     return value
+
+
+def used_by(value: Any) -> list[Any]:
+    """What somebody's function or class uses of modules that are neither installed nor ours.
+
+    The sources of functions and classes, and plain values, by name. What a name is bound to only
+    when it runs, such as an attribute of an argument, cannot be followed.
+    """
+    found: list[Any] = []
+    seen, todo = [value], list(_names_used(value))
+    for name, held in todo:  # grows meanwhile
+        if isinstance(held, (bool, int, float, str, bytes)):
+            found.append([name, held])
+        elif not inspect.ismodule(held) and _is_readers(held) and held not in seen:
+            seen.append(held)
+            found.append([name, source_text(held)])
+            todo += _names_used(held)
+    return found
+
+
+def _names_used(value: Any) -> list[tuple[str, Any]]:
+    """What the code of a function, or of a class's methods, names of its module."""
+    if inspect.ismodule(value) or not _is_readers(value):
+        return []
+    if inspect.isclass(value):
+        inside = [getattr(one, "__func__", one) for one in vars(value).values()]
+        bases = [(base.__qualname__, base) for base in value.__bases__]
+        return bases + [pair for one in inside if inspect.isfunction(one) for pair in _said_in(one)]
+    return _said_in(value)
+
+
+def _said_in(function: Any) -> list[tuple[str, Any]]:
+    codes = [function.__code__]
+    for code in codes:  # grows meanwhile, by functions inside
+        codes += [one for one in code.co_consts if inspect.iscode(one)]
+    names = sorted({name for code in codes for name in code.co_names})
+    around = function.__globals__
+    held = [(name, around[name]) for name in names if name in around]
+    modules = [one for _, one in held if inspect.ismodule(one) and _is_readers(one)]
+    return held + [(name, getattr(one, name)) for one in modules for name in names
+                   if hasattr(one, name)]  # fmt: skip
+
+
+def _is_readers(value: Any) -> bool:
+    """Whether it is code that is neither of this repository nor installed."""
+    if not (inspect.isfunction(value) or inspect.isclass(value) or inspect.ismodule(value)):
+        return False
+    try:
+        file = Path(inspect.getsourcefile(value) or "").resolve()
+    except TypeError:  # built in
+        return False
+    return not any(file.is_relative_to(folder) for folder in (*HOUSES, *_INSTALLED))
 
 
 def _captured(function: Any) -> list[Any]:

@@ -1,6 +1,6 @@
 """A training on disk: the state of one that lasts, and the weights of one that is done.
 
-Both are single safetensors files.
+Both are safetensors files that end with their own sha256.
 """
 
 from __future__ import annotations
@@ -13,11 +13,18 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load as from_safetensors
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
-from medpriv.runtime.cache import atomic_path, cache_dir, cache_path, kept
+from medpriv.runtime.cache import (
+    DamagedError,
+    cache_dir,
+    cache_path,
+    kept,
+    read_sealed,
+    write_sealed,
+)
 from medpriv.runtime.device import has_fast_bf16, pick_device
 
 
@@ -34,8 +41,7 @@ def keep_state(
         for name, value in optimizer.state[weight].items():
             state[f"optimizer.{number}.{name}"] = value
     state["history"] = torch.tensor(history, dtype=torch.float64)
-    with atomic_path(path) as part:
-        save_tensors(state, part)
+    write_sealed(path, tensor_bytes(state))
 
 
 def resume_state(
@@ -48,10 +54,10 @@ def resume_state(
     if not path.exists():
         return []
     try:
-        state = load_file(path)
+        state = from_safetensors(read_sealed(path))
         history = state["history"].tolist()
         found = {name: state[f"model.{name}"] for name in model.state_dict()}
-    except (SafetensorError, KeyError, OSError) as error:
+    except (DamagedError, SafetensorError, KeyError, OSError) as error:
         warnings.warn(
             f"the checkpoint {path.name} is damaged ({error}); training starts again",
             RuntimeWarning,
@@ -69,12 +75,11 @@ def resume_state(
     return history
 
 
-def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
-    """Write tensors of any device into one safetensors file."""
+def tensor_bytes(tensors: dict[str, Tensor]) -> bytes:
+    """Tensors of any device as one safetensors file."""
     # A copy of each: a tensor that has two names would be one that safetensors refuses.
     state = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    # safetensors' own writer reports a full disk by an error that is no OSError.
-    path.write_bytes(to_safetensors(state))
+    return to_safetensors(state)
 
 
 def cached_module(
@@ -90,7 +95,8 @@ def cached_module(
     Args:
         kind: a folder of the cache.
         parts: all that decides the training, beside the layers, the initial weights, the device
-            and the source that ``train`` uses.
+            and the source that ``train`` uses. Not the number of threads: it changes last digits,
+            as another processor does.
         module: to be trained.
         train: ``train(checkpoint)`` trains the module; ``checkpoint`` is a file for :func:`fit`,
             so that an interrupted training goes on where it was.
@@ -105,10 +111,10 @@ def cached_module(
         train(cache_dir() / "checkpoints" / path.name)
         return module
 
-    def load(path: Path) -> nn.Module:
-        state = load_file(path)
+    def parse(content: bytes) -> nn.Module:
+        state = from_safetensors(content)
         copy.deepcopy(module).load_state_dict(state)  # a wrong file fails here, and changes nothing
         module.load_state_dict(state)
         return module
 
-    kept(path, make, lambda done, part: save_tensors(dict(done.state_dict()), part), load)
+    kept(path, make, lambda done: tensor_bytes(dict(done.state_dict())), parse)

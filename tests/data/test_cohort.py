@@ -19,10 +19,15 @@ from medpriv.data.cohort import (
     DataCard,
     DataError,
     Part,
-    split_by_patient,
 )
 from medpriv.data.sources import Wanted
-from medpriv.data.splitting import first_occurrences, refuse_contradictions, row_keys, split_rows
+from medpriv.data.splitting import (
+    first_occurrences,
+    refuse_contradictions,
+    row_keys,
+    split_by_patient,
+    split_rows,
+)
 
 CARD = DataCard(
     name="toy",

@@ -203,7 +203,7 @@ def test_read_only_cache(cache, monkeypatch):
     def read_only(*args, **kwargs):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr("medpriv.runtime.cache.tempfile.mkstemp", read_only)
+    monkeypatch.setattr(Path, "touch", read_only)
     with pytest.raises(CacheError, match=r"Read-only file system.*MEDPRIV_CACHE"):
         locate(toy(CLOSED_PORT))
     assert left(cache) == []

@@ -220,7 +220,10 @@ def test_a_damaged_cell_is_computed_again(tmp_path: Path) -> None:
     assert len(files) == 3
     files[0].write_text(files[0].read_text()[:40])
     files[1].write_text(json.dumps(["something else"]))
-    assert_same(table(tmp_path, [counting(tmp_path)]), first)
+    with pytest.warns(RuntimeWarning, match="is damaged.*computing it again") as said:
+        again = table(tmp_path, [counting(tmp_path)])
+    assert sum("is damaged" in str(one.message) for one in said) == 2
+    assert_same(again, first)
     assert len(runs(tmp_path)) == 5
 
 

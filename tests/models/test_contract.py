@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -20,10 +21,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import resnet18
 
+from medpriv.attacks.membership import loss_attack
 from medpriv.data import load_images, load_records
 from medpriv.data.cohort import Cohort, Part
 from medpriv.defenses import Privately, fresh_parameters, noised, train_privately
 from medpriv.deployment import View, deploy
+from medpriv.metrics import advantage
 from medpriv.models import as_logits, back, front
 from medpriv.runtime.seeds import seeded, torch_rng
 from medpriv.training import Recipe, predict, train_target, utility
@@ -625,3 +628,34 @@ def test_any_network_is_trained_as_by_a_plain_loop(flags: tuple[bool, ...]) -> N
 
 def test_views_of_these_are_views() -> None:
     assert isinstance(deploy(small(), expose="scores"), View)
+
+
+# --- Labels ---------------------------------------------------------------------------------------
+
+
+def test_labels_of_any_kind_are_class_numbers() -> None:
+    x, y = numbers(6, 4), torch.tensor([0, 1, 2, 0, 1, 2])
+    view = deploy(small(), expose="scores")
+    expected = loss_attack(view, x, y)
+    for same in (y.numpy(), y.float(), y[:, None], y.int(), y.tolist(), y.double().numpy()):
+        assert loss_attack(view, x, same).equal(expected)
+        part = Part(x, same, np.arange(6).astype(str), pd.DataFrame(index=range(6)))
+        assert part.y.equal(y)
+    for wrong, message in (
+        (F.one_hot(y), "Of one-hot rows take"),
+        (y / 4, "one class number a row"),
+        (y[:5], "n labels from 0 to K - 1"),
+        (y + 1, "n labels from 0 to K - 1"),
+        (y - 1, "n labels from 0 to K - 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            loss_attack(view, x, wrong)
+
+
+def test_scores_are_no_guess_of_membership() -> None:
+    member, patient = np.array([True, False, True]), np.array(["a", "b", "c"])
+    with pytest.raises(ValueError, match="compare them with a threshold"):
+        advantage(np.array([0.2, 0.1, 0.9]), member, patient)
+    with pytest.raises(ValueError, match="True or False"):
+        advantage(member, np.array([0.2, 0.1, 0.9]), patient)
+    assert advantage(np.array([1, 0, 1]), member, patient).value == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import importlib
+import linecache
 import shutil
 import subprocess
 import sys
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from medpriv.runtime.code import Code, code_hash, plain_code
-from medpriv.runtime.hashing import content_hash
+from medpriv.runtime.hashing import content_hash, identity
 from tiny import ROOT
 
 PACKAGE = {
@@ -183,3 +185,45 @@ def test_plain_code_has_no_comments_and_no_layout() -> None:
     assert plain_code("a = 1  # one\nb = (2)") == plain_code("a=1\n\nb = 2")
     assert plain_code("a = 1") != plain_code("a = 1.0")
     assert plain_code("'text'") != plain_code("")
+
+
+# --- A reader's own modules -----------------------------------------------------------------------
+
+HELPER = "TOP = {top}\n\ndef inner(x):\n    return {inner}\n\ndef unused(x):\n    return {unused}\n"
+ATTACK = """
+import helper_of_a_reader
+from helper_of_a_reader import inner as renamed
+
+class Own:
+    def __call__(self, x):
+        return renamed(x)
+
+def attack(x):
+    return [helper_of_a_reader.TOP for _ in range(2)], Own()(x)
+"""
+
+
+@pytest.mark.parametrize(
+    ("changed", "differs"),
+    [({}, False), ({"inner": "x + 1"}, True), ({"top": "2"}, True), ({"unused": "x + 1"}, False)],
+)
+def test_what_a_readers_function_uses_of_his_modules_counts(
+    changed: dict[str, str], differs: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    names = ("helper_of_a_reader", "attack_of_a_reader")
+    hashes = []
+    for given in ({}, changed):
+        helper = {"top": "1", "inner": "x", "unused": "x", **given}
+        (tmp_path / "helper_of_a_reader.py").write_text(HELPER.format(**helper))
+        (tmp_path / "attack_of_a_reader.py").write_text(ATTACK)
+        for name in names:
+            sys.modules.pop(name, None)
+        shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)
+        linecache.clearcache()
+        importlib.invalidate_caches()
+        attack = importlib.import_module(names[1]).attack
+        hashes.append((content_hash(identity(attack)), code_hash(attack)))
+    for name in names:
+        sys.modules.pop(name, None)
+    assert (hashes[0][0] != hashes[1][0]) == (hashes[0][1] != hashes[1][1]) == differs

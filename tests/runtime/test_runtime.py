@@ -10,7 +10,6 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import warnings
@@ -32,7 +31,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from medpriv.runtime.arguments import choose
-from medpriv.runtime.cache import CacheError, atomic_path, cache_dir, cached, kept, remembered
+from medpriv.runtime.cache import (
+    CacheError,
+    DamagedError,
+    atomic_path,
+    cache_dir,
+    cached,
+    kept,
+    read_sealed,
+    remembered,
+    write_sealed,
+)
 from medpriv.runtime.device import (
     DEVICES,
     autocast,
@@ -503,8 +512,8 @@ def test_two_processes_writing_at_once_leave_one_whole_file(tmp_path: Path) -> N
     ("place", "error"),
     [
         ("mkdir", errno.EROFS),
-        ("mkstemp", errno.EACCES),
-        ("mkstemp", errno.ENOSPC),
+        ("touch", errno.EACCES),
+        ("touch", errno.ENOSPC),
         ("write", errno.ENOSPC),
         ("write", errno.EDQUOT),
         ("replace", errno.EROFS),
@@ -516,10 +525,7 @@ def test_a_folder_that_cannot_be_written(
     def refuse(*_: Any, **__: Any) -> None:
         raise OSError(error, os.strerror(error))
 
-    if place == "mkstemp":
-        monkeypatch.setattr(tempfile, "mkstemp", refuse)
-    else:
-        monkeypatch.setattr(Path, {"write": "write_text"}.get(place, place), refuse)
+    monkeypatch.setattr(Path, {"write": "write_text"}.get(place, place), refuse)
     message = f"cannot write file.txt in .*{os.strerror(error)}.*MEDPRIV_CACHE"
     with pytest.raises(CacheError, match=message) as caught:
         write(tmp_path / "file.txt", "text")
@@ -558,16 +564,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def remember(make: Callable[[], str], key: str = "key") -> str:
-    def save(value: str, path: Path) -> None:
-        path.write_text(f"whole:{value}")
-
-    def load(path: Path) -> str:
-        text = path.read_text()
-        if not text.startswith("whole:"):
-            raise ValueError("not whole")
-        return text.removeprefix("whole:")
-
-    return kept(cache_dir() / "kind" / f"{key}.txt", make, save, load)
+    return kept(cache_dir() / "kind" / f"{key}.txt", make, str.encode, bytes.decode)
 
 
 def files_in(folder: Path) -> list[str]:
@@ -582,14 +579,62 @@ def test_a_value_is_made_once(cache: Path) -> None:
     assert (cache / "kind" / "key.txt").is_file()
 
 
-@pytest.mark.parametrize("text", ["", "half:va", "<html>"])
+@pytest.mark.parametrize("text", ["", "valu", "<html>"])
 def test_a_damaged_file_is_made_again_with_a_warning(text: str, cache: Path) -> None:
     remember(lambda: "value")
     file = cache / "kind" / "key.txt"
     file.write_text(text)
-    with pytest.warns(RuntimeWarning, match=r"key.txt in .* is damaged \(not whole\); making it"):
+    with pytest.warns(RuntimeWarning, match=r"key.txt in .* is damaged \(its content.*making it"):
         assert remember(lambda: "again") == "again"
     assert remember(lambda: "never") == "again"
+
+
+def test_a_damaged_byte_anywhere_is_noticed(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    write_sealed(file, bytes(range(256)))
+    whole = file.read_bytes()
+    for place in range(len(whole)):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(DamagedError):
+            read_sealed(file)
+        file.write_bytes(whole[:place])
+        with pytest.raises(DamagedError):
+            read_sealed(file)
+    file.write_bytes(whole + b"0")
+    with pytest.raises(DamagedError):
+        read_sealed(file)
+    file.write_bytes(whole)
+    assert read_sealed(file) == bytes(range(256))
+
+
+def test_who_may_read_a_file_the_umask_says(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        write_sealed(tmp_path / "file", b"patients")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_a_killed_run_left_goes_after_a_day(tmp_path: Path) -> None:
+    old, young, other = (tmp_path / name for name in (".a.1.part", ".b.2.part.csv", ".other"))
+    for file in (old, young, other):
+        file.touch()
+        os.utime(file, (0, 0) if file != young else None)
+    write_sealed(tmp_path / "file", b"x")
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".b.2.part.csv", ".other", "file"]
+
+
+def test_a_folder_that_may_not_be_searched_costs_only_the_saving(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.warns(RuntimeWarning, match="not kept for the next run.*Permission denied"):
+        assert remember(lambda: "value") == "value"
 
 
 def test_making_may_fail_and_leaves_nothing(cache: Path) -> None:
@@ -608,7 +653,7 @@ def test_an_unwritable_cache_still_gives_the_value(
     def refuse(*_: Any, **__: Any) -> None:
         raise OSError(error, os.strerror(error))
 
-    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(Path, "touch", refuse)
     message = f"not kept for the next run.*{os.strerror(error)}.*MEDPRIV_CACHE"
     with pytest.warns(RuntimeWarning, match=message):
         assert remember(lambda: "value") == "value"
@@ -674,7 +719,7 @@ def maker(value: str) -> Callable[[], str]:
 
 def test_what_is_made_of_other_parts_or_by_other_code_is_another_file(cache: Path) -> None:
     def keep(parts: Any, make: Callable[[], str]) -> str:
-        return cached("kind", parts, make, lambda text, path: path.write_text(text), Path.read_text)
+        return cached("kind", parts, make, str.encode, bytes.decode)
 
     def other() -> str:
         return "other"
@@ -758,6 +803,9 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_dir() == tmp_path / "medpriv"
+    for nothing in ("", "relative"):
+        monkeypatch.setenv("XDG_CACHE_HOME", nothing)
+        assert cache_dir() == Path.home() / ".cache" / "medpriv"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_dir() == Path.home() / ".cache" / "medpriv"
     assert not (tmp_path / "medpriv").exists()  # asking makes nothing
