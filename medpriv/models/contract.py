@@ -20,7 +20,7 @@ from medpriv.models.records import RecordMLP
 from medpriv.models.reports import ReportClassifier, ReportEncoder, TokenFeatures
 from medpriv.runtime.arguments import choose
 
-#: What a model may answer with; see :func:`as_logits`.
+#: What a model may answer with; see :func:`.as_logits`.
 OUTPUTS = {
     "logits": "(n, K) before the softmax, K of 2 or more",
     "probabilities": "(n, K) after the softmax; or (n,) or (n, 1), the probability of class 1",
@@ -48,7 +48,7 @@ def as_logits(model: nn.Module | Ask, outputs: str = "logits", *, column: int | 
         model: a network; or a function from rows to answers, such as scikit-learn's
             ``predict_proba`` or one that asks a service. It is called with a NumPy array (float32),
             or a list of texts.
-        outputs: one of :data:`OUTPUTS`.
+        outputs: one of :data:`medpriv.models.contract.OUTPUTS`.
         column: of several findings, each with its own sigmoid, the one that is attacked.
 
     Raises:
@@ -72,7 +72,7 @@ def as_logits(model: nn.Module | Ask, outputs: str = "logits", *, column: int | 
 
 
 class Classifier(nn.Module):
-    """Somebody's classifier, made to answer with logits; see :func:`as_logits`.
+    """Somebody's classifier, made to answer with logits; see :func:`.as_logits`.
 
     Attributes:
         model: the network, or a function inside of a module.
@@ -86,7 +86,7 @@ class Classifier(nn.Module):
 
     @property
     def outputs(self) -> str:
-        """What the model answers with, one of :data:`OUTPUTS`."""
+        """What the model answers with, one of :data:`medpriv.models.contract.OUTPUTS`."""
         return self.form.outputs
 
     @property
@@ -121,7 +121,7 @@ class Form(nn.Module):
     """What a model answers with → logits ``(n, K)`` float32; it holds no weights.
 
     Args:
-        outputs: one of :data:`OUTPUTS`.
+        outputs: one of :data:`medpriv.models.contract.OUTPUTS`.
         column: of several findings.
         name: of the model, in messages.
     """
