@@ -13,10 +13,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import nbformat
+from filelock import FileLock, Timeout
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
@@ -24,6 +26,7 @@ from papermill.exceptions import PapermillExecutionError
 from build_tools.chapter_text import check_parameters, defaults, read_chapter
 from build_tools.kernel import execute_notebook, search_path
 from medpriv.course.catalog import ChapterError
+from medpriv.data.fetch import sha256
 from medpriv.runtime.cache import atomic_path
 from medpriv.runtime.progress import shows_progress
 
@@ -62,6 +65,8 @@ def run_chapter(name: str, given: Mapping[str, str], out: Path) -> Run:
     executed notebook holds no times and no paths of this machine, so that two equal runs give
     equal notebooks. After a failure ``out`` holds ``NAME.failed.ipynb``, executed up to the cell
     that failed, and nothing else of this run or of an earlier one; after an interruption nothing.
+    What an earlier run left in ``out`` goes; files of these names that no run has left, or that
+    were edited since, are moved aside. One run at a time works in a folder.
 
     Args:
         name: the chapter.
@@ -70,7 +75,8 @@ def run_chapter(name: str, given: Mapping[str, str], out: Path) -> Run:
 
     Raises:
         ChapterError: an unknown chapter or parameter, a value that cannot be used, a chapter
-            without its jupytext header, or a folder that cannot be written. Nothing was run.
+            without its jupytext header, or a folder that cannot be written or in which another run
+            is at work. Nothing was run.
         RunError: a cell failed (the message holds its traceback), the kernel died, or the
             chapter never called ``chapter.finish()``.
     """
@@ -79,8 +85,8 @@ def run_chapter(name: str, given: Mapping[str, str], out: Path) -> Run:
     changed = {key: value for key, value in parameters.items() if value != plain[key]}
     notebook = read_chapter(name)
     out = out.expanduser().resolve()
-    _prepare(out, name)
-    with _parts(out, name) as (part, results_part):
+    with _alone(out), _parts(out, name) as (part, results_part):
+        _prepare(out, name)
         error = execute_notebook(
             notebook,
             part,
@@ -102,28 +108,78 @@ def run_chapter(name: str, given: Mapping[str, str], out: Path) -> Run:
             )
         _keep(part, out / f"{name}.ipynb")
         results_part.replace(out / "results.json")
+        _sign(out, f"{name}.ipynb", "results.json")
     return Run(out / f"{name}.ipynb", results)
 
 
 # --- The folder -----------------------------------------------------------------------------------
 
 
-def _prepare(out: Path, name: str) -> None:
-    stale = (f"{name}.ipynb", f"{name}.failed.ipynb", "results.json")
+_SIGNED = ".run.json"  # the sha256 of each file that a run has left in a folder
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    lock = FileLock(out / ".run.lock", timeout=0)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for file in stale:
-            (out / file).unlink(missing_ok=True)
-    except OSError as error:
+        lock.acquire()
+    except Timeout as error:
         raise ChapterError(
-            f"cannot write in {out}: {error.strerror}; give another folder"
+            f"another run works in {out}; wait for it, or give another folder"
         ) from error
+    except OSError as error:
+        raise _cannot_write(out, error) from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+
+
+def _prepare(out: Path, name: str) -> None:
+    """Make room for a run: what an earlier one left goes, what is the reader's is moved aside."""
+    signed = _signed(out)
+    try:
+        for file in (f"{name}.ipynb", f"{name}.failed.ipynb", "results.json"):
+            path = out / file
+            if path.exists() and signed.get(file) == sha256(path):
+                path.unlink()
+            elif path.exists():
+                path.rename(_free_name(path))
+    except OSError as error:
+        raise _cannot_write(out, error) from error
+
+
+def _free_name(path: Path) -> Path:
+    numbers = (path.with_name(f"{path.stem}.before-{n}{path.suffix}") for n in count(1))
+    return next(place for place in numbers if not place.exists())
+
+
+def _signed(out: Path) -> dict[str, str]:
+    try:
+        return json.loads((out / _SIGNED).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _sign(out: Path, *files: str) -> None:
+    found = _signed(out) | {file: sha256(out / file) for file in files if (out / file).exists()}
+    with atomic_path(out / _SIGNED) as part:
+        part.write_text(json.dumps(found, indent=1), encoding="utf-8")
+
+
+def _cannot_write(out: Path, error: OSError) -> ChapterError:
+    return ChapterError(f"cannot write in {out}: {error.strerror}; give another folder")
 
 
 @contextlib.contextmanager
 def _parts(out: Path, name: str) -> Iterator[tuple[Path, Path]]:
     """Paths to work with, hidden in ``out``; whatever is left of them at the end is removed."""
     parts = out / f".{name}.part.ipynb", out / ".results.part.json"
+    for part in parts:
+        part.unlink(missing_ok=True)  # of a run that was killed
     try:
         yield parts
     finally:
@@ -137,6 +193,7 @@ def _keep(part: Path, target: Path) -> None:
     notebook = reproducible(nbformat.read(part, as_version=4))
     with atomic_path(target) as path:
         nbformat.write(notebook, path)
+    _sign(target.parent, target.name)
 
 
 def reproducible(notebook: NotebookNode) -> NotebookNode:
@@ -180,12 +237,12 @@ def _progress(name: str, notebook: NotebookNode, parameters: Mapping[str, Any]) 
 
 
 def _announcer(name: str, cells: int) -> Callable[..., None]:
-    began, count = time.monotonic(), iter(range(1, cells + 1))
+    began, numbers = time.monotonic(), iter(range(1, cells + 1))
 
     def announce(cell: NotebookNode, cell_index: int) -> None:
         if cell.cell_type == "code":
             seconds = time.monotonic() - began
-            print(f"{name}: cell {next(count)} of {cells} ({seconds:.0f} s)", file=sys.stderr)
+            print(f"{name}: cell {next(numbers)} of {cells} ({seconds:.0f} s)", file=sys.stderr)
 
     return announce
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -21,7 +22,8 @@ from tiny import ROOT, Tiny, code
 
 
 def left(folder: Path) -> set[str]:
-    return {file.name for file in folder.iterdir()}
+    """All but the list of what the run has left."""
+    return {file.name for file in folder.iterdir()} - {".run.json"}
 
 
 # --- Running --------------------------------------------------------------------------------------
@@ -84,9 +86,7 @@ def test_a_failed_cell_shows_its_traceback_and_leaves_no_results(
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setenv("MEDPRIV_PROGRESS", "1")
     out = tmp_path / "out"
-    out.mkdir()
-    for stale in ("99-tiny.ipynb", "results.json"):
-        (out / stale).write_text("{}")
+    run_chapter(tiny.name, {}, out)
     tiny.write(code("print('so far')"), code("def halve(x):\n    return x / 0\n\nhalve(1)"))
 
     assert cli.main(["run", tiny.name, "--out", str(out)]) == 1
@@ -100,6 +100,34 @@ def test_a_failed_cell_shows_its_traceback_and_leaves_no_results(
     assert left(out) == {"99-tiny.failed.ipynb"}
     failed = nbformat.read(out / "99-tiny.failed.ipynb", as_version=4)
     assert any("so far" in str(cell.get("outputs", "")) for cell in failed.cells)
+
+
+def test_of_an_earlier_run_nothing_stays_and_of_the_reader_everything(
+    tiny: Tiny, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run_chapter(tiny.name, {}, out)
+    run_chapter(tiny.name, {"seed": "1"}, out)
+    assert left(out) == {"99-tiny.ipynb", "results.json"}
+    (out / "99-tiny.ipynb").write_text("my own work")
+    (out / ".results.part.json").write_text('{"of": "a run that was killed"}')
+    run = run_chapter(tiny.name, {"seed": "2"}, out)
+    assert left(out) == {"99-tiny.ipynb", "results.json", "99-tiny.before-1.ipynb"}
+    assert (out / "99-tiny.before-1.ipynb").read_text() == "my own work"
+    assert run.results["parameters"]["seed"] == 2
+
+
+def test_two_runs_do_not_mix_in_one_folder(tiny: Tiny, tmp_path: Path) -> None:
+    out, mark = tmp_path / "out", tmp_path / "mark"
+    tiny.write(code(f"import pathlib, time\npathlib.Path({str(mark)!r}).touch()\ntime.sleep(5)"))
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(run_chapter, tiny.name, {"seed": "1"}, out)
+        while not mark.exists() and not first.done():
+            time.sleep(0.05)
+        with pytest.raises(ChapterError, match="another run works in .*another folder"):
+            run_chapter(tiny.name, {"seed": "2"}, out)
+        assert first.result().results["parameters"]["seed"] == 1
+    assert json.loads((out / "results.json").read_text())["parameters"]["seed"] == 1
 
 
 def test_a_chapter_must_report(tiny: Tiny, tmp_path: Path) -> None:
