@@ -244,8 +244,9 @@ class Cohort:
             for patient in np.unique(part.patient):
                 if seen.setdefault(patient, name) != name:
                     raise DataError(
-                        f"{self.card.name}: patient {patient} is in {seen[patient]} and in {name}; "
-                        "a patient belongs to one part only"
+                        f"{self.card.name}: a patient (row "
+                        f"{int(np.flatnonzero(part.patient == patient)[0]) + 1} of {name}) is in "
+                        f"{seen[patient]} and in {name}; a patient belongs to one part only"
                     )
         return self
 

@@ -75,6 +75,23 @@ def _decode(path: Path) -> str:
         ) from error
 
 
+def kind(cell: str) -> str:
+    """What a message says of a patient's cell, which it does not quote."""
+    if not cell.strip():
+        return "an empty cell"
+    if re.fullmatch(r"[+-]?(inf(inity)?|nan)", cell.strip(), re.IGNORECASE):
+        return "no finite number"
+    if re.fullmatch(r"[+-]?\d[\d.]*", cell.strip()):
+        return "another number"
+    if re.search(r"\d", cell):
+        return (
+            "a number with other signs"
+            if not re.search(r"[^\W\d_]", cell)
+            else "digits and letters"
+        )
+    return "a word"
+
+
 def numbers(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
     """The column as float64.
 
@@ -86,7 +103,7 @@ def numbers(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
     if len(bad):
         raise refuse(
             path,
-            f"the column {name!r} has {frame[name].iloc[bad[0]]!r} in row {bad[0] + 1} "
+            f"the column {name!r} has {kind(frame[name].iloc[bad[0]])} in row {bad[0] + 1} "
             f"({len(bad)} such cell(s)) where a finite number is expected",
             "correct or remove these rows",
         )
@@ -107,7 +124,7 @@ def codes(frame: pd.DataFrame, name: str, known: tuple[str, ...], path: Path) ->
     if len(bad):
         raise refuse(
             path,
-            f"the column {name!r} has {frame[name].iloc[bad[0]]!r} in row {bad[0] + 1} "
+            f"the column {name!r} has {kind(frame[name].iloc[bad[0]])} in row {bad[0] + 1} "
             f"({len(bad)} such cell(s)); expected one of {', '.join(known)}",
             "correct or remove these rows",
         )
@@ -176,7 +193,7 @@ def class_labels(values: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[str,
     else:
         order, coded = np.unique(text.to_numpy(dtype=str), return_inverse=True)
     if len(order) < 2:
-        raise refuse(path, f"all labels are {order[0]}", "a model needs at least two classes")
+        raise refuse(path, "all labels are the same", "a model needs at least two classes")
     if len(order) > MAX_CLASSES:
         raise refuse(
             path,

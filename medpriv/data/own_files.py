@@ -167,10 +167,12 @@ def _read_folder(folder: Path, size: int) -> _Rows:
         )
     frame = read_csv(table, ("file", "label"))
     pictures, sizes = [], set()
-    for name in frame["file"]:
+    for row, name in enumerate(frame["file"], start=1):
         inside = PurePosixPath(name.replace("\\", "/"))
         if not name or inside.is_absolute() or ".." in inside.parts:
-            raise refuse(table, f"it names the file {name!r}", "expected a name in this folder")
+            raise refuse(
+                table, f"row {row} names a file elsewhere", "expected a name in this folder"
+            )
         picture = read_picture(folder / inside)
         sizes.add(picture.shape[:2])
         pictures.append(resize(to_images(picture[None], folder / inside), size))

@@ -31,7 +31,7 @@ def normalise_text(text: str) -> str:
     """
     if not isinstance(text, str):
         raise ValueError(
-            f"expected a text (str), got {text!r} ({type(text).__name__}); "
+            f"expected a text (str), got one of type {type(text).__name__}; "
             "drop missing texts or replace them by the empty string first."
         )
     folded = _fold(text)

@@ -136,7 +136,7 @@ def test_check_finds_a_patient_in_two_parts(names):
     first, second = names
     shared = part(["shared", "alone"], [0, 1])
     other = part(["other", "shared"], [0, 1])
-    with pytest.raises(DataError, match="patient shared is in"):
+    with pytest.raises(DataError, match=r"a patient \(row \d of \w+\) is in"):
         cohort(**{first: shared, second: other}).check()
 
 

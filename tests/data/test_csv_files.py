@@ -63,17 +63,30 @@ def test_csv_that_is_refused(tmp_path, text, encoding, wrong):
         read_csv(write(tmp_path / "toy.csv", text, encoding), ("a", "b"))
 
 
-@pytest.mark.parametrize("cell", ["", "many", "nan", "inf", "1,5", "12 kg"])
-def test_text_in_a_number_column(tmp_path, cell):
+@pytest.mark.parametrize(
+    ("cell", "kind"),
+    [
+        ("", "an empty cell"),
+        ("many", "a word"),
+        ("nan", "no finite number"),
+        ("inf", "no finite number"),
+        ("1,5", "a number with other signs"),
+        ("12 kg", "digits and letters"),
+    ],
+)
+def test_text_in_a_number_column(tmp_path, cell, kind):
     frame = read_csv(write(tmp_path / "toy.csv", f'a,b\n1,2\n3,"{cell}"\n'))
-    with pytest.raises(DataError, match=rf"column 'b' has '{cell}' in row 2"):
+    with pytest.raises(DataError, match=f"column 'b' has {kind} in row 2") as caught:
         numbers(frame, "b", HERE)
+    assert len(cell) < 3 or cell == "nan" or cell not in str(caught.value)  # it is a patient's
 
 
 def test_codes_are_positions(tmp_path):
     frame = read_csv(write(tmp_path / "toy.csv", "a,b\n3,1\n1.0,1\n2,9\n"))
     assert codes(frame, "a", ("1", "2", "3"), HERE).tolist() == [2, 0, 1]
-    with pytest.raises(DataError, match=r"column 'b' has '9' in row 3.*expected one of 1, 2"):
+    with pytest.raises(
+        DataError, match=r"column 'b' has another number in row 3.*expected one of 1, 2"
+    ):
         codes(frame, "b", ("1", "2"), HERE)
 
 
@@ -101,7 +114,7 @@ def test_labels_of_any_kind(labels, coded, classes):
         ([0.0, np.nan, 1.0], "missing"),
         (["a", "NA"], "missing"),
         ([0.5, 1.0], "fractions"),
-        ([1, 1, 1], "all labels are 1"),
+        ([1, 1, 1], "all labels are the same"),
         (list(range(101)), "101 different labels"),
         (np.zeros((3, 2)), "shape"),
     ],
