@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from setuptools import find_packages
 
+from medpriv import __version__
 from tiny import ROOT, Tiny, code, make_tiny
 
 HOUSES = ("medpriv", "experiments", "build_tools")
@@ -87,6 +88,27 @@ def test_the_package_alone_says_what_a_command_needs(tmp_path: Path, arguments: 
     assert done.stdout == ""
     assert "commands need a clone of the repository" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_the_package_alone_helps_and_knows_its_version(tmp_path: Path) -> None:
+    home, elsewhere = tmp_path / "site-packages", tmp_path / "elsewhere"
+    copy("medpriv", home)
+    elsewhere.mkdir()
+    for argument, says in (("--version", f"medpriv {__version__}"), ("--help", "usage: medpriv")):
+        done = medpriv(elsewhere, argument, home=home)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith(says)
+    assert (home / "medpriv" / "py.typed").is_file()
+
+
+def test_a_room_is_imported_when_it_is_asked_for(tmp_path: Path) -> None:
+    script = (
+        "import sys, medpriv; before = set(sys.modules); medpriv.statistics.Estimate; "
+        "assert 'torch' not in before and 'medpriv.statistics' not in before; "
+        "assert not hasattr(medpriv, 'nothing')"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True)
 
 
 @pytest.mark.slow
