@@ -201,6 +201,11 @@ def test_sphinx_builds_a_tiny_book_and_refuses_a_warning(
     # The appendix lists again what a chapter lists.
     api = (ROOT / "chapters" / "api.md").read_text(encoding="utf-8")
     room = api.partition("## `deployment`\n")[2].partition("\n## ")[0]
+    named = (
+        "autofunction:: medpriv.models.as_logits",
+        "autodata:: medpriv.models.contract.OUTPUTS",
+    )
+    room += "\n```{eval-rst}\n" + "".join(f".. {one}\n" for one in named) + "```\n"
     (tiny.root / "chapters" / "welcome.md").write_text(WELCOME.replace("ROOM", room))
     index = build_book()
     html = index.parent
