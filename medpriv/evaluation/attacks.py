@@ -29,7 +29,7 @@ class Case:
         seed: of everything.
         profile: see :data:`medpriv.runtime.profile.PROFILES`.
         device: see :func:`medpriv.runtime.device.pick_device`.
-        encoder: of reports, as :class:`medpriv.models.reports.ReportEncoder` takes it.
+        encoder: of reports, as :class:`medpriv.models.ReportEncoder` takes it.
         model: the reader's own trained target; without it one is trained.
         untrained: the network that is trained where a target is; without it the cohort's own.
     """

@@ -174,7 +174,7 @@ class Remembering(ReportEncoder):
         self.eval()
 
     def forward(self, texts: Sequence[str], *, batch_size: int | None = None) -> Tensor:
-        """As :class:`medpriv.models.reports.ReportEncoder`."""
+        """As :class:`medpriv.models.ReportEncoder`."""
         # Of the weights as they are now: a defense may have changed this copy's. Noise on a tensor
         # shows in its sum, which costs milliseconds where a hash of all of them costs more.
         weights = tuple(float(weight.sum()) for weight in self.transformer.parameters())

@@ -17,7 +17,7 @@ def build_target(cohort: Cohort, *, seed: int = 0, encoder: str = PACKAGED) -> n
     Args:
         cohort: decides kind, sizes and number of classes.
         seed: decides the initial weights.
-        encoder: of reports, as :class:`medpriv.models.reports.ReportEncoder` takes it.
+        encoder: of reports, as :class:`medpriv.models.ReportEncoder` takes it.
     """
     classes = len(cohort.classes)
     with seeded(seed, "target"):
