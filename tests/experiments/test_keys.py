@@ -116,7 +116,9 @@ def test_every_file_of_the_package_that_is_no_module_is_in_a_key() -> None:
     ]
     used = {of for one in [*cells, *now().values()] for of, kind in one if kind == "file"}
     files = [file for file in (ROOT / "medpriv").rglob("*") if file.is_file()]
-    there = {"/".join(file.parts[-2:]) for file in files if file.suffix not in (".py", ".pyc", ".typed")}
+    there = {
+        "/".join(file.parts[-2:]) for file in files if file.suffix not in (".py", ".pyc", ".typed")
+    }
     assert there <= used
     assert "quizzes/04-attribute-inference.json" in {
         of for of, _ in now()["04-attribute-inference"]
