@@ -59,8 +59,8 @@ def test_memory_makes_asking_again_useless_and_neighbours_undo_it() -> None:
 
 
 def test_numbers_are_averaged() -> None:
-    noisy = deploy(nn.Linear(2, 1), expose="scores", defenses=[fresh_parameters(0.1)])
-    assert averaged(noisy, 4)(rows(3)).shape == (3, 1)
+    noisy = deploy(nn.Linear(2, 3), expose="scores", defenses=[fresh_parameters(0.1)])
+    assert averaged(noisy, 4)(rows(3)).shape == (3, 3)
     plain = deploy(Sign(), expose="scores")
     torch.testing.assert_close(averaged(plain, 5)(rows(3)), plain(rows(3)))
     torch.testing.assert_close(averaged(plain, 5).intercept(rows(3)), plain(rows(3)))
@@ -86,7 +86,7 @@ def test_it_gives_what_the_view_gives() -> None:
     with pytest.raises(ThreatModelError, match="weights"):
         view.weights()
     open_one = averaged(deploy(Sign(), expose="weights"), 2)
-    assert isinstance(open_one.weights(), Sign)
+    assert isinstance(open_one.weights().model, Sign)
     assert "label" in repr(view)
 
 
