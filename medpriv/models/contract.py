@@ -138,7 +138,7 @@ class Form(nn.Module):
         """
         answer = one_tensor(answer, self.name).float()
         found = self._logits(answer if self.column is None else self._chosen(answer))
-        if not self.training and not bool(found.isfinite().all()):
+        if not self.training and not _many_at_once(found) and not bool(found.isfinite().all()):
             raise ValueError(
                 f"{self.name} answers with NaN or infinite numbers; look at its weights, and at "
                 "the rows that it was given"
@@ -162,7 +162,8 @@ class Form(nn.Module):
                 raise ValueError(self.refusal(answer, "no probabilities that sum to 1"))
             return rows.clamp(min=torch.finfo(torch.float32).tiny).log()
         if self.outputs == "logits" and answer.ndim == 2 and not single:
-            if len(answer) and _like_probabilities(answer.detach()):
+            known = not _many_at_once(answer) and len(answer)
+            if known and _like_probabilities(answer.detach()):
                 why = "each row is a distribution, so that a softmax would be taken twice"
                 raise ValueError(self.refusal(answer, why))
             return answer
@@ -204,6 +205,11 @@ class _Asked(nn.Module):
                 f"got {type(found).__name__} of {values.dtype}. Classes are whole numbers from 0"
             )
         return torch.from_numpy(values)
+
+
+def _many_at_once(answer: Tensor) -> bool:
+    """Whether it stands for answers of many models in one, whose numbers cannot be looked at."""
+    return torch._C._functorch.is_batchedtensor(answer)
 
 
 def _like_probabilities(rows: Tensor) -> bool:
