@@ -112,13 +112,19 @@ def class_numbers(y: object) -> Tensor:
     """
     if isinstance(y, Tensor) and y.ndim == 1 and y.dtype == torch.int64:
         return y
-    found = y.detach().cpu() if isinstance(y, Tensor) else torch.as_tensor(np.asarray(y))
+    given = y.detach().cpu().numpy() if isinstance(y, Tensor) else np.asarray(y)
+    if given.dtype.kind not in "biuf":
+        raise DataError(
+            f"labels are class numbers from 0, got {type(y).__name__} of {given.dtype}; "
+            "np.unique(names, return_inverse=True) numbers them"
+        )
+    found = torch.from_numpy(given.astype(np.float64 if given.dtype.kind == "f" else np.int64))
     if found.ndim == 2 and found.shape[1] == 1:
         found = found[:, 0]
     if found.ndim != 1 or not bool((found == found.long()).all()):
         raise DataError(
             f"labels are one class number a row, (n,) from 0; got shape {tuple(found.shape)} of "
-            f"{found.dtype}. Of one-hot rows take y.argmax(1)"
+            f"{given.dtype}. Of one-hot rows take y.argmax(1)"
         )
     return found.long()
 

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import hashlib
 import os
+import re
 import secrets
 import sys
 import tempfile
@@ -35,6 +36,7 @@ class DamagedError(ValueError):
 
 
 _SEAL = b"\nsha256 "
+_PART = re.compile(r"\..+\.[0-9a-f]{16}\.part(\.[^.]*)?")  # as atomic_path names them
 _DAY = 24 * 3600.0  # after which a part of a run belongs to nobody
 
 
@@ -96,10 +98,10 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove parts that are a day old: their runs were killed."""
+    """Remove our parts that are a day old: their runs were killed."""
     for left in folder.glob(".*.part*"):
-        with contextlib.suppress(OSError):  # somebody else was faster, or it is not ours
-            if time.time() - left.stat().st_mtime > _DAY:
+        with contextlib.suppress(OSError):  # somebody else was faster
+            if _PART.fullmatch(left.name) and time.time() - left.stat().st_mtime > _DAY:
                 left.unlink()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import inspect
@@ -11,6 +12,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import torch
@@ -94,7 +96,8 @@ def identity(value: Any) -> Any:
         return ["partial", identity(value.func), identity(value.args), identity(keywords)]
     if isinstance(value, nn.Module):
         plain = [_plain_attributes(part) for part in value.modules()]
-        return [identity(type(value)), repr(value), dict(value.state_dict()), plain]
+        kinds = [identity(kind) for kind in dict.fromkeys(map(type, value.modules()))]
+        return [kinds, repr(value), dict(value.state_dict()), plain]
     if hasattr(value, "content_hash"):
         return value.content_hash()
     if is_dataclass(value) and not isinstance(value, type):
@@ -116,14 +119,15 @@ def identity(value: Any) -> Any:
 def used_by(value: Any) -> list[Any]:
     """What somebody's function or class uses of modules that are neither installed nor ours.
 
-    The sources of functions and classes, and plain values, by name. What a name is bound to only
-    when it runs, such as an attribute of an argument, cannot be followed.
+    The sources of functions and classes, and the contents of values, by name. What a name is bound
+    to only when it runs, such as an attribute of an argument, cannot be followed.
     """
     found: list[Any] = []
     seen, todo = [value], list(_names_used(value))
     for name, held in todo:  # grows meanwhile
-        if isinstance(held, (bool, int, float, str, bytes)):
-            found.append([name, held])
+        if not callable(held) and not inspect.ismodule(held):
+            with contextlib.suppress(TypeError):  # without a content that could be told
+                found.append([name, content_hash(held)])
         elif not inspect.ismodule(held) and _is_readers(held) and held not in seen:
             seen.append(held)
             found.append([name, source_text(held)])
@@ -183,10 +187,29 @@ def _captured(function: Any) -> list[Any]:
 
 
 def _plain_attributes(module: nn.Module) -> list[tuple[str, Any]]:
-    """What sets layers apart beside their weights: a scale or a switch that ``forward`` reads."""
-    own = vars(module).items()
-    plain = (bool, int, float, str)
-    return sorted((key, one) for key, one in own if isinstance(one, plain) and key != "training")
+    """What sets layers apart beside their weights: what ``forward`` reads or calls of its own."""
+    own = [(key, one) for key, one in vars(module).items() if key != "training"]
+    plain = [(key, one) for key, one in own if isinstance(one, (bool, int, float, str))]
+    called = [(key, _content(one)) for key, one in own if key[0] != "_" and _is_function(one)]
+    return sorted(plain) + sorted(called)
+
+
+def _is_function(value: Any) -> bool:
+    return callable(value) and not isinstance(value, (nn.Module, type))
+
+
+def _content(value: Any) -> str:
+    """A hash of a function, an object's method included, by what it does or else as a whole."""
+    try:
+        return content_hash(identity(value))
+    except TypeError:  # such as a method of a forest
+        try:
+            return joblib.hash(value)
+        except Exception as error:  # pickle raises its own, AttributeError and TypeError
+            raise TypeError(
+                f"cannot tell {value!r} from others, so that what it decides cannot be kept; give "
+                "a function of a module that makes what it needs"
+            ) from error
 
 
 def source_text(value: Any) -> str:

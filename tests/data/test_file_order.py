@@ -18,7 +18,7 @@ from medpriv.training import train_target
 def sorted_table(folder: Path, rows: int = 2000, patients: bool = False) -> Path:
     """A table whose rows are sorted by their label, and two columns that go with it a little."""
     draw = np.random.default_rng(0)
-    label = np.sort(draw.integers(0, 2, rows))
+    label = np.sort(draw.random(rows) < 0.25).astype(int)  # the rarer class has the larger losses
     frame = pd.DataFrame({"age": draw.normal(50 + 5 * label, 10), "dose": draw.random(rows)})
     frame["label"] = label
     if patients:
@@ -40,7 +40,9 @@ def test_the_head_of_a_part_stands_for_the_whole(tmp_path: Path, patients: bool)
 
 
 def test_a_table_sorted_by_label_reports_no_membership(tmp_path: Path) -> None:
-    """Of models that never saw the members: 0 is in the interval in 19 of 20 if all is well."""
+    """Of models that never saw the members. The bound is 3.3 standard deviations of 300 members and
+    200 others: one of three fails once in 350 if all is well. In the file's order it is 0.22.
+    """
     cohort = load_records(sorted_table(tmp_path))
     attack = named_attack("records", "membership, loss threshold")
     for seed in range(3):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,31 @@ def test_other_weights_are_other_cells(records: Cohort, tmp_path: Path) -> None:
         figures.append(found["utility"][0])
     assert figures[0] != figures[1]
     assert len(list((tmp_path / "cells").iterdir())) == 2
+
+
+def test_other_functions_are_other_cells(records: Cohort, tmp_path: Path) -> None:
+    attack = [named_attack("records", "MAP, outcome")]
+    x, y = records.members.x.numpy(), records.members.y.numpy()
+    forests = [RandomForestClassifier(trees, random_state=0).fit(x, y) for trees in (1, 30)]
+    asked = [
+        *(forest.predict_proba for forest in forests),
+        *(partial(in_thirds, forest) for forest in forests),
+    ]
+    found = [
+        table(tmp_path, attack, [NOTHING], cohort=records, model=ask, outputs="probabilities")
+        for ask in (*asked, asked[0])
+    ]
+    assert len(list((tmp_path / "cells").iterdir())) == 4
+    assert found[0]["adaptive"][0] == found[4]["adaptive"][0] == found[2]["adaptive"][0]
+    assert found[0]["accuracy"][0] != found[1]["accuracy"][0]
+    labels = table(
+        tmp_path, attack, [NOTHING], cohort=records, model=forests[1].predict, outputs="labels"
+    )
+    assert labels["accuracy"][0] == found[1]["accuracy"][0]
+
+
+def in_thirds(forest: RandomForestClassifier, rows: np.ndarray) -> np.ndarray:
+    return forest.predict_proba(rows)
 
 
 def test_what_cannot_be_compared(records: Cohort, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from medpriv.attacks.membership import loss_attack
 from medpriv.data import load_images, load_records
 from medpriv.data.cohort import Cohort, Part
 from medpriv.defenses import Privately, fresh_parameters, noised, train_privately
-from medpriv.deployment import View, deploy
+from medpriv.deployment import deploy
 from medpriv.metrics import advantage
 from medpriv.models import as_logits, back, front
 from medpriv.runtime.seeds import seeded, torch_rng
@@ -626,10 +626,6 @@ def test_any_network_is_trained_as_by_a_plain_loop(flags: tuple[bool, ...]) -> N
     assert x.equal(before)
 
 
-def test_views_of_these_are_views() -> None:
-    assert isinstance(deploy(small(), expose="scores"), View)
-
-
 # --- Labels ---------------------------------------------------------------------------------------
 
 
@@ -644,6 +640,7 @@ def test_labels_of_any_kind_are_class_numbers() -> None:
     for wrong, message in (
         (F.one_hot(y), "Of one-hot rows take"),
         (y / 4, "one class number a row"),
+        (np.array(["a", "b", "c", "a", "b", "c"]), "numbers them"),
         (y[:5], "n labels from 0 to K - 1"),
         (y + 1, "n labels from 0 to K - 1"),
         (y - 1, "n labels from 0 to K - 1"),

@@ -189,7 +189,16 @@ def test_plain_code_has_no_comments_and_no_layout() -> None:
 
 # --- A reader's own modules -----------------------------------------------------------------------
 
-HELPER = "TOP = {top}\n\ndef inner(x):\n    return {inner}\n\ndef unused(x):\n    return {unused}\n"
+HELPER = """
+TOP = {top}
+MANY = {many}
+
+def inner(x):
+    return {inner}
+
+def unused(x):
+    return {unused}
+"""
 ATTACK = """
 import helper_of_a_reader
 from helper_of_a_reader import inner as renamed
@@ -199,13 +208,19 @@ class Own:
         return renamed(x)
 
 def attack(x):
-    return [helper_of_a_reader.TOP for _ in range(2)], Own()(x)
+    return [helper_of_a_reader.TOP for _ in range(2)], Own()(x), helper_of_a_reader.MANY
 """
 
 
 @pytest.mark.parametrize(
     ("changed", "differs"),
-    [({}, False), ({"inner": "x + 1"}, True), ({"top": "2"}, True), ({"unused": "x + 1"}, False)],
+    [
+        ({}, False),
+        ({"inner": "x + 1"}, True),
+        ({"top": "2"}, True),
+        ({"many": "[1, 3]"}, True),
+        ({"unused": "x + 1"}, False),
+    ],
 )
 def test_what_a_readers_function_uses_of_his_modules_counts(
     changed: dict[str, str], differs: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -214,7 +229,7 @@ def test_what_a_readers_function_uses_of_his_modules_counts(
     names = ("helper_of_a_reader", "attack_of_a_reader")
     hashes = []
     for given in ({}, changed):
-        helper = {"top": "1", "inner": "x", "unused": "x", **given}
+        helper = {"top": "1", "many": "[1, 2]", "inner": "x", "unused": "x", **given}
         (tmp_path / "helper_of_a_reader.py").write_text(HELPER.format(**helper))
         (tmp_path / "attack_of_a_reader.py").write_text(ATTACK)
         for name in names:

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import platform
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -617,12 +618,24 @@ def test_who_may_read_a_file_the_umask_says(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_run_left_goes_after_a_day(tmp_path: Path) -> None:
-    old, young, other = (tmp_path / name for name in (".a.1.part", ".b.2.part.csv", ".other"))
-    for file in (old, young, other):
-        file.touch()
-        os.utime(file, (0, 0) if file != young else None)
-    write_sealed(tmp_path / "file", b"x")
-    assert sorted(file.name for file in tmp_path.iterdir()) == [".b.2.part.csv", ".other", "file"]
+    def interrupted(name: str) -> None:
+        with atomic_path(tmp_path / name) as part:
+            shutil.copy(part, left / part.name)
+
+    left = tmp_path / "left"
+    left.mkdir()
+    for name in ("old.csv", "old", "young.csv"):
+        interrupted(name)
+    for readers in (".notes.part1", ".a.part", ".b.0123.part.csv"):
+        (left / readers).touch()
+    for file in left.iterdir():
+        if "young" not in file.name:
+            os.utime(file, (0, 0))
+    write_sealed(left / "file", b"x")
+    young, *others = sorted(file.name for file in left.iterdir() if ".young" in file.name)
+    assert not others
+    stay = {".notes.part1", ".a.part", ".b.0123.part.csv", young, "file"}
+    assert {file.name for file in left.iterdir()} == stay
 
 
 def test_a_folder_that_may_not_be_searched_costs_only_the_saving(
