@@ -40,8 +40,10 @@ def test_the_head_of_a_part_stands_for_the_whole(tmp_path: Path, patients: bool)
 
 
 def test_a_table_sorted_by_label_reports_no_membership(tmp_path: Path) -> None:
-    """Of models that never saw the members. The bound is 3.3 standard deviations of 300 members and
-    200 others: one of three fails once in 350 if all is well. In the file's order it is 0.22.
+    """Of models that never saw the members; in the file's order the first of them reports 0.22.
+
+    The bound is 3.3 standard deviations of 300 members and 200 others: one of the three goes beyond
+    it once in 350 if all is well.
     """
     cohort = load_records(sorted_table(tmp_path))
     attack = named_attack("records", "membership, loss threshold")
