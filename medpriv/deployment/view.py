@@ -253,6 +253,8 @@ def _rows(x: object) -> Tensor | Sequence[str]:
             f"expected n rows (n, ...), got shape {tuple(x.shape)}; a single row needs its first "
             "dimension: x[None]"
         )
+    if x.is_complex():
+        raise TypeError(f"expected real numbers, got {x.dtype}; give x.real or x.abs()")
     if x.is_floating_point():
         x = x.float()
         if not bool(x.isfinite().all()):

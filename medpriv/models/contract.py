@@ -7,6 +7,7 @@ and what is refused is the same everywhere.
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -32,6 +33,7 @@ _OWN = (ImageCNN, RecordMLP, ReportClassifier, ReportEncoder, TokenFeatures)
 # Probabilities in half precision round to the first. A single row of logits may come that near by
 # chance.
 _SUMS_TO_ONE, _ONE_ROW = 1e-3, 1e-6
+_ENOUGH = 16  # rows that tell something
 
 Ask = Callable[[Any], Any]
 
@@ -129,6 +131,7 @@ class Form(nn.Module):
     def __init__(self, outputs: str, column: int | None, name: str) -> None:
         super().__init__()
         self.outputs, self.column, self.name = outputs, column, name
+        self._said: list[str] = []  # no attribute by which models are told apart
 
     def forward(self, answer: Any) -> Tensor:
         """Any answer → logits.
@@ -166,8 +169,23 @@ class Form(nn.Module):
             if known and _like_probabilities(answer.detach()):
                 why = "each row is a distribution, so that a softmax would be taken twice"
                 raise ValueError(self.refusal(answer, why))
+            if known and not self.training:
+                self._look(answer.detach())
             return answer
         raise ValueError(self.refusal(answer))
+
+    def _look(self, answer: Tensor) -> None:
+        """Say once that what should be logits may be something else, where it cannot be told."""
+        inside = len(answer) >= _ENOUGH and bool(((answer >= 0) & (answer <= 1)).all())
+        if inside and not self._said:
+            self._said.append("between 0 and 1")
+            warnings.warn(
+                f"each of the numbers that {self.name} gives lies between 0 and 1, which logits "
+                "seldom do. If they come from a sigmoid, leave it out, or name the finding: "
+                "medpriv.models.as_logits(model, outputs='probabilities', column=...)",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     def refusal(self, found: Tensor, why: str = "") -> str:
         """What is said of answers that are of another kind."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import urllib.request
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -28,6 +29,7 @@ from medpriv.defenses import Privately, fresh_parameters, noised, train_privatel
 from medpriv.deployment import deploy
 from medpriv.metrics import advantage
 from medpriv.models import as_logits, back, front
+from medpriv.runtime.hashing import content_hash, identity
 from medpriv.runtime.seeds import seeded, torch_rng
 from medpriv.training import Recipe, predict, train_target, utility
 
@@ -100,6 +102,25 @@ def test_what_is_no_logits_is_refused_and_costs_nothing(name: str, expose: str) 
     with pytest.raises(ValueError, match=message):
         view(numbers(5, 4))
     assert view.queries == 0
+
+
+def test_a_sigmoid_of_each_class_is_warned_of() -> None:
+    x = numbers(20, 4)
+    view = deploy(Wrapped(lambda z: z.sigmoid()), expose="scores")
+    with pytest.warns(RuntimeWarning, match="lies between 0 and 1, which logits seldom do"):
+        view(x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        view(x)  # once is enough
+        deploy(small(), expose="scores")(x)
+    told = as_logits(small().append(nn.Sigmoid()))
+    before = content_hash(identity(told))
+    with pytest.warns(RuntimeWarning, match="between 0 and 1"):
+        predict(told.eval(), x)
+    assert content_hash(identity(told)) == before  # having been asked makes no other model of it
+    model = as_logits(Wrapped(lambda z: z.sigmoid()), "probabilities", column=1)
+    yes = deploy(model, expose="scores")(x)[:, 1]
+    torch.testing.assert_close(yes, small()(x).sigmoid()[:, 1])
 
 
 @pytest.mark.parametrize("name", ["one column", "softmax twice", "maps"])
@@ -343,6 +364,7 @@ def test_arrays_and_what_is_no_rows() -> None:
         (x[0], TypeError, r"got shape \(4,\); a single row needs"),
         ([[1.0, 2.0]], TypeError, "got list"),
         (torch.tensor(1.0), TypeError, "got shape"),
+        (x.to(torch.complex64), TypeError, "expected real numbers"),
         (torch.full((2, 4), torch.nan), ValueError, "NaN or an infinite"),
     ):
         asked = view.queries
