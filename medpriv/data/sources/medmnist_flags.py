@@ -119,9 +119,8 @@ def _draw(pools: dict[str, NDArray[np.int64]], wanted: Wanted) -> dict[str, NDAr
                     f"patients={wanted.patients} puts {cap} images into {name}, "
                     f"but {wanted.dataset} has {len(rows)}"
                 )
-    return {
-        name: np.sort(rows[:cap]) for (name, rows), cap in zip(pools.items(), caps, strict=True)
-    }
+    # In the pool's random order: the file's own may be by label (pneumoniamnist's is).
+    return {name: rows[:cap] for (name, rows), cap in zip(pools.items(), caps, strict=True)}
 
 
 def _classes(labels: NDArray, info: dict, path: Path) -> tuple[NDArray[np.int64], tuple[str, ...]]:

@@ -67,7 +67,9 @@ def load(wanted: Wanted) -> Cohort:
     # As many as of the embedded reports, so that a chapter costs the same; `full` takes them all.
     sizes = REPORT_PATIENTS.smoke if wanted.profile == "smoke" else REPORT_PATIENTS.quick
     limit = None if wanted.profile == "full" else sum(sizes)
-    return split_rows("reports", card, CLASSES, rows, sizes, wanted, limit=limit)
+    return split_rows(
+        "reports", card, CLASSES, rows, sizes, wanted, limit=limit, in_file_order=True
+    )
 
 
 def read_openi(path: Path) -> pd.DataFrame:
