@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,11 +14,36 @@ from medpriv.runtime.seeds import rng
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95 % interval, over patients: see :func:`interval`."""
+    """A figure with its 95 % interval, over patients: see :func:`interval`.
+
+    Attributes:
+        value: the figure.
+        low: where the interval begins.
+        high: where it ends.
+        patients: of how many patients it is; 0 where nobody said.
+        resampled: ``(draws,)`` the figure in each resample, for :meth:`gain`.
+        drawn: names the resamples; figures of one name rest on the same ones.
+    """
 
     value: float
     low: float
     high: float
+    patients: int = field(default=0, repr=False, compare=False)
+    resampled: np.ndarray | None = field(default=None, repr=False, compare=False)
+    drawn: str = field(default="", repr=False, compare=False)
+
+    def gain(self, over: Estimate) -> Estimate:
+        """By how much it exceeds another figure of the same patients.
+
+        In pairs where both rest on the same resamples of patients. Where one has no spread in
+        them, or they are of others, the ends are the one's worst and the other's best.
+        """
+        value = self.value - over.value
+        if self.drawn and self.drawn == over.drawn:
+            found = interval(value, self.resampled - over.resampled)
+            if found.low != found.high:
+                return replace(found, patients=self.patients)
+        return Estimate(value, self.low - over.high, self.high - over.low, self.patients)
 
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
@@ -43,28 +69,50 @@ def patient_bootstrap(patient: np.ndarray, *, draws: int = 500, seed: int = 0) -
     return counts[:, inverse]
 
 
-def interval(value: float, resampled: np.ndarray, *, patients: int = 0) -> Estimate:
+def interval(
+    value: float,
+    resampled: np.ndarray,
+    *,
+    share_of: int = 0,
+    patient: np.ndarray | None = None,
+    seed: int = 0,
+) -> Estimate:
     """A figure with the 2.5 and 97.5 % points of its resamples; those that are NaN are left out.
 
     Whoever draws again from patients of whom none was hit draws none: the resamples of a share of
     0 or of 1 have no spread, and say nothing of other patients. There the interval is the one of
-    Clopper and Pearson 1934 (Biometrika 26:404), in closed form. It holds for any score from 0 to
-    1 that is 0 for every patient, since the mean is at most the share of those above 0; and from
+    Clopper and Pearson 1934 (Biometrika 26:404), see :func:`unseen`. It holds for any score from 0
+    to 1 that is 0 for every patient, since the mean is at most the share of those above 0; and from
     the other side for 1.
 
     Args:
         value: the figure.
         resampled: ``(draws,)`` the figure in each resample.
-        patients: of how many it is a share, or a mean of scores from 0 to 1; 0 where it is not
-            one, such as a difference or a correlation.
+        share_of: of how many patients it is a share, or a mean of scores from 0 to 1; 0 where it is
+            not one, such as a difference or a correlation.
+        patient: ``(n,)`` who was drawn by :func:`patient_bootstrap`, so that figures of the same
+            patients can be compared in pairs.
+        seed: of these draws.
     """
+    names = np.unique([] if patient is None else np.asarray(patient), return_inverse=True)
+    own = {"patients": len(names[0])}
     if np.isnan(resampled).all():
-        return Estimate(float(value), float("nan"), float("nan"))
+        return Estimate(float(value), float("nan"), float("nan"), **own)
     low, high = np.nanpercentile(resampled, [2.5, 97.5])
-    if patients and low == high and low in (0, 1):
-        least = 0.025 ** (1 / patients)
-        low, high = (0.0, 1 - least) if low == 0 else (least, 1.0)
-    return Estimate(float(value), float(low), float(high))
+    if share_of and low == high and low in (0, 1):
+        low, high = (0.0, unseen(share_of)) if low == 0 else (1 - unseen(share_of), 1.0)
+    if patient is not None:
+        who = hashlib.sha256(np.ascontiguousarray(names[1])).hexdigest()
+        own |= {"resampled": resampled, "drawn": f"{who} {seed} {len(resampled)}"}
+    return Estimate(float(value), float(low), float(high), **own)
+
+
+def unseen(patients: int) -> float:
+    """The largest share of all patients that what none of so many showed can have, at 97.5 %.
+
+    The upper end of Clopper and Pearson's interval for 0 of n, in closed form.
+    """
+    return 1 - 0.025 ** (1 / patients)
 
 
 def estimates(
@@ -93,7 +141,10 @@ def estimates(
     if baseline is not None or not shares:
         shares = [0] * len(found)
     pairs = zip(found, shares, strict=True)
-    return [interval(row[0], row[1:], patients=patients) for row, patients in pairs]
+    return [
+        interval(row[0], row[1:], share_of=share_of, patient=patient, seed=seed)
+        for row, share_of in pairs
+    ]
 
 
 def resampled_auc(case: np.ndarray, score: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -139,7 +190,10 @@ def mean_estimate(
         ValueError: no values, a value that is not finite, or lengths that differ.
     """
     means = _means(values, patient, draws, seed)
-    return interval(means[0], means[1:], patients=len(np.unique(np.asarray(patient))))
+    return interval(
+        means[0], means[1:], share_of=len(np.unique(np.asarray(patient))), patient=patient,
+        seed=seed,
+    )  # fmt: skip
 
 
 def difference(
@@ -152,7 +206,7 @@ def difference(
     """
     gain = np.asarray(values, dtype=float) - np.asarray(baseline, dtype=float)
     means = _means(gain, patient, 2000, seed)
-    return interval(means[0], means[1:])
+    return interval(means[0], means[1:], patient=patient, seed=seed)
 
 
 def _means(values: np.ndarray, patient: np.ndarray, draws: int, seed: int) -> np.ndarray:
@@ -162,6 +216,21 @@ def _means(values: np.ndarray, patient: np.ndarray, draws: int, seed: int) -> np
         raise ValueError("a score is not finite, so that a mean does not exist; look at the guess")
     counts = patient_bootstrap(patient, draws=draws, seed=seed)
     return np.concatenate([[values.mean()], counts @ values / counts.sum(axis=1)])
+
+
+def fewest_of_each(case: np.ndarray, patient: np.ndarray) -> int:
+    """How many patients there are on the smaller side, of cases and others.
+
+    Of so many pairs of a case and another no two share a patient. So where all pairs are right (an
+    AUC of 1), an AUC is as sure as a share of so many patients, see ``share_of`` of
+    :func:`interval`.
+
+    Args:
+        case: ``(n,)`` bool.
+        patient: ``(n,)`` of whom each row is.
+    """
+    patient = np.asarray(patient)
+    return min(len(np.unique(patient[case])), len(np.unique(patient[~case])))
 
 
 def one_a_row(values: np.ndarray, patient: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from medpriv.data.cohort import Part
 from medpriv.metrics import (
     attribute_scores,
+    auc,
     difference,
     mean_estimate,
     rate_at,
@@ -171,15 +172,67 @@ def test_every_share_of_none_has_room_above_it() -> None:
     room = 1 - 0.025 ** (1 / 10)
     found = rate_at(-1.0 * member, member, patient, false=0.05)
     assert (found.low, found.high) == pytest.approx((0, room))
-    wrong = attribute_scores(np.zeros(10), np.ones(10), patient[:10], 2)
+    wrong = attribute_scores(np.arange(10) % 2, 1 - np.arange(10) % 2, patient[:10], 2)
     assert (wrong.accuracy.low, wrong.accuracy.high) == pytest.approx((0, room))
-    assert wrong.g_mean == Estimate(0, 0, 0)  # no share
+    assert (wrong.g_mean.low, wrong.g_mean.high) == pytest.approx((0, room))
     truth = [frozenset({("finding", "mass")})] * 10
     recall, precision = statement_scores(truth, truth[:4] + [frozenset()] * 6, patient[:10])
     assert precision.low == pytest.approx(0.025 ** (1 / 4))  # four patients are told anything
     assert recall.value == pytest.approx(0.4)
     recall, precision = statement_scores(truth, truth, patient[:10], baseline=truth)
     assert recall == precision == Estimate(0, 0, 0)  # a difference is no share
+
+
+@pytest.mark.parametrize("patients", [8, 40, 400])
+def test_a_guess_without_spread_has_an_interval(patients: int) -> None:
+    """Of all guesses that show nothing else in so many patients, the interval covers the worst."""
+    truth, who = np.arange(patients) % 2, np.arange(patients)
+    off = 1 - 0.025 ** (1 / patients)
+    right = attribute_scores(truth, truth, who, 2).mcc
+    # Of one half as many are wrong as can be: Matthews' coefficient of such a table, in full.
+    table = np.array([[0.5 - off, off], [0, 0.5]])
+    share = table.sum(0)
+    assert right.low == pytest.approx(np.linalg.det(table) / np.sqrt(0.25 * share.prod()))
+    assert right.high == 1
+    same = attribute_scores(truth, np.zeros(patients), who, 2).mcc
+    assert (same.value, same.low) == (0, pytest.approx(-same.high))
+    assert same.high == pytest.approx(np.sqrt(off / (1 - off)))
+    one = attribute_scores(np.zeros(patients), np.zeros(patients), who, 2)
+    assert np.isnan([one.mcc.low, one.mcc.high]).all()  # there is nothing to tell apart
+
+
+def test_an_area_of_one_is_as_sure_as_its_rarer_side() -> None:
+    fact = np.arange(40) < 10
+    found = auc(fact, fact, np.arange(40))
+    assert (found.low, found.high) == (pytest.approx(0.025 ** (1 / 10)), 1)
+    found = auc(fact, ~fact, np.arange(40) // 2)  # five patients have it
+    assert (found.low, found.high) == (0, pytest.approx(1 - 0.025 ** (1 / 5)))
+
+
+@given(st.integers(0, 2**31 - 1), st.integers(2, 40))
+@settings(max_examples=25, deadline=None)
+def test_a_gain_is_in_pairs_as_by_the_function_for_it(seed: int, patients: int) -> None:
+    draw = np.random.default_rng(seed)
+    patient = draw.integers(0, patients, 60)
+    truth, ours, theirs = draw.integers(0, 3, (3, 60))
+    both = [attribute_scores(truth, guess, patient, 3) for guess in (ours, theirs)]
+    apart = attribute_scores(truth, ours, patient, 3, baseline=theirs)
+    for name in ("accuracy", "mcc"):
+        one, other, paired = (getattr(scores, name) for scores in (*both, apart))
+        found = one.gain(other)
+        assert found.value == pytest.approx(paired.value)
+        if paired.low < paired.high:
+            assert (found.low, found.high) == pytest.approx((paired.low, paired.high))
+        assert found.patients == len(np.unique(patient))
+
+
+def test_a_gain_over_others_is_as_wide_as_both() -> None:
+    one, other = Estimate(0.5, 0.4, 0.7), Estimate(0.2, 0.1, 0.25)
+    assert one.gain(other) == Estimate(pytest.approx(0.3), pytest.approx(0.15), pytest.approx(0.6))
+    values = np.arange(20) / 20
+    first, second = (mean_estimate(values, np.arange(20), seed=seed) for seed in (0, 1))
+    assert first.gain(first) == Estimate(0, first.low - first.high, first.high - first.low)
+    assert first.gain(second).low == first.low - second.high  # other resamples are no pairs
 
 
 def test_an_accuracy_of_one_has_room_below_it() -> None:

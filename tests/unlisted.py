@@ -6,18 +6,14 @@ for their baseline.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from medpriv import attacks, data, metrics
 from medpriv.attacks.images.class_inversion import ClassInversion
-from medpriv.attacks.membership import Shadows
 from medpriv.attacks.records.candidate_values import labels_of
 from medpriv.attacks.reports.report_reconstruction import ReportDecoder
-from medpriv.data.cohort import Part
 from medpriv.deployment import View
 from medpriv.evaluation import Case
 from medpriv.evaluation.attack_catalog.membership import no_advantage
@@ -46,43 +42,6 @@ def _classes(fitted_on: View, used_on: View, case: Case) -> Estimate:
             used_on, [0, 1], shape=shape, restarts=1, steps=2, shift=1, device="cpu"
         )
     )
-
-
-# --- Membership -----------------------------------------------------------------------------------
-
-
-def _victims(case: Case) -> tuple[Part, Part]:
-    return case.cohort.members.take(slice(FEW)), case.cohort.test.take(slice(FEW))
-
-
-def _shadows(case: Case, asked: Tensor | Sequence[str]) -> Shadows:
-    """Shadow models that have learned nothing, each in its own way."""
-    classes = len(case.cohort.classes)
-
-    def train(part: Part, number: int) -> Callable[[Tensor | Sequence[str]], Tensor]:
-        draw = torch.Generator().manual_seed(number)
-        return lambda x: torch.rand(len(x), classes, generator=draw).softmax(1)
-
-    own = case.cohort.auxiliary.take(slice(3 * FEW))
-    return attacks.membership.train_shadows(own, asked, train, models=4, seed=case.seed)
-
-
-def _by(attack: Callable[..., Tensor], used_on: View, case: Case) -> Estimate:
-    members, others = _victims(case)
-    both = [members.x, others.x]
-    x = sum(both, ()) if isinstance(members.x, tuple) else torch.cat(both)
-    scores = attack(used_on, x, torch.cat([members.y, others.y]), _shadows(case, x))
-    member = np.arange(len(scores)) < len(members)
-    called = (scores > scores.median()).numpy()
-    return metrics.advantage(called, member, [*members.patient, *others.patient])
-
-
-def _lira(fitted_on: View, used_on: View, case: Case) -> Estimate:
-    return _by(attacks.membership.lira_attack, used_on, case)
-
-
-def _shokri(fitted_on: View, used_on: View, case: Case) -> Estimate:
-    return _by(attacks.membership.shadow_attack, used_on, case)
 
 
 # --- Records --------------------------------------------------------------------------------------
@@ -160,8 +119,4 @@ _LISTS = {
 
 def unlisted_attacks(modality: str) -> tuple[Attack, ...]:
     """What a comparison leaves out on images, records or reports."""
-    return (
-        *_LISTS[modality],
-        Attack("LiRA", modality, "scores", _lira, no_advantage, "advantage", fits=False),
-        Attack("shadow models", modality, "scores", _shokri, no_advantage, "advantage", fits=False),
-    )
+    return _LISTS[modality]

@@ -6,7 +6,7 @@ function is then every attacker of a comparison, see :func:`attackers`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -32,6 +32,8 @@ class Case:
         encoder: of reports, as :class:`medpriv.models.ReportEncoder` takes it.
         model: the reader's own trained target; without it one is trained.
         untrained: the network that is trained where a target is; without it the cohort's own.
+        known: ``known(case)`` → the system without or with the defense, as an attacker who knows it
+            would build it for other members; without it he knows of no defense.
     """
 
     cohort: Cohort
@@ -41,9 +43,12 @@ class Case:
     encoder: str = PACKAGED
     model: nn.Module | None = None
     untrained: nn.Module | None = None
+    known: Callable[[Case], View] | None = None
 
 
-Run = Callable[[View, View, Case], Estimate]
+#: A score, or several by the names of their metrics; the larger the worse for the patients.
+Scores = Estimate | Mapping[str, Estimate]
+Run = Callable[[View, View, Case], Scores]
 
 
 @dataclass(frozen=True)
@@ -60,22 +65,34 @@ class Attack:
         run: ``run(fitted_on, used_on, case)`` → the score. Whatever is learned is asked of
             ``fitted_on``; what is known of the victims is what ``used_on`` shows of them.
         baseline: ``baseline(case)`` → the score of the same guess without the model.
-        metric: what the scores are, for readers; the larger the worse for the patients.
+        metric: what the score is, for readers, or the first of several.
         split: where the model is cut, for an attack that needs it.
         fits: whether it learns anything of ``fitted_on``; if not, naive and adaptive are one.
+        simpler: an attack on the same view that takes less, if there is one. Where it does better
+            than the guess without the model, it is what there is to beat.
+        rebuilds: whether it builds such systems itself, by ``case.known``.
     """
 
     name: str
     modality: Modality
     needs: str
     run: Run
-    baseline: Callable[[Case], Estimate]
+    baseline: Callable[[Case], Scores]
     metric: str
     split: str | None = None
     fits: bool = True
+    simpler: Run | None = None
+    rebuilds: bool = False
 
     def __call__(self, fitted_on: View, used_on: View, case: Case) -> Estimate:
+        """Its score, or of several the first; see :meth:`measure`."""
+        return self.measure(fitted_on, used_on, case)[self.metric]
+
+    def measure(self, fitted_on: View, used_on: View, case: Case) -> dict[str, Estimate]:
         """Run it.
+
+        Returns:
+            Its scores by metric.
 
         Raises:
             TypeError: the cohort is of another modality.
@@ -84,7 +101,11 @@ class Attack:
         self.check(case.cohort.modality, case.cohort.card.name)
         for view in (fitted_on, used_on):
             view.require(self.needs, self.name)
-        return self.run(fitted_on, used_on, case)
+        return self.named(self.run(fitted_on, used_on, case))
+
+    def named(self, scores: Scores) -> dict[str, Estimate]:
+        """Scores by metric, where there may be a single one."""
+        return {self.metric: scores} if isinstance(scores, Estimate) else dict(scores)
 
     def check(self, modality: str, dataset: object) -> None:
         """Pass if it attacks such data.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import nn
@@ -119,9 +120,12 @@ def key_of(cell: Cell, around: str) -> str:
 
 
 def computed(cell: Cell) -> Row:
-    """The row of a cell; where it failed, with an ``error`` and without figures."""
+    """The row of a cell, with ``measures``, one for each metric, the attack's own first.
+
+    Where it failed, with an ``error`` and without figures.
+    """
     began = time.perf_counter()
-    error, figures = "", {}
+    error, figures = "", {"measures": [{"metric": cell.attack.metric}]}
     try:
         figures = _figures(cell)
     except Exception as caught:  # whatever an attack, a defense or the data may raise
@@ -130,8 +134,8 @@ def computed(cell: Cell) -> Row:
         "attack": cell.attack.name,
         "defense": cell.defended.name,
         "strength": float(cell.defended.strength),
+        "exposes": cell.defended.exposure(cell.attack),
         "seed": cell.data.seed,
-        "metric": cell.attack.metric,
         **figures,
         "seconds": time.perf_counter() - began,
         "torch": torch.__version__,
@@ -139,7 +143,7 @@ def computed(cell: Cell) -> Row:
     }
 
 
-def _figures(cell: Cell) -> dict[str, float]:
+def _figures(cell: Cell) -> Row:
     attack, defended, data = cell.attack, cell.defended, cell.data
     case, split = case_of(data), attack.split
     expose = defended.exposure(attack) or attack.needs
@@ -153,23 +157,64 @@ def _figures(cell: Cell) -> dict[str, float]:
         plain = NOTHING.deploy(_target(data, NOTHING), case, expose, split)
         few = case.cohort.auxiliary.x[:1]
         reads = plain.intercept(few).shape == served().intercept(few).shape
+    knowing = case
+    if attack.rebuilds:
+        knowing = replace(case, known=partial(_rebuilt, defended, attack.needs))
     found = attackers(
-        lambda fitted_on, used_on: attack(fitted_on, used_on, case),
+        lambda fitted_on, used_on: attack.measure(
+            fitted_on, used_on, case if fitted_on is plain else knowing
+        ),
         served,
         plain=plain if reads else None,
         often=averaged(served(), cell.times) if defended.random else None,
     )
-    adaptive, worth = found["adaptive"], _worth(data, defended, expose, split)
+    if not reads:
+        del found["naive"]
+    baseline = _to_beat(attack, _baseline(data, attack), case, served())
+    worth = _worth(data, defended, expose, split)
     return {
-        "naive": found["naive"].value if reads else math.nan,
-        "adaptive": adaptive.value,
-        "averaged": found["averaged"].value if defended.random else math.nan,
-        "baseline": _baseline(data, attack).value,
-        "low": adaptive.low,
-        "high": adaptive.high,
-        "utility": worth.auc.value,
+        "measures": [
+            _measure(metric, {who: scores[metric] for who, scores in found.items()}, guess)
+            for metric, guess in baseline.items()
+        ],
+        **_ends("utility", worth.auc),
         "accuracy": worth.accuracy.value,
     }
+
+
+def _rebuilt(defended: Defended, expose: str, case: Case) -> View:
+    return defended.deploy(trained(case, defended), case, expose, None)
+
+
+def _to_beat(
+    attack: Attack, baseline: dict[str, Estimate], case: Case, view: View
+) -> dict[str, Estimate]:
+    """The guess without the model, or what a simpler attack has where that is better."""
+    simpler = attack.named(attack.simpler(view, view, case)) if attack.simpler else {}
+    both = {metric: [score] for metric, score in baseline.items()}
+    for metric, score in simpler.items():
+        both[metric].append(score)
+    return {metric: max(those, key=lambda one: one.value) for metric, those in both.items()}
+
+
+def _measure(metric: str, found: dict[str, Estimate], baseline: Estimate) -> Row:
+    """What each attacker has in one metric, and what the best of them has over the baseline."""
+    best = max(found.values(), key=lambda one: one.value)
+    adaptive = found["adaptive"]
+    return {
+        "metric": metric,
+        "n": adaptive.patients,
+        **{who: found[who].value if who in found else math.nan
+           for who in ("naive", "adaptive", "averaged")},
+        "low": adaptive.low,
+        "high": adaptive.high,
+        **_ends("baseline", baseline),
+        **_ends("gain", best.gain(baseline)),
+    }  # fmt: skip
+
+
+def _ends(name: str, found: Estimate) -> Row:
+    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
 # --- What a process keeps between cells -----------------------------------------------------------
@@ -202,5 +247,5 @@ def _worth(data: CaseData, defended: Defended, expose: str, split: str | None) -
 
 
 @remembered(16)
-def _baseline(data: CaseData, attack: Attack) -> Estimate:
-    return attack.baseline(case_of(data))
+def _baseline(data: CaseData, attack: Attack) -> dict[str, Estimate]:
+    return attack.named(attack.baseline(case_of(data)))

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import math
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from torch import nn
 
@@ -27,8 +24,9 @@ from medpriv.evaluation.cell import (
     surroundings,
 )
 from medpriv.evaluation.defenses import MODALITIES, NOTHING, Defended
-from medpriv.evaluation.sweep import CellFiles, Row, side_by_side, sweep
+from medpriv.evaluation.sweep import CellFiles, side_by_side, sweep
 from medpriv.evaluation.targets import trained
+from medpriv.evaluation.verdicts import tidy, verdict, warn_of_guesses
 from medpriv.models.contract import Ask
 from medpriv.models.reports import PACKAGED
 from medpriv.runtime.cache import cache_dir
@@ -36,12 +34,6 @@ from medpriv.runtime.device import pick_device
 from medpriv.runtime.hashing import check_sendable, content_hash, identity
 from medpriv.runtime.profile import check_profile
 from medpriv.runtime.seeds import check_seed
-
-#: The columns of :func:`compare`'s table.
-COLUMNS = (
-    "attack", "attribute", "defense", "strength", "seed", "metric", "naive", "adaptive", "averaged",
-    "baseline", "interval", "utility", "accuracy", "seconds", "error",
-)  # fmt: skip
 
 
 def compare(
@@ -78,10 +70,12 @@ def compare(
     A pair of attack and defense whose threat model gives too little is left out: the system does
     not expose what the attack needs. :func:`pairs` says which those are.
 
-    A warning lists the pairs whose best attacker, in every seed, is not seen to be better than the
-    baseline: they say little of the defense. It goes by the adaptive figure's interval around the
-    best of the three figures, and by the baseline as a number. On the same patients a comparison in
-    pairs (``baseline=`` of :func:`medpriv.metrics.attribute_scores`) can tell smaller gains.
+    What a row says about safety is its ``verdict``. *leaks*: in one of the metrics the best of the
+    three attackers has more than the baseline, by a 95 % interval over the same patients in pairs
+    (without a correction for the choice among the three). *no leak seen*: he has not, of at least
+    30 patients, and by no interval could have 0.1 more; another attacker may. *inconclusive*:
+    neither, which is also said of the profile ``smoke`` and where all patients are of one class.
+    A warning lists the pairs that leak in no seed.
 
     Args:
         attacks: of one modality, such as some of :func:`medpriv.evaluation.known_attacks`.
@@ -109,18 +103,24 @@ def compare(
         folder: where finished cells are kept; without it in the cache.
 
     Returns:
-        One row for each attack, defense and seed, in their order, with the columns ``attack``,
-        ``attribute`` (what it guesses, of records), ``defense``, ``strength``, ``seed`` and
+        One row for each attack, defense, seed and metric, in their order, the attack's own metric
+        first, with the columns ``attack``, ``attribute`` (what it guesses, of records),
+        ``defense``, ``strength``, ``exposes`` (what the system can be asked for), ``seed`` and
 
-        - ``metric``: of the next four, the larger the worse for the patients;
+        - ``metric``: of the next four, the larger the worse for the patients; and ``n``, of how
+          many patients;
         - ``naive``: fitted on the system without the defense. NaN where the defended answers have
           another shape, which such an attacker cannot read;
         - ``adaptive``: fitted through the defended system. A defense is judged by it;
         - ``averaged``: adaptive, asking ``times`` times; NaN where asking again changes nothing;
-        - ``baseline``: the same guess without the model;
-        - ``interval``: the adaptive figure's 95 % interval over patients, a ``pandas.Interval``;
-        - ``utility``, ``accuracy``: AUC and accuracy of what an honest client gets of the same
-          system, on the test part;
+        - ``baseline``: the same guess without the model, or what a simpler attack has if that is
+          more (``simpler`` of :class:`medpriv.evaluation.attacks.Attack`);
+        - ``gain``: of the best of the three over the baseline;
+        - ``verdict``: see above; one for all metrics of an attack on a system;
+        - ``interval``, ``baseline_interval``, ``gain_interval``: of the adaptive figure, the
+          baseline and the gain, 95 % over patients, each a ``pandas.Interval``;
+        - ``utility``, ``utility_interval``, ``accuracy``: AUC and accuracy of what an honest
+          client gets of the same system, on the test part;
         - ``seconds``: what the cell took, without what an earlier cell of the process left to it,
           such as the target and the naive attacker's inverse network;
         - ``error``: why a cell failed, else empty.
@@ -161,9 +161,12 @@ def compare(
         pass
     found = sweep(computed, cells, files)
     ordered = sorted(cells, key=place.__getitem__)
-    rows = [{**found[key], "attribute": guessed(cells[key])} for key in ordered]
-    _warn_of_guesses(rows)
-    return _table(rows)
+    rows = [
+        {**found[key], "attribute": guessed(cells[key]), "verdict": verdict(found[key], profile)}
+        for key in ordered
+    ]
+    warn_of_guesses(rows)
+    return tidy(rows)
 
 
 def pairs(attacks: Sequence[Attack], defenses: Sequence[Defended]) -> pd.DataFrame:
@@ -242,39 +245,3 @@ def _prepare(target: tuple[CaseData, Defended]) -> None:
     # Whatever is wrong with it, the cells that need it will say.
     with contextlib.suppress(Exception):
         trained(case_of(target[0]), target[1])
-
-
-# --- The table ------------------------------------------------------------------------------------
-
-
-def _warn_of_guesses(rows: Iterable[Row]) -> None:
-    """Say once which attacks are in no seed seen to be better than their baseline."""
-    better: dict[tuple[str, str], bool] = {}
-    for row in rows:
-        if not row["error"]:
-            pair = (row["attack"], f"{row['defense']} {row['strength']:g}")
-            best = np.nanmax([row["naive"], row["adaptive"], row["averaged"]])
-            seen = best - (row["adaptive"] - row["low"]) > row["baseline"]
-            better[pair] = better.get(pair, False) or bool(seen)
-    weak: dict[str, list[str]] = {}
-    for (attack, defense), any_better in better.items():
-        if not any_better:
-            weak.setdefault(attack, []).append(defense)
-    if weak:
-        said = "; ".join(f"{attack!r} against {', '.join(those)}" for attack, those in weak.items())
-        warnings.warn(
-            f"not seen to be better than the guess without the model: {said}. The interval of the "
-            "best attacker's figure reaches the baseline: such a row says little of a defense, "
-            "whose attacker may merely be a weak one",
-            stacklevel=3,
-        )
-
-
-def _table(rows: Sequence[Row]) -> pd.DataFrame:
-    table = pd.DataFrame([{"low": math.nan, "high": math.nan, **row} for row in rows])
-    ends = zip(table.pop("low"), table.pop("high"), strict=True)
-    table["interval"] = pd.arrays.IntervalArray(
-        [pd.Interval(low, high, closed="both") if low <= high else math.nan for low, high in ends],
-        closed="both",
-    )
-    return table.reindex(columns=list(COLUMNS))

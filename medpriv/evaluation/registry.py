@@ -34,7 +34,13 @@ def known_attacks(modality: str) -> tuple[Attack, ...]:
     choose(modality, MODALITIES, "modality")
     who = Attack("membership, loss threshold", modality, "scores", membership.loss_threshold,
                  membership.no_advantage, "advantage")  # fmt: skip
-    return (*_ATTACKS[modality], who)
+    shadows = (
+        Attack(f"membership, {name}", modality, "scores", run, membership.as_many_of_both, "AUC",
+               rebuilds=True)
+        for name, run in (("shadow models", membership.shadow_models),
+                          ("offline LiRA", membership.offline_lira))
+    )  # fmt: skip
+    return (*_ATTACKS[modality], who, *shadows)
 
 
 def _inverse(split: str) -> Attack:
@@ -71,7 +77,7 @@ _ATTACKS = {
         Attack("nearest report", "reports", "embedding", reports.nearest, reports.usual_report,
                "token F1"),
         Attack("report decoder", "reports", "embedding", reports.decoder, reports.usual_report,
-               "token F1"),
+               "token F1", simpler=reports.nearest),
         Attack("masked term, one answer", "reports", "label", reports.masked_term,
                reports.words_around, "MCC"),
         Attack("masked term, same scores", "reports", "scores", reports.masked_term_by_scores,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medpriv.statistics import Estimate, estimates, one_a_row
+from medpriv.statistics import Estimate, estimates, one_a_row, unseen
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ def attribute_scores(
 ) -> AttributeScores:
     """Score guesses of an attribute, or by how much they beat those of a baseline.
 
+    Where the resamples of a score have no spread, such as those of a guess that is always right or
+    always the same, its interval tells what it could be if as many patients as none of these rules
+    out (:func:`medpriv.statistics.unseen`) were guessed in one other way. Where all victims have
+    one value, nobody can tell a good guess from a bad one: MCC and G-mean have no interval.
+
     Args:
         truth: ``(n,)`` int, which value each victim has, from 0.
         guess: ``(n,)`` int, the guesses.
@@ -56,17 +62,27 @@ def attribute_scores(
     if baseline is not None:
         baseline = _whole(baseline, values, patient)
 
-    def scores(guess: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def tables(guess: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """``(draws, values, values)``: how often each truth met each guess."""
         cells = np.zeros((len(truth), values**2))
         cells[np.arange(len(truth)), truth * values + guess] = 1
-        tables = (counts @ cells).reshape(-1, values, values)  # how often each truth met each guess
-        accuracy = np.trace(tables, axis1=1, axis2=2) / tables.sum((1, 2))
-        return np.stack([accuracy, _g_mean(tables), _mcc(tables)])
+        return (counts @ cells).reshape(-1, values, values)
 
-    shares = (len(np.unique(np.asarray(patient))), 0, 0)
-    return AttributeScores(
-        *estimates(scores, guess, baseline, patient, draws=draws, seed=seed, shares=shares)
-    )
+    def scores(guess: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        return _scores(tables(guess, counts))
+
+    found = estimates(scores, guess, baseline, patient, draws=draws, seed=seed)
+    if len(np.unique(truth)) == 1:
+        found[1:] = (replace(one, low=math.nan, high=math.nan, drawn="") for one in found[1:])
+    if baseline is None and any(one.low == one.high for one in found):
+        share = unseen(found[0].patients)
+        others = _scores(_one_way_off(tables(guess, np.ones((1, len(truth))))[0], share))
+        ends = zip(found, others.min(1), others.max(1), strict=True)
+        found = [
+            replace(one, low=float(low), high=float(high)) if one.low == one.high else one
+            for one, low, high in ends
+        ]
+    return AttributeScores(*found)
 
 
 def top_precision(
@@ -100,6 +116,28 @@ def _whole(values: np.ndarray, number: int, patient: np.ndarray) -> np.ndarray:
     if (whole != values).any() or whole.min() < 0 or whole.max() >= number:
         raise ValueError(f"a value lies outside 0..{number - 1}")
     return whole
+
+
+def _scores(tables: np.ndarray) -> np.ndarray:
+    """``(3, draws)``: accuracy, G-mean and MCC."""
+    accuracy = np.trace(tables, axis1=1, axis2=2) / tables.sum((1, 2))
+    return np.stack([accuracy, _g_mean(tables), _mcc(tables)])
+
+
+def _one_way_off(table: np.ndarray, share: float) -> np.ndarray:
+    """The table, and those in which a share of all rows is guessed in one other way.
+
+    Rows of one truth (all that it has, where they are fewer), or of each, who are guessed right.
+    """
+    changed = [table, (1 - share) * table + share * np.diag(table.sum(1))]
+    for truth, guess in np.ndindex(table.shape):
+        other, row = table.astype(float), table[truth]
+        moved = min(share * table.sum(), row.sum())
+        if row.sum():
+            other[truth] = row * (1 - moved / row.sum())
+            other[truth, guess] += moved
+            changed.append(other)
+    return np.stack(changed)
 
 
 def _g_mean(tables: np.ndarray) -> np.ndarray:

@@ -76,7 +76,7 @@ def calibration(
     rows, observed, error = _binned(inside, predicted, happened, np.ones((1, len(patient))))
     _, resampled, errors = _binned(inside, predicted, happened, counts)
     patients = [len(np.unique(np.asarray(patient)[bin_of == k])) for k in range(len(found))]
-    each = [interval(observed[0, k], resampled[:, k], patients=n) for k, n in enumerate(patients)]
+    each = [interval(observed[0, k], resampled[:, k], share_of=n) for k, n in enumerate(patients)]
     drawn = rng(seed, "calibrated").random((draws, len(patient))) < predicted
     calibrated = _error(inside, predicted - drawn, len(patient))
     table = pd.DataFrame(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import beta
 
-from medpriv.statistics import Estimate, interval, one_a_row, patient_bootstrap
+from medpriv.statistics import Estimate, interval, one_a_row, patient_bootstrap, unseen
 
 
 def advantage(
@@ -16,6 +16,8 @@ def advantage(
     The membership advantage of Yeom et al. 2018 (CSF): 1 for a perfect guess, 0 for
     any that does not look at the model. The interval is a percentile one over patients; members
     and non-members are drawn apart, since how many there are of each is the experiment's choice.
+    Where all members, or none, and all others, or none, are called members, resamples have no
+    spread; then each of the two rates ends where Clopper and Pearson's interval does.
 
     Args:
         guess: ``(n,)`` bool, whether the attacker calls the row a member.
@@ -37,7 +39,14 @@ def advantage(
     found, accused = (
         counts[:, who] @ guess[who] / counts[:, who].sum(1) for who in (member, ~member)
     )
-    return interval((found - accused)[0], (found - accused)[1:])
+    gain = interval((found - accused)[0], (found - accused)[1:])
+    who = np.asarray(patient)
+    members, others = (len(np.unique(who[rows])) for rows in (member, ~member))
+    low, high = gain.low, gain.high
+    if low == high:  # both rates are 0 or 1, and may be off by what so many have not shown
+        low -= (unseen(members) if found[0] else 0) + (0 if accused[0] else unseen(others))
+        high += (0 if found[0] else unseen(members)) + (unseen(others) if accused[0] else 0)
+    return Estimate(gain.value, low, high, patients=members + others)
 
 
 def roc(scores: np.ndarray, member: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -101,7 +110,7 @@ def rate_at(
     allowed = (alarms <= false * alarms[:, -1:] + 1e-9) & whole
     found = np.where(allowed, hits, 0).max(1) / hits[:, -1]
     members = len(np.unique(np.asarray(patient)[member]))
-    return interval(found[0], found[1:], patients=members)
+    return interval(found[0], found[1:], share_of=members)
 
 
 def _drawn_apart(member: np.ndarray, patient: np.ndarray, draws: int, seed: int) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medpriv.statistics import Estimate, estimates, resampled_auc
+from medpriv.statistics import Estimate, estimates, fewest_of_each, resampled_auc
 
 
 def auc(
@@ -20,7 +20,8 @@ def auc(
 
     The chance that somebody who has the fact scores higher than somebody who has not, ties half
     (Hanley & McNeil 1982). Of several facts, those that everybody has, or nobody, are left out.
-    The interval is from a bootstrap over patients.
+    The interval is from a bootstrap over patients; for an area of 0 or 1, whose resamples have no
+    spread, it is Clopper and Pearson's of as many pairs as share no patient.
 
     Args:
         truth: ``(n,)`` or ``(n, F)`` bool, who has which fact.
@@ -51,7 +52,9 @@ def auc(
         total = np.where(np.isnan(found), 0, found).sum(0)
         return np.divide(total, there, out=np.full(len(counts), np.nan), where=there > 0)
 
-    return estimates(area, scores, other, patient, draws=draws, seed=seed)[0]
+    # Where the area is 1, each fact's is: the smallest of them is the least sure.
+    few = min((fewest_of_each(truth[:, fact], patient) for fact in chosen), default=0)
+    return estimates(area, scores, other, patient, draws=draws, seed=seed, shares=[few])[0]
 
 
 def _columns(values: np.ndarray) -> np.ndarray:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
 class PixelShuffleDecoder(nn.Module):
-    """Features ``(n, c, h, w)`` or ``(n, d)`` → images ``(n, channels, size, size)``.
+    """Features ``(n, c, h, w)``, ``(n, d)`` or ``(n, T, d)`` → images ``(n, channels, s, s)``.
+
+    T tokens of a transformer lie in a square, row by row, perhaps after one for the whole image,
+    which is left out; where they do not, they are read as one vector.
 
     The image is the sum of two paths. The *linear* path maps the 3x3 neighbourhood of each
     feature to the block of pixels it stands for; it can be solved in closed form. The
@@ -41,6 +46,7 @@ class PixelShuffleDecoder(nn.Module):
         depth: int = 2,
     ) -> None:
         super().__init__()
+        features = as_grid(features)
         dense = features.ndim == 2
         own = 1 if dense else features.shape[-1]
         if size % own:
@@ -72,7 +78,8 @@ class PixelShuffleDecoder(nn.Module):
 
     def normalise(self, features: Tensor) -> Tensor:
         """Features as the view returns them → ``(n, c, h, w)``, each channel centred and scaled."""
-        x = features[..., None, None] if features.ndim == 2 else features
+        x = as_grid(features)
+        x = x[..., None, None] if x.ndim == 2 else x
         return (x - self.mean) / self.spread
 
     def forward(self, features: Tensor) -> Tensor:
@@ -83,6 +90,17 @@ class PixelShuffleDecoder(nn.Module):
             coarse = self.unflatten(coarse)
         residual = self.shuffle(self.leave(self.blocks(self.enter(coarse))))
         return self.linear_shuffle(self.linear(x)) + residual
+
+
+def as_grid(features: Tensor) -> Tensor:
+    """Tokens ``(n, T, d)`` as ``(n, d, h, h)``, or ``(n, T d)`` if they fill no square."""
+    if features.ndim != 3:
+        return features
+    for whole in (0, 1):
+        side = math.isqrt(features.shape[1] - whole)
+        if side > 1 and side**2 == features.shape[1] - whole:
+            return features[:, whole:].transpose(1, 2).unflatten(2, (side, side))
+    return features.flatten(1)
 
 
 def _divisor(number: int, most: int) -> int:
@@ -117,7 +135,7 @@ def solve_linear_path(
 
     Args:
         decoder: on any device.
-        features: ``(m, c, h, w)`` or ``(m, d)`` float32, as the view returns them.
+        features: float32, as the view returns them, one of the three shapes of the decoder.
         images: ``(m, channels, size, size)`` float32 in [0, 1].
         penalty: the weight of the L2 penalty, relative to the features.
         chunk: images at once.

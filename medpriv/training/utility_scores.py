@@ -14,7 +14,7 @@ from medpriv.data.cohort import Part
 from medpriv.models.careful import careful, check_rank
 from medpriv.models.contract import as_logits
 from medpriv.runtime.device import in_chunks
-from medpriv.statistics import Estimate, interval, patient_bootstrap, resampled_auc
+from medpriv.statistics import Estimate, fewest_of_each, interval, patient_bootstrap, resampled_auc
 
 
 def predict(model: nn.Module, inputs: Tensor | Sequence[str], *, batch_size: int = 1024) -> Tensor:
@@ -156,9 +156,12 @@ def _utility(scores: np.ndarray, part: Part, *, seed: int, draws: int) -> Utilit
     counts = patient_bootstrap(part.patient, draws=draws, seed=seed)
     accuracies = counts @ right / counts.sum(1)
     once = np.ones((1, len(labels)))
+    fewest = min(fewest_of_each(labels == one, part.patient) for one in np.unique(labels))
+    who = {"patient": part.patient, "seed": seed}
+    aucs = _aucs(labels, scores, counts)
     return Utility(
-        auc=interval(_aucs(labels, scores, once)[0], _aucs(labels, scores, counts)),
-        accuracy=interval(right.mean(), accuracies, patients=part.patients),
+        auc=interval(_aucs(labels, scores, once)[0], aucs, share_of=fewest, **who),
+        accuracy=interval(right.mean(), accuracies, share_of=part.patients, **who),
         majority=float(np.bincount(labels).max() / len(labels)),
         rows=len(labels),
     )

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -26,6 +27,7 @@ from comparing import (
     told_truly,
 )
 from medpriv.attacks import majority_right
+from medpriv.data import load_records
 from medpriv.evaluation import (
     NOTHING,
     Case,
@@ -38,14 +40,8 @@ from medpriv.evaluation import (
     trained,
 )
 from medpriv.evaluation.attacks import Attack
-from medpriv.evaluation.comparison import _warn_of_guesses
 from medpriv.evaluation.defenses import Defended
-
-COLUMNS = [
-    "attack", "attribute", "defense", "strength", "seed", "metric", "naive", "adaptive", "averaged",
-    "baseline", "interval", "utility", "accuracy", "seconds", "error",
-]  # fmt: skip
-
+from medpriv.evaluation.verdicts import COLUMNS
 
 COIN = named_defense("records", "randomised response, fresh", 0.3)
 
@@ -69,7 +65,7 @@ def assert_same(first: pd.DataFrame, second: pd.DataFrame) -> None:
 def test_there_is_one_row_a_cell_in_the_order_of_the_arguments(tmp_path: Path) -> None:
     attacks = [named_attack("records", "MAP, one answer"), named_attack("records", "same scores")]
     found = table(tmp_path, attacks, [COIN, NOTHING], (1, 0))
-    assert found.columns.tolist() == COLUMNS
+    assert found.columns.tolist() == list(COLUMNS)
     assert found[["attack", "defense", "seed"]].to_numpy().tolist() == [
         ["MAP, one answer", COIN.name, 1],
         ["MAP, one answer", COIN.name, 0],
@@ -80,8 +76,16 @@ def test_there_is_one_row_a_cell_in_the_order_of_the_arguments(tmp_path: Path) -
     ]  # the coin leaves no scores to see
     assert found["metric"].eq("MCC").all()
     assert found["error"].eq("").all()
+    row_n = load_records("warfarin", profile="smoke", seed=0).victims.patients
     for row in found.itertuples():
         assert row.adaptive in row.interval
+        assert row.baseline in row.baseline_interval
+        assert row.utility in row.utility_interval
+        assert row.gain in row.gain_interval
+        best = np.nanmax([row.naive, row.adaptive, row.averaged])
+        assert row.gain == pytest.approx(best - row.baseline)
+        assert row.n == row_n
+        assert row.exposes == ("scores" if row.attack == "same scores" else "label")
         assert 0 <= row.utility <= 1
         assert 0 <= row.accuracy <= 1
         assert row.seconds > 0
@@ -130,16 +134,6 @@ def test_attacks_that_are_mere_guesses_are_named_once(tmp_path: Path) -> None:
     assert "'in vain' against nothing 0, temperature 2. The" in str(said[0].message)
     assert "at times" not in str(said[0].message)  # in one of three seeds it is better
     assert "same scores" not in str(said[0].message)
-
-
-@pytest.mark.filterwarnings("error:not seen to be better")
-def test_who_is_better_by_averaging_is_no_mere_guess() -> None:
-    row = {"attack": "a", "defense": "coin", "strength": 0.2, "error": "", "baseline": 0.41}
-    row |= {"naive": math.nan, "adaptive": 0.43, "low": 0.39}
-    _warn_of_guesses([row | {"averaged": 0.62}])
-    for averaged in (0.44, math.nan):
-        with pytest.warns(UserWarning, match=r"'a' against coin 0\.2\. The"):
-            _warn_of_guesses([row | {"averaged": averaged}])
 
 
 # --- Going on -------------------------------------------------------------------------------------
@@ -327,8 +321,6 @@ def test_a_recipe_must_keep_the_layers(tmp_path: Path) -> None:
 
 
 def test_a_trained_target_comes_back_from_the_cache(tmp_path: Path) -> None:
-    from medpriv.data import load_records
-
     case = Case(load_records(profile="smoke"), profile="smoke", device="cpu")
     recipe = Defended("logged", train=partial(logged_target, folder=str(tmp_path)))
     first, second = trained(case, recipe), trained(case, recipe)

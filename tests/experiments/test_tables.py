@@ -311,10 +311,11 @@ def test_a_sample_of_noise_on_weights_computed_again_agrees() -> None:
     setting = {"dataset": "mias", "seed": 0, "split": "conv4", "sigma": 0.05, "relative": False}
     then = recorded("10-noise").set_index(list(setting)).loc[tuple(setting.values())]
     again = ch10.noise_cell(**setting)
-    for column in ("undefended", "adaptive", "low", "high", "fresh", "averaged"):
+    for column in ("undefended", "adaptive", "low", "high"):
         assert again[column] == pytest.approx(then[column], abs=ROUNDING["conv4"]), column
-    # An inverse that was fitted without the noise meets what it never saw: there rounding shows.
-    for column in ("naive", "fresh_naive"):
+    # An inverse that meets what it was not fitted on, noise or another draw of it, shows rounding:
+    # four machines and precisions gave an averaged one from 0.69 to 0.73.
+    for column in ("naive", "fresh_naive", "fresh", "averaged"):
         assert again[column] == pytest.approx(then[column], abs=0.1), column
     assert again["mean_image"] == pytest.approx(then.mean_image, abs=0.001)
 

@@ -23,10 +23,15 @@ def test_it_is_the_difference_of_two_rates() -> None:
 
 
 def test_a_perfect_a_useless_and_a_perverse_guess() -> None:
+    """None of 8 members and 12 others was told wrongly: by Clopper and Pearson some may be."""
     member = np.arange(20) < 8
-    assert advantage(member, member, people(20)) == Estimate(1, 1, 1)
-    assert advantage(np.ones(20), member, people(20)) == Estimate(0, 0, 0)
-    assert advantage(~member, member, people(20)) == Estimate(-1, -1, -1)
+    missed, accused = (1 - 0.025 ** (1 / n) for n in (8, 12))
+    sure = 1 - missed - accused
+    assert advantage(member, member, people(20)) == Estimate(1, pytest.approx(sure), 1)
+    assert advantage(~member, member, people(20)) == Estimate(-1, -1, pytest.approx(-sure))
+    for guess, (low, high) in {True: (missed, accused), False: (accused, missed)}.items():
+        found = advantage(np.full(20, guess), member, people(20))
+        assert found == Estimate(0, pytest.approx(-low), pytest.approx(high))
 
 
 def test_the_interval_is_as_wide_as_the_normal_one() -> None:
@@ -44,7 +49,10 @@ def test_the_interval_is_as_wide_as_the_normal_one() -> None:
 def test_how_many_there_are_of_each_does_not_move_the_interval() -> None:
     """Drawn apart: with 5 members among 1000 each resample has 5."""
     guess = member = np.arange(1000) < 5
-    assert advantage(guess, member, people(1000)) == Estimate(1, 1, 1)
+    assert advantage(guess, member, people(1000)).value == 1
+    guess = np.arange(1000) < 4
+    low = advantage(guess, member, people(1000)).low
+    assert low == pytest.approx(stats.binom(5, 0.8).ppf(0.025) / 5)
 
 
 def test_the_interval_covers_the_true_advantage() -> None:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import resnet18
 
+from medpriv.attacks import fit_inverse_network
 from medpriv.attacks.membership import loss_attack
 from medpriv.data import load_images, load_records
 from medpriv.data.cohort import Cohort, Part
@@ -489,6 +490,24 @@ def test_a_model_of_transformers() -> None:
     torch.testing.assert_close(deploy(vit, expose="scores")(x), vit(x).logits.softmax(1))
     tokens = deploy(vit, expose="features", split="vit.layers.1")
     assert tokens(x).shape == (3, 5, 16)
+
+
+def test_images_are_read_from_the_tokens_of_patches() -> None:
+    from transformers import ViTConfig, ViTForImageClassification
+
+    cohort = load_images(profile="smoke", patients=80, size=32)
+    own, victims = cohort.auxiliary.x, cohort.victims.x
+    config = ViTConfig(
+        image_size=32, patch_size=8, hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=32, num_channels=1,
+    )  # fmt: skip
+    with seeded(0, "test"):
+        vit = ViTForImageClassification(config).eval()
+    view = deploy(vit, expose="features", split="vit.layers.0")
+    inverse = fit_inverse_network(view, own, profile="smoke")
+    guess = inverse.guess(view.intercept(victims))
+    errors = [float((one - victims).square().mean()) for one in (guess, own.mean(0, keepdim=True))]
+    assert errors[0] < errors[1] / 4
 
 
 # --- Training -------------------------------------------------------------------------------------

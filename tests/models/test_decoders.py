@@ -205,3 +205,26 @@ def test_each_device_gives_the_same_solution(device: str) -> None:
     solve_linear_path(here, features, images)
     solve_linear_path(there.to(device), features, images)
     torch.testing.assert_close(there.cpu().linear.weight, here.linear.weight, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("front", [0, 1])
+def test_tokens_of_patches_are_a_grid_of_features(front: int) -> None:
+    """The same as of the grid that they were, whether a token for the whole stands before them."""
+    grid = torch.rand(60, 6, 4, 4, generator=torch_rng(0, "tokens"))
+    tokens = torch.cat([torch.ones(60, front, 6), grid.flatten(2).transpose(1, 2)], dim=1)
+    images = torch.rand(60, 1, 16, 16, generator=torch_rng(1, "tokens"))
+    guesses = []
+    for features in (grid, tokens):
+        with seeded(0, "test"):
+            decoder = PixelShuffleDecoder(features, channels=1, size=16)
+        solve_linear_path(decoder, features, images)
+        guesses.append(decoder(features))
+    torch.testing.assert_close(*guesses)
+
+
+def test_tokens_that_fill_no_square_are_one_vector() -> None:
+    tokens = torch.rand(5, 7, 3, generator=torch_rng(0, "tokens"))
+    with seeded(0, "test"):
+        decoder = PixelShuffleDecoder(tokens, channels=1, size=16)
+    assert decoder(tokens).shape == (5, 1, 16, 16)
+    assert decoder.linear.in_channels == 21

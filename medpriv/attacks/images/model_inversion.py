@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from medpriv.attacks.images.augmentation import moved_copies
 from medpriv.attacks.query_plan import planned_queries
 from medpriv.deployment import View
-from medpriv.models.decoders import PixelShuffleDecoder, solve_linear_path
+from medpriv.models.decoders import PixelShuffleDecoder, as_grid, solve_linear_path
 from medpriv.models.losses import structural_loss
 from medpriv.runtime.profile import INVERSE_QUERIES, INVERSE_RATE, INVERSE_STEPS
 from medpriv.runtime.seeds import seeded
@@ -45,7 +45,7 @@ class InverseNetwork:
 
     def guess(self, features: Tensor) -> Tensor:
         """``(n, ...)`` float32, as the view shows them → ``(n, c, h, w)`` float32 in [0, 1]."""
-        return predict(self.decoder, features, batch_size=256).clamp(0, 1)
+        return predict(self.decoder, as_grid(features), batch_size=256).clamp(0, 1)
 
 
 def inverse_recipe(profile: str, images: int) -> Recipe:

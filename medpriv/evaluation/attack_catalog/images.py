@@ -1,7 +1,14 @@
-"""The course's attacks on images, each with its baseline and its metric."""
+"""The course's attacks on images, each with its baseline.
+
+Pictures can be alike in one way and not in another, so three scores stand side by side: SSIM; the
+share of the mean image's squared error that is gone; and the share of victims whose own picture is
+of all victims' the most like the guess, by the better of two ways to compare pixels, with and
+without what is usual. The last is a floor: a better matcher may find more.
+"""
 
 from __future__ import annotations
 
+import numpy as np
 from torch import Tensor, nn
 
 from medpriv import attacks, metrics
@@ -9,20 +16,23 @@ from medpriv.attacks.images.model_inversion import InverseNetwork
 from medpriv.data.cohort import Part
 from medpriv.deployment import View
 from medpriv.evaluation.attacks import Case
+from medpriv.metrics.images import mse
 from medpriv.runtime.cache import Memory
 from medpriv.runtime.device import has_fast_bf16, pick_device
 from medpriv.runtime.hashing import content_hash
 from medpriv.runtime.profile import SEARCH_STEPS, TUNING_STEPS
-from medpriv.statistics import Estimate
+from medpriv.statistics import Estimate, estimates
 
 SEARCHED = 16  # victims that are searched for with weights
 _KNOWN = 6  # own images on which a search is tuned
+#: Scores by metric.
+Scores = dict[str, Estimate]
 
 
-def inverse_network(fitted_on: View, used_on: View, case: Case) -> Estimate:
-    """SSIM of what :func:`medpriv.attacks.fit_inverse_network` makes of the victims' features."""
+def inverse_network(fitted_on: View, used_on: View, case: Case) -> Scores:
+    """How alike what :func:`medpriv.attacks.fit_inverse_network` makes of features is."""
     victims = case.cohort.victims
-    return _ssim(victims, _inverse(fitted_on, case).guess(used_on.intercept(victims.x)))
+    return _scores(case, victims, _inverse(fitted_on, case).guess(used_on.intercept(victims.x)))
 
 
 _fitted: Memory[InverseNetwork] = Memory(3)  # one for each split layer
@@ -45,13 +55,13 @@ def _inverse(view: View, case: Case) -> InverseNetwork:
     return _fitted.get(key, fit)
 
 
-def search(fitted_on: View, used_on: View, case: Case) -> Estimate:
-    """SSIM of :func:`medpriv.attacks.recover` with the weights, from the mean image."""
+def search(fitted_on: View, used_on: View, case: Case) -> Scores:
+    """The same of :func:`medpriv.attacks.recover` with the weights, from the mean image."""
     return _searched_with(fitted_on, used_on, case)
 
 
-def query_free(fitted_on: View, used_on: View, case: Case) -> Estimate:
-    """SSIM of a search through :func:`medpriv.attacks.fit_shadow_front`, without a query."""
+def query_free(fitted_on: View, used_on: View, case: Case) -> Scores:
+    """The same of a search through :func:`medpriv.attacks.fit_shadow_front`, without a query."""
     own = case.cohort.auxiliary
     shadow = attacks.fit_shadow_front(
         fitted_on, fitted_on.intercept(case.cohort.victims.x), own.x, own.y,
@@ -60,7 +70,7 @@ def query_free(fitted_on: View, used_on: View, case: Case) -> Estimate:
     return _searched_with(shadow.front, used_on, case)
 
 
-def _searched_with(front: View | nn.Module, used_on: View, case: Case) -> Estimate:
+def _searched_with(front: View | nn.Module, used_on: View, case: Case) -> Scores:
     """SSIM of images whose features, by ``front``, are those that are seen; tuned on own ones."""
     own, victims = case.cohort.auxiliary, _searched(case)
     mean = own.x.mean(0, keepdim=True)
@@ -73,27 +83,53 @@ def _searched_with(front: View | nn.Module, used_on: View, case: Case) -> Estima
         front, used_on.intercept(victims.x), shape=own.x.shape[1:], search=how, start=mean,
         seed=case.seed, device=case.device,
     )  # fmt: skip
-    return _ssim(victims, found.images)
+    return _scores(case, victims, found.images)
 
 
-def mean_image(case: Case) -> Estimate:
-    """SSIM of the mean of the attacker's own images, handed back for every victim."""
+def mean_image(case: Case) -> Scores:
+    """The same of the mean of the attacker's own images, handed back for every victim."""
     return _of_mean(case, case.cohort.victims)
 
 
-def mean_image_of_searched(case: Case) -> Estimate:
+def mean_image_of_searched(case: Case) -> Scores:
     """The same for the victims that are searched for."""
     return _of_mean(case, _searched(case))
 
 
-def _of_mean(case: Case, victims: Part) -> Estimate:
-    mean = case.cohort.auxiliary.x.mean(0, keepdim=True)
-    return _ssim(victims, mean.expand_as(victims.x))
+def _of_mean(case: Case, victims: Part) -> Scores:
+    return _scores(case, victims, _mean(case, victims))
+
+
+def _mean(case: Case, victims: Part) -> Tensor:
+    return case.cohort.auxiliary.x.mean(0, keepdim=True).expand_as(victims.x)
 
 
 def _searched(case: Case) -> Part:
     return case.cohort.victims.take(slice(0, SEARCHED))
 
 
-def _ssim(victims: Part, guess: Tensor) -> Estimate:
-    return metrics.mean_estimate(metrics.ssim(victims.x, guess), victims.patient)
+def _scores(case: Case, victims: Part, guess: Tensor) -> Scores:
+    all_ = case.cohort.victims
+    found = {
+        "SSIM": metrics.mean_estimate(metrics.ssim(victims.x, guess), victims.patient),
+        "error removed": _error_removed(victims, guess, _mean(case, victims)),
+    }
+    if all_.patients > 1:
+        own = case.cohort.auxiliary.x
+        matched = [
+            metrics.reidentification(matcher, guess, victims.patient, all_.x, all_.patient).rank1
+            for matcher in (metrics.pixel_matcher(), metrics.pixel_matcher(own))
+        ]
+        found["rank-1"] = max(matched, key=lambda one: one.value)
+    return found
+
+
+def _error_removed(victims: Part, guess: Tensor, mean: Tensor) -> Estimate:
+    """1 - MSE / MSE of the mean image, over all victims: 0 for the mean image, 1 for the truth."""
+    errors = [np.asarray(mse(victims.x, one)) for one in (guess, mean)]
+
+    def removed(both: list[np.ndarray], counts: np.ndarray) -> np.ndarray:
+        ours, theirs = (counts @ one for one in both)
+        return 1 - np.divide(ours, theirs, out=np.full(len(counts), np.nan), where=theirs > 0)
+
+    return estimates(removed, errors, None, victims.patient, draws=2000, seed=0)[0]

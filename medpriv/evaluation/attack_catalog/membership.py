@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
 import torch
+from torch import Tensor
 
 from medpriv import attacks, metrics
+from medpriv.attacks.membership import Shadows
 from medpriv.data.cohort import Part
 from medpriv.deployment import View
 from medpriv.evaluation.attacks import Case
+from medpriv.evaluation.defenses import NOTHING
+from medpriv.evaluation.targets import trained
 from medpriv.statistics import Estimate
 
 PEOPLE = 300  # rows of members, of others and of the attacker's own, at most
+SHADOWS = 8
+FALSE = 0.05  # of the others may be called members, where few mistakes are allowed
 
 
 def loss_threshold(fitted_on: View, used_on: View, case: Case) -> Estimate:
@@ -19,16 +30,66 @@ def loss_threshold(fitted_on: View, used_on: View, case: Case) -> Estimate:
     Called a member is whose loss is below the median loss of the attacker's own rows, who are no
     members either; that threshold is measured on ``fitted_on``.
     """
-    cohort = case.cohort
-    own, members, others = (_some(part) for part in (cohort.auxiliary, cohort.members, cohort.test))
+    own, (x, y, patient, member) = _some(case.cohort.auxiliary), _people(case)
     threshold = attacks.membership.loss_attack(fitted_on, own.x, own.y).median()
-    called = [
-        attacks.membership.loss_attack(used_on, part.x, part.y) > threshold
-        for part in (members, others)
-    ]
-    member = torch.arange(len(members) + len(others)) < len(members)
-    patient = [*members.patient, *others.patient]
-    return metrics.advantage(torch.cat(called).numpy(), member.numpy(), patient)
+    called = attacks.membership.loss_attack(used_on, x, y) > threshold
+    return metrics.advantage(called.numpy(), member, patient)
+
+
+def by_shadows(
+    score: Callable[..., Tensor], fitted_on: View, used_on: View, case: Case
+) -> dict[str, Estimate]:
+    """How members rank before others by a score learned from the attacker's own shadow models.
+
+    AUC, and the share of members found while 5 % of the others are called members. He trains the
+    models on halves of his patients, who are as many as the members, and serves them as he thinks
+    that the system is served: with the defense if he knows it (``case.known``).
+
+    Args:
+        score: :func:`medpriv.attacks.membership.shadow_attack` or ``lira_attack``.
+        fitted_on: not asked.
+        used_on: gives scores.
+        case: of any modality.
+
+    Raises:
+        ValueError: the target is the reader's own, and nobody said how it is trained.
+    """
+    x, y, patient, member = _people(case)
+    scores = score(used_on, x, y, _shadows(case, x)).numpy()
+    return {
+        "AUC": metrics.auc(member, scores, patient),
+        f"found at {FALSE:.0%}": metrics.rate_at(scores, member, patient, false=FALSE),
+    }
+
+
+def _shadows(case: Case, asked: Tensor | Sequence[str]) -> Shadows:
+    if case.model is not None and case.untrained is None:
+        raise ValueError(
+            "an attacker with shadow models trains networks like yours, which is trained already: "
+            "give it before its training, compare(..., untrained=...), or leave this attack out"
+        )
+    known = case.known or _plain
+
+    def train(part: Part, number: int) -> View:
+        cohort = replace(case.cohort, members=part)
+        return known(replace(case, cohort=cohort, model=None, seed=case.seed + 1 + number))
+
+    own = case.cohort.auxiliary
+    return attacks.membership.train_shadows(own, asked, train, models=SHADOWS, seed=case.seed)
+
+
+def _plain(case: Case) -> View:
+    return NOTHING.deploy(trained(case, NOTHING), case, "scores", None)
+
+
+shadow_models = partial(by_shadows, attacks.membership.shadow_attack)
+offline_lira = partial(by_shadows, attacks.membership.lira_attack)
+
+
+def as_many_of_both(case: Case) -> dict[str, Estimate]:
+    """Without the model members rank as others do."""
+    shares = {"AUC": 0.5, f"found at {FALSE:.0%}": FALSE}
+    return {name: Estimate(share, share, share) for name, share in shares.items()}
 
 
 def no_advantage(case: Case) -> Estimate:
@@ -38,3 +99,12 @@ def no_advantage(case: Case) -> Estimate:
 
 def _some(part: Part) -> Part:
     return part.take(slice(PEOPLE))
+
+
+def _people(case: Case) -> tuple[Tensor | tuple[str, ...], Tensor, np.ndarray, np.ndarray]:
+    """Rows, labels and patients of some members, then of some others, and who is a member."""
+    members, others = _some(case.cohort.members), _some(case.cohort.test)
+    both = (members.x, others.x)
+    x = torch.cat(both) if isinstance(members.x, Tensor) else sum(both, ())
+    patient = np.concatenate([members.patient, others.patient])
+    return x, torch.cat([members.y, others.y]), patient, np.arange(len(patient)) < len(members)
