@@ -83,10 +83,10 @@ def _box(chapter: ChapterSpec, ran: Mapping[str, Any], claims: list[dict[str, An
         "**This text was written for other data than this run's, or for other seeds:** for "
         f"{chapter.promised_in_words()}.",
         "",
-        f"Of its {len(claims)} claims {len(claims) - len(failed)} hold in this run.{small} A "
-        "sentence that names one which does not says so where it names it. What a sentence, a "
-        "caption or a quiz says of a result without naming a claim was seen with the book's data "
-        "and may be otherwise with these: believe the figures and tables of this run.",
+        f"Of its {len(claims)} claims {len(claims) - len(failed)} hold in this run.{small} Where "
+        "the text names one that does not, it says so. What a sentence, a caption or a quiz says "
+        "of a result without naming a claim was seen with the book's data, and may be otherwise "
+        "with these: believe the figures and tables of this run.",
     ]
     if failed:
         lines += ["", "These do not hold here:", ""]

@@ -74,7 +74,7 @@ def test_the_first_lines_say_for_what_the_text_was_written(dataset: str, seed: i
     lines = told(dataset, seed).cells[0].source.splitlines()
     assert lines[0] == "# Tiny"
     assert lines[2].endswith("for phantom with seeds 0, 1; mias with seeds 0.")
-    assert lines[4].startswith("> Of its 3 claims 1 hold in this run. A sentence")
+    assert lines[4].startswith("> Of its 3 claims 1 hold in this run. Where the text")
     assert lines[-4:] == [
         "> - claim 1, *it gains*: 0.0312, not >= 0.2",
         "> - claim 3, *its share*: not defined, not >= 0.5",
