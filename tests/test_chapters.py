@@ -119,6 +119,23 @@ def test_only_what_is_never_equal_is_not_compared(name: str) -> None:
             assert any(word in cell.source for word in NEVER_EQUAL), cell.source
 
 
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_claim_with_a_name_is_named_in_the_text(name: str) -> None:
+    """Else no sentence would say so where the claim does not hold."""
+    cells = read_chapter(name).cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    calls = [
+        call
+        for cell in code_cells(read_chapter(name))
+        for call in ast.walk(ast.parse(cell.source))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "chapter.claim"
+    ]
+    assert calls
+    given = [word.value for call in calls for word in call.keywords if word.arg == "name"]
+    fixed = [one.value for one in given if isinstance(one, ast.Constant)]
+    assert [one for one in fixed if f"{{glue:text}}`claim-{one}`" not in text] == []
+
+
 def bare_shares(source: str) -> list[str]:
     """Divisions by what was measured: by the value of an estimate, or by a difference."""
     parts = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.BinOp)]
