@@ -112,7 +112,9 @@ def _with_note(text: str, name: str, book: Book, with_figures: bool) -> str:
     )
     note = (
         f"> A chapter of [{book.title}]({book.site}/chapters/{name}.html), by {book.authors}. "
-        f"Text: CC BY 4.0, code: BSD-3-Clause. {numbers}"
+        f"Text: CC BY 4.0, code: BSD-3-Clause. {numbers} With other data or seeds than "
+        f"{spec.promised_in_words()} a sentence about a result may be wrong: where the claim that "
+        "it names does not hold, the cell that checks it prints so."
     )
     return f"{title}\n\n{note}\n{rest}"
 

@@ -24,8 +24,9 @@ from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
 from build_tools.chapter_text import check_parameters, defaults, read_chapter
+from build_tools.findings import with_findings
 from build_tools.kernel import execute_notebook, search_path
-from medpriv.course.catalog import ChapterError
+from medpriv.course.catalog import ChapterError, spec
 from medpriv.data.fetch import sha256
 from medpriv.runtime.cache import atomic_path
 from medpriv.runtime.progress import shows_progress
@@ -63,10 +64,12 @@ def run_chapter(name: str, given: Mapping[str, str], out: Path) -> Run:
 
     The kernel is this interpreter, whatever kernels are installed, and works in ``out``. The
     executed notebook holds no times and no paths of this machine, so that two equal runs give
-    equal notebooks. After a failure ``out`` holds ``NAME.failed.ipynb``, executed up to the cell
-    that failed, and nothing else of this run or of an earlier one; after an interruption nothing.
-    What an earlier run left in ``out`` goes; files of these names that no run has left, or that
-    were edited since, are moved aside. One run at a time works in a folder.
+    equal notebooks. With data or a seed for which the chapter promises nothing, its prose says
+    what does not hold, see :func:`.with_findings`. After a failure ``out`` holds
+    ``NAME.failed.ipynb``, executed up to the cell that failed, and nothing else of this run or of
+    an earlier one; after an interruption nothing. What an earlier run left in ``out`` goes; files
+    of these names that no run has left, or that were edited since, are moved aside. One run at a
+    time works in a folder.
 
     Args:
         name: the chapter.
@@ -106,7 +109,7 @@ def run_chapter(name: str, given: Mapping[str, str], out: Path) -> Run:
                 f"{name} ran to its end without calling chapter.finish(), so it reports no "
                 "results and no claim was checked; call it in the chapter's last code cell"
             )
-        _keep(part, out / f"{name}.ipynb")
+        _keep(part, out / f"{name}.ipynb", lambda read: with_findings(read, spec(name), results))
         results_part.replace(out / "results.json")
         _sign(out, f"{name}.ipynb", "results.json")
     return Run(out / f"{name}.ipynb", results)
@@ -187,10 +190,12 @@ def _parts(out: Path, name: str) -> Iterator[tuple[Path, Path]]:
             part.unlink(missing_ok=True)
 
 
-def _keep(part: Path, target: Path) -> None:
+def _keep(
+    part: Path, target: Path, told: Callable[[NotebookNode], NotebookNode] = lambda read: read
+) -> None:
     if not part.exists():
         return
-    notebook = reproducible(nbformat.read(part, as_version=4))
+    notebook = told(reproducible(nbformat.read(part, as_version=4)))
     with atomic_path(target) as path:
         nbformat.write(notebook, path)
     _sign(target.parent, target.name)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import statistics
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -115,6 +117,67 @@ def test_only_what_is_never_equal_is_not_compared(name: str) -> None:
         assert not {"nbval-skip", "raises-exception", "skip-execution"} & set(tags(cell))
         if "nbval-ignore-output" in tags(cell):
             assert any(word in cell.source for word in NEVER_EQUAL), cell.source
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_claim_with_a_name_is_named_in_the_text(name: str) -> None:
+    """Else no sentence would say so where the claim does not hold."""
+    cells = read_chapter(name).cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    calls = [
+        call
+        for cell in code_cells(read_chapter(name))
+        for call in ast.walk(ast.parse(cell.source))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "chapter.claim"
+    ]
+    assert calls
+    given = [word.value for call in calls for word in call.keywords if word.arg == "name"]
+    fixed = [one.value for one in given if isinstance(one, ast.Constant)]
+    assert [one for one in fixed if f"{{glue:text}}`claim-{one}`" not in text] == []
+
+
+def bare_shares(source: str) -> list[str]:
+    """Divisions by what was measured: by the value of an estimate, or by a difference."""
+    parts = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.BinOp)]
+    return [
+        ast.unparse(part)
+        for part in parts
+        if isinstance(part.op, ast.Div)
+        and (
+            (isinstance(part.right, ast.Attribute) and part.right.attr == "value")
+            or (
+                isinstance(part.right, ast.BinOp)
+                and isinstance(part.right.op, ast.Sub)
+                and not any(isinstance(inner, ast.Constant) for inner in operands(part.right))
+            )
+        )
+    ]
+
+
+def operands(difference: ast.expr) -> Iterator[ast.expr]:
+    if isinstance(difference, ast.BinOp) and isinstance(difference.op, ast.Sub):
+        yield from operands(difference.left)
+        yield from operands(difference.right)
+    else:
+        yield difference
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_share_of_what_was_measured_is_guarded(name: str) -> None:
+    """What is there with the book's data may be 0 with a reader's: `course.share` says NaN then.
+
+    In an exercise the text says what is above 0.
+    """
+    cells = read_chapter(name).cells
+    end = next(n for n, cell in enumerate(cells) if "## Exercises" in cell.source)
+    code_of = [cell.source for cell in cells[:end] if cell.cell_type == "code"]
+    assert [bare for source in code_of for bare in bare_shares(source)] == []
+
+
+def test_a_bare_share_is_seen() -> None:
+    seen = "a / b.value; (a - b) / (c.d - e); a / (b['x'] - c.min())"
+    assert bare_shares(seen) == ["a / b.value", "(a - b) / (c.d - e)", "a / (b['x'] - c.min())"]
+    assert bare_shares("a / b; 1 / (n - 2); x / (1 - p - w); course.share(a, b - c)") == []
 
 
 # --- Two runs -------------------------------------------------------------------------------------

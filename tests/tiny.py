@@ -50,7 +50,7 @@ import os
 from pathlib import Path
 
 parameters = {{"profile": profile, "dataset": dataset, "seed": seed, "device": device}}
-results = {{"parameters": parameters, "seconds": 1.0, "peak_mb": 2.0, "claims": []}}
+results = {{"parameters": parameters, "seconds": 1.0, "peak_mb": 2.0, "claims": [], "figures": []}}
 results["versions"] = {versions()}
 Path(os.environ["MEDPRIV_RESULTS"]).write_text(json.dumps(results))
 ```

@@ -8,6 +8,7 @@ from medpriv.course.look_up import look_up
 from medpriv.course.quiz import quiz
 from medpriv.course.record import start
 from medpriv.course.recorded_tables import recorded
+from medpriv.course.shares import share
 
 __all__ = [
     "Explorer",
@@ -20,6 +21,7 @@ __all__ = [
     "look_up",
     "quiz",
     "recorded",
+    "share",
     "side_by_side",
     "start",
     "strip",

@@ -53,6 +53,17 @@ class ChapterSpec:
         """The embedded data's own name, or ``embedded`` where there are several kinds."""
         return EMBEDDED[self.modalities[0]] if len(self.modalities) == 1 else ALL_EMBEDDED
 
+    def promises(self, dataset: str, seed: int) -> bool:
+        """Whether the claims must hold for a data set and a seed."""
+        return seed in self.promised.get(dataset, ())
+
+    def promised_in_words(self) -> str:
+        """For which data sets and seeds the claims must hold, for a reader."""
+        return "; ".join(
+            f"{dataset} with seeds {', '.join(map(str, seeds))}"
+            for dataset, seeds in self.promised.items()
+        )
+
     def known_datasets(self) -> tuple[str, ...]:
         """The names that the chapter's parameter ``dataset`` takes, embedded first."""
         named = [name for modality in self.modalities for name in known_datasets(modality)]

@@ -8,6 +8,7 @@ paths and memory go to `results.json` only.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from dataclasses import asdict, dataclass, field
@@ -47,12 +48,16 @@ class Figure:
 
 @dataclass(frozen=True)
 class Claim:
-    """One statement of the chapter, checked: ``bound`` reads such as ``>= 0.2``."""
+    """One statement of the chapter, checked: ``bound`` reads such as ``>= 0.2``.
+
+    The prose knows it by its ``name``; without one no sentence speaks of it.
+    """
 
     text: str
     value: float
     bound: str
     holds: bool
+    name: str = ""
 
 
 @dataclass
@@ -128,6 +133,7 @@ class Chapter:
         """Record whether a statement holds; NaN never does.
 
         Claims are numbered in order. With a name, ``{glue:text}`claim-name``` gives "claim 3".
+        Where the sentences cannot change, see :meth:`figure`, one that does not hold is printed.
 
         Args:
             text: what is claimed; unique in the chapter.
@@ -147,13 +153,15 @@ class Chapter:
             self._once(f"claim named {name!r}")
         measured = float(value)
         if at_least is not None:
-            claim = Claim(text, measured, f">= {at_least:g}", measured >= at_least)
+            claim = Claim(text, measured, f">= {at_least:g}", measured >= at_least, name)
         else:
-            claim = Claim(text, measured, f"<= {at_most:g}", measured <= at_most)
+            claim = Claim(text, measured, f"<= {at_most:g}", measured <= at_most, name)
         self._claims[text] = claim
         number = f"claim {list(self._claims).index(text) + 1}"
         if name and os.environ.get("MEDPRIV_FIGURES"):
             print(f"claim-{name} = {number}: {text}")
+            if not claim.holds:
+                print(f"  DOES NOT HOLD here: {in_words(measured, '.3g')}, not {claim.bound}")
         elif name:
             _glue(f"claim-{name}", number)
 
@@ -194,8 +202,7 @@ class Chapter:
     @property
     def promised(self) -> bool:
         """Whether the claims must hold for this data set and seed."""
-        seeds = self.spec.promised.get(self.parameters["dataset"], ())
-        return self.parameters["seed"] in seeds
+        return self.spec.promises(self.parameters["dataset"], self.parameters["seed"])
 
     def results(self) -> dict[str, Any]:
         """What ``results.json`` holds, as plain values."""
@@ -235,7 +242,9 @@ def start(name: str, **parameters: Any) -> Chapter:
 
 
 def in_words(value: float, fmt: str) -> str:
-    """A number as the prose shows it; one that rounds to zero has no sign."""
+    """A number as the prose shows it; one that rounds to zero has no sign, NaN is not defined."""
+    if math.isnan(value):
+        return "not defined"
     text = format(value, fmt)
     return text.removeprefix("-") if not text.strip("-0.") else text
 
@@ -243,7 +252,8 @@ def in_words(value: float, fmt: str) -> str:
 def claims_table(claims: list[Claim]) -> pd.DataFrame:
     """The claims as a plain table, one a row, numbered; values to three digits."""
     rows = [
-        (one.text, f"{one.value:.3g}", one.bound, "yes" if one.holds else "NO") for one in claims
+        (one.text, in_words(one.value, ".3g"), one.bound, "yes" if one.holds else "NO")
+        for one in claims
     ]
     numbers = range(1, len(claims) + 1)
     return pd.DataFrame(rows, index=numbers, columns=["claim", "value", "bound", "holds"])
@@ -268,11 +278,8 @@ def _insist(name: str, claims: list[Claim]) -> None:
 
 
 def _explanation(chapter: Chapter) -> str:
-    promised = "; ".join(
-        f"{dataset} with seeds {', '.join(map(str, seeds))}"
-        for dataset, seeds in chapter.spec.promised.items()
-    )
     return (
-        f"The chapter promises its claims for {promised}. This run has another seed or other "
-        "data: a claim that does not hold here is a finding about them, not an error."
+        f"The chapter promises its claims for {chapter.spec.promised_in_words()}. This run has "
+        "another seed or other data: a claim that does not hold here is a finding about them, not "
+        "an error."
     )

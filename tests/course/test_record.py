@@ -29,7 +29,7 @@ KEYS = {
     "claims",
 }
 FIGURE_KEYS = {"name", "value", "low", "high", "baseline", "unit"}
-CLAIM_KEYS = {"text", "value", "bound", "holds"}
+CLAIM_KEYS = {"text", "value", "bound", "holds", "name"}
 
 
 def begin(**changed: Any) -> Chapter:
@@ -86,7 +86,7 @@ def test_results_have_exactly_the_promised_keys(
     chapter = begin()
     chapter.figure("gain", torch.tensor(0.25), low=np.float32(0.125), high=0.5, unit="SSIM")
     chapter.figure("rank", 3, baseline=50)
-    chapter.claim("the gain is large", 0.25, at_least=0.2)
+    chapter.claim("the gain is large", 0.25, at_least=0.2, name="large")
     chapter.claim("the rank is small", 3, at_most=10)
     chapter.finish()
 
@@ -118,8 +118,9 @@ def test_results_have_exactly_the_promised_keys(
     ]
     assert all(figure.keys() == FIGURE_KEYS for figure in found["figures"])
     assert found["claims"] == [
-        {"text": "the gain is large", "value": 0.25, "bound": ">= 0.2", "holds": True},
-        {"text": "the rank is small", "value": 3.0, "bound": "<= 10", "holds": True},
+        {"text": "the gain is large", "value": 0.25, "bound": ">= 0.2", "holds": True}
+        | {"name": "large"},
+        {"text": "the rank is small", "value": 3.0, "bound": "<= 10", "holds": True, "name": ""},
     ]
     assert all(claim.keys() == CLAIM_KEYS for claim in found["claims"])
     assert list(results.parent.iterdir()) == [results]
@@ -180,6 +181,20 @@ def test_figures_are_printed_where_the_sentences_cannot_show_them(
     monkeypatch.setattr(record, "_glue", lambda *_: pytest.fail("glued"))
     begin().figure("gain", 0.256, low=0.2, high=0.3)
     assert capsys.readouterr().out == "gain = 0.26, gain-low = 0.20, gain-high = 0.30\n"
+
+
+def test_a_claim_that_fails_is_printed_where_the_sentences_cannot_say_so(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MEDPRIV_FIGURES", "shown")
+    chapter = begin()
+    chapter.claim("it gains", 0.3, at_least=0.2, name="gains")
+    chapter.claim("it costs", math.nan, at_most=0.1, name="costs")
+    assert capsys.readouterr().out.splitlines() == [
+        "claim-gains = claim 1: it gains",
+        "claim-costs = claim 2: it costs",
+        "  DOES NOT HOLD here: not defined, not <= 0.1",
+    ]
 
 
 # --- Claims ---------------------------------------------------------------------------------------
@@ -253,7 +268,13 @@ def test_two_equal_runs_show_the_same(tiny: Tiny, capsys: pytest.CaptureFixture[
 
 @pytest.mark.parametrize(
     ("value", "fmt", "text"),
-    [(-0.001, ".2f", "0.00"), (-0.5, ".2f", "-0.50"), (0.0, ".1f", "0.0"), (-12.0, ".0f", "-12")],
+    [
+        (-0.001, ".2f", "0.00"),
+        (-0.5, ".2f", "-0.50"),
+        (0.0, ".1f", "0.0"),
+        (-12.0, ".0f", "-12"),
+        (math.nan, ".0%", "not defined"),
+    ],
 )
 def test_a_number_that_rounds_to_zero_has_no_sign(value: float, fmt: str, text: str) -> None:
     assert in_words(value, fmt) == text
