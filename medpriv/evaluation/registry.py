@@ -13,12 +13,12 @@ from medpriv import defenses
 from medpriv.defenses.compression import projected as projected_
 from medpriv.defenses.sample_gradients import bear_sampling
 from medpriv.deployment.service import Defense
+from medpriv.evaluation import recipes
 from medpriv.evaluation.attack_catalog import images, membership, records, reports
 from medpriv.evaluation.attacks import Attack, Case, Run
 from medpriv.evaluation.defenses import MODALITIES, NOTHING, Defended
-from medpriv.evaluation.targets import learned_noise, plain_target, untrained
+from medpriv.evaluation.targets import learned_noise
 from medpriv.runtime.arguments import choose
-from medpriv.runtime.profile import PRIVATE_EPOCHS_COMPARED
 
 _KEY = b"kept by the service"
 
@@ -32,15 +32,18 @@ def known_attacks(modality: str) -> tuple[Attack, ...]:
         ValueError: another modality.
     """
     choose(modality, MODALITIES, "modality")
-    who = Attack("membership, loss threshold", modality, "scores", membership.loss_threshold,
-                 membership.no_advantage, "advantage")  # fmt: skip
-    shadows = (
-        Attack(f"membership, {name}", modality, "scores", run, membership.as_many_of_both, "AUC",
-               rebuilds=True)
-        for name, run in (("shadow models", membership.shadow_models),
-                          ("offline LiRA", membership.offline_lira))
+    return (
+        *_ATTACKS[modality],
+        Attack("membership, loss threshold", modality, "scores", membership.loss_threshold,
+               membership.no_advantage, "advantage"),
+        _shadowed("shadow models", modality, membership.shadow_models),
+        _shadowed("offline LiRA", modality, membership.offline_lira),
     )  # fmt: skip
-    return (*_ATTACKS[modality], who, *shadows)
+
+
+def _shadowed(name: str, modality: str, run: Run) -> Attack:
+    return Attack(f"membership, {name}", modality, "scores", run, membership.as_many_of_both,
+                  "AUC", rebuilds=True)  # fmt: skip
 
 
 def _inverse(split: str) -> Attack:
@@ -199,50 +202,7 @@ def learned(case: Case, tensors: float, model: nn.Module, *, split: str = "conv4
     return [learned_noise(case, int(tensors), model, split).defense(seed=case.seed)]
 
 
-# --- Training -------------------------------------------------------------------------------------
-
-
-def with_private_labels(case: Case, flips: float) -> nn.Module:
-    """Label DP: labels flipped before training, and a loss that knows of it."""
-    if not flips:
-        return plain_target(case)
-    cohort = defenses.private_labels(case.cohort, flips, seed=case.seed)
-    loss = defenses.ForwardCorrected(flips, len(cohort.classes))
-    return plain_target(replace(case, cohort=cohort), loss=loss)
-
-
-def with_smoothed_labels(case: Case, share: float) -> nn.Module:
-    """Label smoothing, of either sign."""
-    return plain_target(case, loss=defenses.Smoothed(share) if share else None)
-
-
-def with_dp_sgd(case: Case, epsilon: float) -> nn.Module:
-    """DP-SGD at epsilon."""
-    how = defenses.Privately(epsilon, epochs=PRIVATE_EPOCHS_COMPARED.of(case.profile))
-    return defenses.train_privately(
-        case.cohort, how, seed=case.seed, device=case.device, model=untrained(case)
-    ).model
-
-
-def with_no_peek(case: Case, weight: float, *, split: str = "conv4") -> nn.Module:
-    """The CNN trained on, so that its features at one layer depend less on the image."""
-    return defenses.train_no_peek(case.cohort, split, weight, **_trained_on(case))
-
-
-def with_opponent(case: Case, weight: float, *, split: str = "conv4") -> nn.Module:
-    """The CNN trained on, against a decoder that listens at one layer."""
-    found = defenses.train_adversarially(case.cohort, split, weight, **_trained_on(case))
-    return found.model
-
-
-def _trained_on(case: Case) -> dict[str, Any]:
-    return {
-        "model": plain_target(case),
-        "recipe": defenses.further_recipe(case.profile, len(case.cohort.members)),
-        "seed": case.seed,
-        "device": case.device,
-    }
-
+# --- The list -------------------------------------------------------------------------------------
 
 _LISTENED = "conv4"  # where features are trained to say less, or noise is learned
 _SHARED = ("features", "back", "weights", "embedding")
@@ -292,10 +252,11 @@ _DEFENSES: tuple[Defended, ...] = (
     *_learned("learned noise", "reports", ("embedding",)),
     *_strengths("projection", (64, 16), "dimensions", modalities=("reports",),
                 exposes=("embedding",), around=projected),
-    *_strengths("private labels", (0.1, 0.3), "p", train=with_private_labels),
-    *_strengths("smoothed labels", (-0.2, 0.2), "share", train=with_smoothed_labels),
-    *_strengths("DP-SGD", (8, 1), "epsilon", train=with_dp_sgd, layers=bear_sampling),
-    *_strengths("NoPeek, conv4", (1, 10), "weight", modalities=("images",), train=with_no_peek),
+    *_strengths("private labels", (0.1, 0.3), "p", train=recipes.with_private_labels),
+    *_strengths("smoothed labels", (-0.2, 0.2), "share", train=recipes.with_smoothed_labels),
+    *_strengths("DP-SGD", (8, 1), "epsilon", train=recipes.with_dp_sgd, layers=bear_sampling),
+    *_strengths("NoPeek, conv4", (1, 10), "weight", modalities=("images",),
+                train=recipes.with_no_peek),
     *_strengths("opponent, conv4", (1, 10), "weight", modalities=("images",),
-                train=with_opponent),
+                train=recipes.with_opponent),
 )  # fmt: skip
