@@ -24,8 +24,9 @@ from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
 from build_tools.chapter_text import check_parameters, defaults, read_chapter
+from build_tools.failures import own_error, without_messages
 from build_tools.kernel import execute_notebook, search_path
-from medpriv.course.catalog import ChapterError
+from medpriv.course.catalog import ChapterError, spec
 from medpriv.data.fetch import sha256
 from medpriv.runtime.cache import atomic_path
 from medpriv.runtime.progress import shows_progress
@@ -65,6 +66,7 @@ def run_chapter(name: str, given: Mapping[str, str], out: Path) -> Run:
     executed notebook holds no times and no paths of this machine, so that two equal runs give
     equal notebooks. After a failure ``out`` holds ``NAME.failed.ipynb``, executed up to the cell
     that failed, and nothing else of this run or of an earlier one; after an interruption nothing.
+    Of an error on the reader's own data neither it nor the message quotes what a library said.
     What an earlier run left in ``out`` goes; files of these names that no run has left, or that
     were edited since, are moved aside. One run at a time works in a folder.
 
@@ -97,9 +99,10 @@ def run_chapter(name: str, given: Mapping[str, str], out: Path) -> Run:
         written = results_part.exists()
         results = json.loads(results_part.read_text(encoding="utf-8")) if written else None
         if error is not None:
-            _keep(part, out / f"{name}.failed.ipynb")
+            own = (plain | parameters)["dataset"] not in spec(name).known_datasets()
+            _keep(part, out / f"{name}.failed.ipynb", own=own)
             broken = getattr(error, "ename", "") == "ClaimError" and results is not None
-            raise RunError(_describe(name, error), results=results, broken_claims=broken)
+            raise RunError(_describe(name, error, own), results=results, broken_claims=broken)
         if results is None:
             _keep(part, out / f"{name}.failed.ipynb")
             raise RunError(
@@ -187,10 +190,12 @@ def _parts(out: Path, name: str) -> Iterator[tuple[Path, Path]]:
             part.unlink(missing_ok=True)
 
 
-def _keep(part: Path, target: Path) -> None:
+def _keep(part: Path, target: Path, *, own: bool = False) -> None:
     if not part.exists():
         return
     notebook = reproducible(nbformat.read(part, as_version=4))
+    if own:
+        notebook = without_messages(notebook)
     with atomic_path(target) as path:
         nbformat.write(notebook, path)
     _sign(target.parent, target.name)
@@ -247,8 +252,11 @@ def _announcer(name: str, cells: int) -> Callable[..., None]:
     return announce
 
 
-def _describe(name: str, error: PapermillExecutionError | DeadKernelError) -> str:
+def _describe(name: str, error: PapermillExecutionError | DeadKernelError, own: bool) -> str:
     if isinstance(error, DeadKernelError):
         return f"{name}: the kernel died ({error}); most often the machine ran out of memory"
-    traceback = ANSI.sub("", "\n".join(error.traceback)) or f"{error.ename}: {error.evalue}"
+    if own:
+        traceback = "\n".join(own_error(error.ename, error.evalue, error.traceback))
+    else:
+        traceback = ANSI.sub("", "\n".join(error.traceback)) or f"{error.ename}: {error.evalue}"
     return f"{name} failed in cell [{error.exec_count}]\n\n{error.source}\n\n{traceback}"
