@@ -25,6 +25,7 @@ _CALLED: Final = re.compile(
     r"(?:\s+(?:[A-Z]\.\s*)*(?:(?:van|von|de|der|den|di)\s+)*[A-Z][^\W\d_][\w'’-]*){0,3})"
 )
 _DEGREE: Final = re.compile(r"([A-Z][\w'’-]+),?\s+(?:MD|M\.D\.|PhD|FRCR)(?!\w)")
+_WORD: Final = re.compile(r"[^\W\d_]+")
 # A word that begins no sentence, line or heading: a word, a comma or an initial stands before it.
 _INSIDE: Final = re.compile(r"(?:(?<=[\w,)][ \t])|(?<=\b[A-Z]\.[ \t]))[^\W\d_]+")
 # Diseases and signs that are called after somebody are no names of people in these texts.
@@ -32,6 +33,7 @@ _EPONYM: Final = re.compile(
     r"([^\W\d_]+)(?:['’]s)?\s+(?:disease|syndrome|lymphoma|sign|score|test|stage|lines?|catheter)\b"
 )
 _CAPITALS: Final = 0.75  # of a name's occurrences inside sentences, at least
+_INSIDE_OFTEN: Final = 0.25  # of a name's occurrences: a word that begins sentences is none
 _NOUNS: Final = 0.25  # of the words inside sentences, at most: else capitals say nothing
 
 
@@ -41,9 +43,10 @@ def words_of_names(texts: Sequence[str]) -> frozenset[str]:
     These are titles; what follows one anywhere in the texts ("Dr. J. van Houten", "Ms Osei"), or
     stands before a degree ("Osei, MD"); and words of two letters or more that are written as a
     name is, one capital and then small letters, in at least three quarters of their occurrences
-    inside a sentence. The last rule spares what a disease or sign is called after ("Crohn's
-    disease"). It is not used where over a quarter of the different words inside sentences are
-    written so, as in German; and in texts without small letters it finds nothing.
+    inside a sentence, where at least a quarter of all are. The last rule spares what a disease or
+    sign is called after ("Crohn's disease"). It is not used where over a quarter of the different
+    words inside sentences are written so, as in German; and in texts without small letters it
+    finds nothing.
     """
     found = [called[1] for text in texts for called in _called(text)]
     titles = [title[0] for text in texts for title in _TITLE.finditer(text)]
@@ -57,13 +60,19 @@ def _called(text: str) -> list[re.Match[str]]:
 
 
 def _capitalised(texts: Sequence[str]) -> set[str]:
-    inside, capitals, spared = Counter[str](), Counter[str](), set[str]()
+    everywhere, inside, capitals = Counter[str](), Counter[str](), Counter[str]()
+    spared = set[str]()
     for text in texts:
         words = _INSIDE.findall(text)
+        everywhere.update(word.lower() for word in _WORD.findall(text))
         inside.update(word.lower() for word in words)
         capitals.update(word.lower() for word in words if len(word) > 1 and word.istitle())
         spared.update(match[1].lower() for match in _EPONYM.finditer(text))
-    found = {word for word, count in capitals.items() if count >= _CAPITALS * inside[word]}
+    found = {
+        word
+        for word, count in capitals.items()
+        if count >= max(_CAPITALS * inside[word], _INSIDE_OFTEN * everywhere[word])
+    }
     if len(found) > _NOUNS * len(inside):
         return set()
     return {part for word in found - spared for part in normalise_text(word).split()}

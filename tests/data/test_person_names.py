@@ -36,6 +36,7 @@ def test_names_are_found_by_titles_and_capitals(text: str, names: set[str]) -> N
         "On MR. Effusion was seen, HIV is known, with COPD.",
         "Known Crohn's disease and Kerley lines.",
         "Hepatitis B. Heart and lungs are as before.",
+        "Clear. Negative for a mass. Negative chest. Negative spine. Negative. Chest Negative.",
     ],
 )
 def test_methods_diseases_and_beginnings_of_sentences_are_none(text: str) -> None:
