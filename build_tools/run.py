@@ -24,6 +24,7 @@ from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
 from build_tools.chapter_text import check_parameters, defaults, read_chapter
+from build_tools.failures import own_error, without_messages
 from build_tools.findings import with_findings
 from build_tools.kernel import execute_notebook, search_path
 from medpriv.course.catalog import ChapterError, spec
@@ -67,9 +68,10 @@ def run_chapter(name: str, given: Mapping[str, str], out: Path) -> Run:
     equal notebooks. With data or a seed for which the chapter promises nothing, its prose says
     what does not hold, see :func:`.with_findings`. After a failure ``out`` holds
     ``NAME.failed.ipynb``, executed up to the cell that failed, and nothing else of this run or of
-    an earlier one; after an interruption nothing. What an earlier run left in ``out`` goes; files
-    of these names that no run has left, or that were edited since, are moved aside. One run at a
-    time works in a folder.
+    an earlier one; after an interruption nothing. Of an error on the reader's own data neither it
+    nor the message quotes what a library said. What an earlier run left in ``out`` goes; files of
+    these names that no run has left, or that were edited since, are moved aside. One run at a time
+    works in a folder.
 
     Args:
         name: the chapter.
@@ -100,9 +102,10 @@ def run_chapter(name: str, given: Mapping[str, str], out: Path) -> Run:
         written = results_part.exists()
         results = json.loads(results_part.read_text(encoding="utf-8")) if written else None
         if error is not None:
-            _keep(part, out / f"{name}.failed.ipynb")
+            own = (plain | parameters)["dataset"] not in spec(name).known_datasets()
+            _keep(part, out / f"{name}.failed.ipynb", without_messages if own else _as_it_is)
             broken = getattr(error, "ename", "") == "ClaimError" and results is not None
-            raise RunError(_describe(name, error), results=results, broken_claims=broken)
+            raise RunError(_describe(name, error, own), results=results, broken_claims=broken)
         if results is None:
             _keep(part, out / f"{name}.failed.ipynb")
             raise RunError(
@@ -190,8 +193,12 @@ def _parts(out: Path, name: str) -> Iterator[tuple[Path, Path]]:
             part.unlink(missing_ok=True)
 
 
+def _as_it_is(notebook: NotebookNode) -> NotebookNode:
+    return notebook
+
+
 def _keep(
-    part: Path, target: Path, told: Callable[[NotebookNode], NotebookNode] = lambda read: read
+    part: Path, target: Path, told: Callable[[NotebookNode], NotebookNode] = _as_it_is
 ) -> None:
     if not part.exists():
         return
@@ -252,8 +259,11 @@ def _announcer(name: str, cells: int) -> Callable[..., None]:
     return announce
 
 
-def _describe(name: str, error: PapermillExecutionError | DeadKernelError) -> str:
+def _describe(name: str, error: PapermillExecutionError | DeadKernelError, own: bool) -> str:
     if isinstance(error, DeadKernelError):
         return f"{name}: the kernel died ({error}); most often the machine ran out of memory"
-    traceback = ANSI.sub("", "\n".join(error.traceback)) or f"{error.ename}: {error.evalue}"
+    if own:
+        traceback = "\n".join(own_error(error.ename, error.evalue, error.traceback))
+    else:
+        traceback = ANSI.sub("", "\n".join(error.traceback)) or f"{error.ename}: {error.evalue}"
     return f"{name} failed in cell [{error.exec_count}]\n\n{error.source}\n\n{traceback}"

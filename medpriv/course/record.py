@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from IPython import get_ipython
 from IPython.display import display
 
 from medpriv.course.catalog import ChapterSpec, check_value, spec
+from medpriv.course.origins import Place, marked, place_now, tables_behind
+from medpriv.course.recorded_tables import data_sets
 from medpriv.course.results import versions, write_results
 from medpriv.runtime.device import describe_device, pick_device
 from medpriv.runtime.memory import peak_bytes
@@ -70,6 +73,7 @@ class Chapter:
     _figures: dict[str, Figure] = field(default_factory=dict, repr=False)
     _claims: dict[str, Claim] = field(default_factory=dict, repr=False)
     _cells: dict[str, int | None] = field(default_factory=dict, repr=False)
+    _places: dict[str, Place | None] = field(default_factory=dict, repr=False)
 
     def figure(
         self,
@@ -152,11 +156,9 @@ class Chapter:
         if name:
             self._once(f"claim named {name!r}")
         measured = float(value)
-        if at_least is not None:
-            claim = Claim(text, measured, f">= {at_least:g}", measured >= at_least, name)
-        else:
-            claim = Claim(text, measured, f"<= {at_most:g}", measured <= at_most, name)
-        self._claims[text] = claim
+        bound = f">= {at_least:g}" if at_most is None else f"<= {at_most:g}"
+        holds = measured >= at_least if at_most is None else measured <= at_most
+        claim = self._claims[text] = Claim(text, measured, bound, holds, name)
         number = f"claim {list(self._claims).index(text) + 1}"
         if name and os.environ.get("MEDPRIV_FIGURES"):
             print(f"claim-{name} = {number}: {text}")
@@ -166,8 +168,9 @@ class Chapter:
             _glue(f"claim-{name}", number)
 
     def _once(self, what: str) -> None:
-        """Refuse a second cell that records the same, where no reader runs cells again."""
+        """Note where it is recorded, and refuse a second such cell, but where a reader works."""
         shell = get_ipython()
+        self._places[what] = place_now(shell)
         cell = shell.execution_count if shell is not None else None
         earlier = self._cells.setdefault(what, cell)
         if earlier != cell and os.environ.get("MEDPRIV_RESULTS"):
@@ -205,7 +208,10 @@ class Chapter:
         return self.spec.promises(self.parameters["dataset"], self.parameters["seed"])
 
     def results(self) -> dict[str, Any]:
-        """What ``results.json`` holds, as plain values."""
+        """What ``results.json`` holds, as plain values; ``tables`` has their data sets."""
+        figures = self._origins("figure", self._figures)
+        claims = self._origins("claim", self._claims)
+        tables = sorted({name for one in (*figures, *claims) for name in one or ()})
         return {
             "chapter": self.spec.name,
             "parameters": dict(self.parameters),
@@ -213,9 +219,15 @@ class Chapter:
             "device": describe_device(pick_device(self.parameters["device"])),
             "seconds": round(time.time() - psutil.Process().create_time(), 2),
             "peak_mb": round(peak_bytes() / 2**20, 1),
-            "figures": [asdict(figure) for figure in self._figures.values()],
-            "claims": [asdict(claim) for claim in self._claims.values()],
+            "tables": {name: data_sets(name) for name in tables},
+            "figures": marked(map(asdict, self._figures.values()), figures),
+            "claims": marked(map(asdict, self._claims.values()), claims),
         }
+
+    def _origins(self, what: str, recorded: Iterable[str]) -> list[list[str] | None]:
+        """The recorded tables behind each figure or claim; ``None`` where nobody knows."""
+        places = [self._places.get(f"{what} {name!r}") for name in recorded]
+        return tables_behind(get_ipython(), places)
 
 
 def start(name: str, **parameters: Any) -> Chapter:
@@ -278,8 +290,11 @@ def _insist(name: str, claims: list[Claim]) -> None:
 
 
 def _explanation(chapter: Chapter) -> str:
+    origins = enumerate(chapter._origins("claim", chapter._claims), start=1)
+    numbers = ", ".join(str(number) for number, tables in origins if tables)
     return (
         f"The chapter promises its claims for {chapter.spec.promised_in_words()}. This run has "
         "another seed or other data: a claim that does not hold here is a finding about them, not "
         "an error."
+        + (f" From recorded tables of the course's data come claims {numbers}." if numbers else "")
     )

@@ -21,6 +21,14 @@ def recorded(name: str) -> pd.DataFrame:
     return pd.read_csv(path)
 
 
+def data_sets(name: str) -> list[str] | None:
+    """The data sets in a recorded table; nothing where it has no such column, or is not there."""
+    if not place(name).exists():
+        return None
+    table = recorded(name)
+    return sorted(table["dataset"].unique()) if "dataset" in table else None
+
+
 def place(name: str) -> Path:
     """Where a recorded table is kept."""
     return chapters_dir() / "recorded" / f"{name}.csv"

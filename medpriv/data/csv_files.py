@@ -34,9 +34,11 @@ def read_csv(path: Path, required: tuple[str, ...] = ()) -> pd.DataFrame:
     header = text.lstrip().split("\n", 1)[0]
     separator = ";" if ";" in header and "," not in header else ","
     names = [name.strip() for name in next(csv.reader([header], delimiter=separator), [])]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = [place for place, name in enumerate(names, start=1) if names.count(name) > 1]
     if twice:
-        raise refuse(path, f"the header names {', '.join(twice)} twice", "rename the columns")
+        # By number: in a file without a header these are cells.
+        where = " and ".join(map(str, twice))
+        raise refuse(path, f"columns {where} of the header share their names", "rename them")
     try:
         with warnings.catch_warnings():
             # Rows with more cells than the header has names would only be cut, with a warning.
@@ -51,13 +53,21 @@ def read_csv(path: Path, required: tuple[str, ...] = ()) -> pd.DataFrame:
     if missing:
         raise refuse(
             path,
-            f"it lacks the column(s) {', '.join(missing)} (it has {', '.join(frame.columns)})",
+            f"it lacks the column(s) {', '.join(missing)} (it has {_header(frame)})",
             "check the header row",
         )
     if len(frame) < 2:
         raise refuse(path, f"it has {len(frame)} row(s) under the header", "more are needed")
     # A short row leaves its last cells unset. Plain lists: a third of the time of .str.strip().
     return frame.fillna("").apply(lambda column: [cell.strip() for cell in column.to_list()])
+
+
+def _header(frame: pd.DataFrame) -> str:
+    """The columns' names; only how many, where they could be the cells of a first row."""
+    names = list(frame.columns)
+    if all(name[:1].isalpha() and name not in set(frame[name]) for name in names):
+        return ", ".join(names)
+    return f"{len(names)} columns, and its first row looks like a patient's, not like a header"
 
 
 def _decode(path: Path) -> str:

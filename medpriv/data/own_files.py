@@ -5,7 +5,8 @@ images          an ``.npz`` with ``images`` (uint8, or float in [0, 1]) and ``la
                 ``patient`` if known; or a folder of PNGs with ``labels.csv``, whose columns
                 are ``file``, ``label`` and, if known, ``patient``
 records         a ``.csv`` with a column ``label``, ``patient`` if known, and the inputs
-reports         a ``.csv`` with the columns ``text`` and ``label``, and ``patient`` if known
+reports         a ``.csv`` with the columns ``text`` and ``label``, and ``patient`` if known;
+                columns that say yes or no are facts of the patient, others are left out
 ==============  ==========================================================================
 
 Without ``patient`` each row counts as a patient: then exact repetitions are removed (one
@@ -40,6 +41,7 @@ from medpriv.data.splitting import (
     split_rows,
 )
 from medpriv.data.text import normalise_text
+from medpriv.data.yes_no import yes_no_columns
 from medpriv.runtime.hashing import content_hash
 
 WEIGHTS = (0.4, 0.4, 0.1, 0.1)
@@ -59,6 +61,7 @@ class _Rows:
     notes: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
     digest: str | None = None
+    attributes: pd.DataFrame | None = None
 
 
 def own_modality(path: Path) -> Modality:
@@ -105,7 +108,11 @@ def own_records(path: Path, wanted: Wanted) -> Cohort:
 
 
 def own_reports(path: Path, wanted: Wanted) -> Cohort:
-    """Reports from the reader's ``.csv``; see the module's text."""
+    """Reports from the reader's ``.csv``; see the module's text.
+
+    The columns of :func:`.yes_no_columns` become the parts' ``attributes``, which
+    :func:`.report_facts` gives. The card names them, and the columns that are left out.
+    """
     frame = _read_table(path, "reports")
     if "text" not in frame:
         raise refuse(path, "it has no column text", "use load_records for records")
@@ -117,8 +124,24 @@ def own_reports(path: Path, wanted: Wanted) -> Cohort:
             "remove these rows",
         )
     texts = tuple(frame["text"])
-    rows = _Rows(path, texts, *_who(frame), [normalise_text(text) for text in texts])
+    further = [name for name in frame if name not in ("text", "label", "patient")]
+    facts = yes_no_columns(frame, further, path)
+    keys = [normalise_text(text) for text in texts]
+    notes = _columns_used(list(facts), [name for name in further if name not in facts])
+    rows = _Rows(path, texts, *_who(frame), keys, notes, attributes=facts)
     return _cohort("reports", rows, wanted)
+
+
+def _columns_used(facts: Sequence[str], left_out: Sequence[str]) -> tuple[str, ...]:
+    """What the card says of the columns of a table of reports; it quotes no cell."""
+    used = (
+        f"facts of the patients, from columns of yes and no: {', '.join(facts)}"
+        if facts
+        else "no column says yes or no: common words of the reports are their facts, without words "
+        "that look like names and without those that nearly always come with a more common one"
+    )
+    left = "columns left out, since not each row says yes or no and both are there: "
+    return (used, left + ", ".join(left_out)) if left_out else (used,)
 
 
 def _who(frame: pd.DataFrame) -> tuple[NDArray, NDArray | None]:
@@ -205,7 +228,8 @@ def _cohort(modality: Modality, read: _Rows, wanted: Wanted) -> Cohort:
         keys = list(zip(keys, y.tolist(), strict=True))  # two people can measure alike
     else:
         refuse_contradictions(read.path, keys, y)
-    rows = Part(read.x, torch.from_numpy(y), who, no_attributes(len(y)))
+    known_of_them = no_attributes(len(y)) if read.attributes is None else read.attributes
+    rows = Part(read.x, torch.from_numpy(y), who, known_of_them)
     if not known:
         notes = (*notes, "the patients are not named: each row counts as one")
     if not known or modality == "reports":

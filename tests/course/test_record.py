@@ -25,11 +25,12 @@ KEYS = {
     "device",
     "seconds",
     "peak_mb",
+    "tables",
     "figures",
     "claims",
 }
-FIGURE_KEYS = {"name", "value", "low", "high", "baseline", "unit"}
-CLAIM_KEYS = {"text", "value", "bound", "holds", "name"}
+FIGURE_KEYS = {"name", "value", "low", "high", "baseline", "unit", "recorded"}
+CLAIM_KEYS = {"text", "value", "bound", "holds", "name", "recorded"}
 
 
 def begin(**changed: Any) -> Chapter:
@@ -113,14 +114,25 @@ def test_results_have_exactly_the_promised_keys(
             "high": 0.5,
             "baseline": None,
             "unit": "SSIM",
+            "recorded": None,
         },
-        {"name": "rank", "value": 3.0, "low": None, "high": None, "baseline": 50.0, "unit": ""},
+        {
+            "name": "rank",
+            "value": 3.0,
+            "low": None,
+            "high": None,
+            "baseline": 50.0,
+            "unit": "",
+            "recorded": None,
+        },
     ]
     assert all(figure.keys() == FIGURE_KEYS for figure in found["figures"])
+    of_script = {"holds": True, "recorded": None}
     assert found["claims"] == [
-        {"text": "the gain is large", "value": 0.25, "bound": ">= 0.2", "holds": True}
+        {"text": "the gain is large", "value": 0.25, "bound": ">= 0.2"}
+        | of_script
         | {"name": "large"},
-        {"text": "the rank is small", "value": 3.0, "bound": "<= 10", "holds": True, "name": ""},
+        {"text": "the rank is small", "value": 3.0, "bound": "<= 10"} | of_script | {"name": ""},
     ]
     assert all(claim.keys() == CLAIM_KEYS for claim in found["claims"])
     assert list(results.parent.iterdir()) == [results]

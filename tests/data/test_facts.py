@@ -72,10 +72,12 @@ def test_keywords_come_by_how_many_texts_name_them() -> None:
     assert keywords(["same"] * 4, 3) == []  # a word in all of them tells nothing
 
 
-@pytest.mark.parametrize(("number", "most"), [(0, 0.3), (5, 0.0), (5, 1.5)])
-def test_no_words_and_no_share_are_refused(number: int, most: float) -> None:
+@pytest.mark.parametrize(
+    ("number", "most", "alike"), [(0, 0.3, 1), (5, 0.0, 1), (5, 1.5, 1), (5, 0.3, 0), (5, 0.3, 2)]
+)
+def test_no_words_and_no_share_are_refused(number: int, most: float, alike: float) -> None:
     with pytest.raises(ValueError, match="a number of words from 1 on and a share"):
-        keywords(["a text"], number, most=most)
+        keywords(["a text"], number, most=most, alike=alike)
 
 
 def test_without_words_there_is_a_row_for_each_text_all_the_same() -> None:

@@ -155,7 +155,10 @@ def _f1(victims: Part, guess: tuple[str, ...] | list[str]) -> Estimate:
 def gaps(case: Case) -> tuple[tuple[str, ...], Hidden, Part, Tensor]:
     """Terms, the victims' reports with a gap, the rows these are of, and the imputation."""
     own, victims = _parts(case)
-    terms = TERMS.get(case.cohort.card.name) or tuple(data.keywords(case.cohort.auxiliary.x, 8))
+    words = case.cohort.auxiliary.x
+    terms = TERMS.get(case.cohort.card.name) or tuple(
+        data.keywords(words, 8, alike=0.9, names=False)
+    )
     hidden, known = attacks.mask_terms(victims.x, terms), attacks.mask_terms(own.x, terms)
     prior = attacks.fit_term_imputer(known, len(terms)).guess(hidden.texts)
     return terms, hidden, victims.take(hidden.rows), prior
