@@ -299,3 +299,19 @@ def test_commands_and_a_chapters_first_cell_wait_for_no_library_that_they_do_not
     loaded = set(done.stdout.split())
     assert "medpriv.course.cards" in loaded
     assert not loaded & {"medpriv.attacks", "opacus", "torchvision", "transformers"}
+
+
+def test_rooms_wait_for_no_library_that_few_functions_use() -> None:
+    code = (
+        "import sys, medpriv\n"
+        "for room in medpriv._ROOMS: getattr(medpriv, room)\n"
+        "print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert loaded >= {f"medpriv.{room}" for room in ROOMS}
+    late = {"medmnist", "opacus", "sacrebleu", "sklearn", "skimage", "torchvision", "transformers"}
+    late |= {"scipy.ndimage", "scipy.optimize", "scipy.stats"}
+    assert not loaded & late, "import it inside the functions that use it"

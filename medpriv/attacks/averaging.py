@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from scipy.stats import binom
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -80,6 +79,8 @@ def majority_right(kept: float, times: int) -> float:
     """
     if not 0 <= kept <= 1 or times < 1:
         raise ValueError(f"expected a chance and 1 or more answers, got {kept}, {times}")
+    from scipy.stats import binom
+
     more = binom.sf(times // 2, times, kept)
     tie = binom.pmf(times // 2, times, kept) if times % 2 == 0 else 0.0
     return float(more + tie / 2)

@@ -19,9 +19,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy.special import log_ndtr
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from medpriv.data.cohort import Part, class_numbers
@@ -185,6 +182,10 @@ def shadow_attack(view: View, x: Tensor | Sequence[str], y: Tensor, shadows: Sha
         ThreatModelError: the view gives no scores.
         ValueError: the shadow models have another number of classes.
     """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     view.require("scores", "the shadow models' attack")
     scores = view(x)
     if scores.shape[1] != shadows.own.shape[2]:

@@ -1,7 +1,8 @@
 """Find a data set's file: the reader's folder, then the cache, then a download.
 
 A download is verified after it has arrived and before anybody reads it, and appears in the cache
-whole or not at all. A publisher's checksum is used where one exists; none is made up.
+whole or not at all. A publisher's checksum is used where one exists; none is made up. Where there
+is none, the sha256 of what arrived is noted beside it, so that damage done later is noticed.
 """
 
 from __future__ import annotations
@@ -97,6 +98,8 @@ def locate(source: Source) -> Path:
     with atomic_path(target) as part:
         download(source, part)
         verify(part, source)
+        if source.checksum is None:
+            note_sha256(part, target)
     return target
 
 
@@ -137,6 +140,7 @@ def verify(path: Path, source: Source) -> None:
     Raises:
         DataError: it differs.
     """
+    check_noted(path)
     if source.checksum is not None:
         method, expected = source.checksum.split(":")
         got = pooch.file_hash(str(path), alg=method)
@@ -147,6 +151,33 @@ def verify(path: Path, source: Source) -> None:
             )
     if source.check is not None:
         source.check(path)
+
+
+def note_sha256(part: Path, target: Path) -> None:
+    """Note what a file of the cache holds before it gets its name.
+
+    In this order a run that is killed in between leaves no file that nothing vouches for.
+
+    Raises:
+        CacheError: the note cannot be written.
+    """
+    with atomic_path(_note(target)) as note:
+        note.write_text(sha256(part))
+
+
+def check_noted(path: Path) -> None:
+    """Check a file against what was noted when it was kept, if anything was.
+
+    Raises:
+        DataError: it differs.
+    """
+    note = _note(path)
+    if note.is_file() and note.read_text(errors="replace") != sha256(path):
+        raise DataError(f"{path} is not as it was downloaded: it has another sha256.")
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
 
 
 def by_hand(source: Source) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from scipy.optimize import brentq
 from scipy.special import log_ndtr
 
 
@@ -24,6 +23,8 @@ def analytic_gaussian(epsilon: float, delta: float, *, sensitivity: float = 1.0)
     Raises:
         ValueError: an argument is out of range.
     """
+    from scipy.optimize import brentq
+
     if not (epsilon > 0 and 0 < delta < 1 and sensitivity > 0):
         raise ValueError(
             f"expected epsilon and sensitivity above 0 and delta between 0 and 1; got {epsilon}, "

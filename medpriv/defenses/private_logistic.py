@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from scipy.special import expit
 from torch import Tensor
 
@@ -113,6 +112,7 @@ def _minimised(
     rows: np.ndarray, labels: np.ndarray, penalty: float, slope: np.ndarray
 ) -> LogisticModel:
     """The weights that minimise the loss, the penalty and ``slope.w``."""
+    from scipy.optimize import minimize
 
     def value(w: np.ndarray) -> tuple[float, np.ndarray]:
         margins = labels * (rows @ w)

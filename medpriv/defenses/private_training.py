@@ -16,11 +16,9 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
-from opacus import PrivacyEngine
-from opacus.accountants import create_accountant
-from opacus.accountants.utils import get_noise_multiplier
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
@@ -166,6 +164,8 @@ def noise_for(epsilon: float, delta: float, rate: float, steps: int) -> float:
     Raises:
         ValueError: no noise reaches it.
     """
+    from opacus.accountants.utils import get_noise_multiplier
+
     with quiet():
         return get_noise_multiplier(
             target_epsilon=epsilon, target_delta=delta, sample_rate=rate, steps=steps,
@@ -179,6 +179,8 @@ def epsilon_spent(noise: float, rate: float, steps: int, delta: float) -> float:
 
     Arguments as for :func:`noise_for`, whose result ``noise`` is.
     """
+    from opacus.accountants import create_accountant
+
     accountant = create_accountant("prv")
     accountant.history = [(noise, rate, steps)]
     with quiet():
@@ -206,16 +208,7 @@ def _trained(
     # Plain layout: gradients of single members do not come in channels_last.
     net = net.to(where, memory_format=torch.contiguous_format).train()
     rows = DataLoader(TensorDataset(inputs, labels), batch_size=min(how.batch_size, len(inputs)))
-    stream = torch_rng(seed, "private noise").initial_seed()
-    with quiet():
-        private, optimizer, batches = PrivacyEngine(accountant="prv").make_private(
-            module=net,
-            optimizer=torch.optim.Adam(net.parameters(), lr=how.learning_rate),
-            data_loader=rows,
-            noise_multiplier=noise,
-            max_grad_norm=how.clip,
-            noise_generator=torch.Generator(device=where).manual_seed(stream),
-        )
+    private, optimizer, batches = _made_private(net, rows, how, noise, seed, where)
     batches.batch_sampler.generator = torch_rng(seed, "private batches")
     batches.batch_sampler.steps = steps
     # Opacus rounds both to whole batches; the accountant is told of these.
@@ -238,3 +231,21 @@ def _trained(
             f"({how.learning_rate})"
         )
     return trained
+
+
+def _made_private(
+    net: nn.Module, rows: DataLoader, how: Privately, noise: float, seed: int, where: torch.device
+) -> tuple[nn.Module, Any, Any]:
+    """The network, an optimizer and batches as Opacus wraps them."""
+    from opacus import PrivacyEngine
+
+    stream = torch_rng(seed, "private noise").initial_seed()
+    with quiet():
+        return PrivacyEngine(accountant="prv").make_private(
+            module=net,
+            optimizer=torch.optim.Adam(net.parameters(), lr=how.learning_rate),
+            data_loader=rows,
+            noise_multiplier=noise,
+            max_grad_norm=how.clip,
+            noise_generator=torch.Generator(device=where).manual_seed(stream),
+        )

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from opacus.grad_sample import GradSampleModule
-from opacus.validators import ModuleValidator
 from torch import nn
 from torch.nn import functional as F
 
@@ -20,6 +18,8 @@ def bear_sampling(net: nn.Module) -> nn.Module:
 
     It is changed only where that is needed, by Opacus's ``ModuleValidator.fix``.
     """
+    from opacus.validators import ModuleValidator
+
     return net if ModuleValidator.is_valid(net) else ModuleValidator.fix(net)
 
 
@@ -63,6 +63,8 @@ _WRITTEN_INTO = (nn.modules.conv._ConvNd, nn.Linear, nn.GroupNorm, nn.LayerNorm)
 
 def _failed(net: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> Exception | None:
     """What one step of two members ends with."""
+    from opacus.grad_sample import GradSampleModule
+
     try:
         probe = GradSampleModule(copy.deepcopy(net))
         with quiet():

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 
 from medpriv.models.images import ImageCNN
@@ -66,6 +65,8 @@ def ssim(truth: Tensor, guess: Tensor, mask: Tensor | None = None) -> np.ndarray
 
     Errors as for ``mse``.
     """
+    from skimage.metrics import structural_similarity
+
     truth, guess = _checked(truth, guess)
     scores = np.empty(len(truth))
     for row, (a, b) in enumerate(zip(truth.numpy(), guess.numpy(), strict=True)):

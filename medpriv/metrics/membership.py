@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import beta
 
 from medpriv.statistics import Estimate, interval, one_a_row, patient_bootstrap, unseen
 
@@ -150,6 +149,8 @@ def epsilon_bound(
         ValueError: lengths differ, members or non-members are missing, or delta or confidence is
             out of range.
     """
+    from scipy.stats import beta
+
     guess, member = _scored(np.asarray(guess, dtype=float), member)
     if not (0 <= delta < 1 and 0 < confidence < 1):
         raise ValueError(

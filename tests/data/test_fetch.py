@@ -175,6 +175,26 @@ def test_damaged_file_in_the_cache_is_fetched_again(server, cache):
     assert path.read_bytes() == BODY
 
 
+def test_a_damaged_byte_anywhere_is_noticed_where_no_publisher_gives_a_checksum(server, cache):
+    source = toy(f"{server.base}/toy.bin", checksum=None, check=lambda path: None)
+    path = locate(source)
+    note = path.with_name("toy.bin.sha256")
+    assert left(cache) == [path.name, note.name]
+    assert locate(source) == path
+    for place in (0, len(BODY) // 2, len(BODY) - 1):
+        path.write_bytes(BODY[:place] + bytes([BODY[place] ^ 1]) + BODY[place + 1 :])
+        with pytest.warns(RuntimeWarning, match="not as it was downloaded.*Downloading it again"):
+            assert locate(source).read_bytes() == BODY
+    note.write_bytes(b"\xff" + note.read_bytes()[1:])
+    with pytest.warns(RuntimeWarning, match="Downloading it again"):
+        locate(source)
+    path.unlink()  # as a reader is told to do, or a run that was killed leaves it
+    assert locate(source).read_bytes() == BODY
+    note.unlink()  # kept before there were notes
+    assert locate(source).read_bytes() == BODY
+    assert len(server.asked) == 6
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, MemoryError])
 def test_interruption_leaves_nothing(cache, monkeypatch, error):
     def half_way(self, url, path, pooch):
@@ -249,6 +269,12 @@ def test_openml_is_asked_once_and_kept(cache, monkeypatch):
     assert first.read_text() == "a,b\n1,x\n2,\n"
     assert len(asked) == 1
     assert asked[0]["data_id"] == 7
+    whole = first.read_bytes()
+    for place in range(len(whole)):
+        first.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.warns(RuntimeWarning, match="not as it was downloaded.*Downloading it again"):
+            assert openml.locate_table(toys).read_bytes() == whole
+    assert len(asked) == 1 + len(whole)
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ from medpriv.evaluation import (
 from medpriv.evaluation.attacks import Attack
 from medpriv.evaluation.defenses import Defended
 from medpriv.evaluation.verdicts import COLUMNS
+from medpriv.runtime.cache import read_sealed
 
 COIN = named_defense("records", "randomised response, fresh", 0.3)
 
@@ -219,6 +220,19 @@ def test_a_damaged_cell_is_computed_again(tmp_path: Path) -> None:
     assert sum("is damaged" in str(one.message) for one in said) == 2
     assert_same(again, first)
     assert len(runs(tmp_path)) == 5
+
+
+def test_every_file_that_a_comparison_keeps_is_sealed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So that a damaged byte anywhere is noticed, see test_runtime.
+    monkeypatch.setenv("MEDPRIV_CACHE", str(tmp_path / "cache"))
+    defenses = [NOTHING, named_defense("records", "private labels", 0.1)]
+    table(tmp_path / "cache", [counting(tmp_path)], defenses, (4711,))
+    files = [file for file in (tmp_path / "cache").rglob("*") if file.is_file()]
+    assert {file.parent.name for file in files} == {"cells", "defended", "targets"}
+    for file in files:
+        read_sealed(file)
 
 
 @pytest.mark.slow

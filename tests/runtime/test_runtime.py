@@ -840,24 +840,29 @@ def test_giving_memory_back_changes_nothing() -> None:
     assert rows.sum().item() == 499_500
 
 
+# A hundred arrays of 4 MB, one after another: 1,024 pages each if every one is fresh.
 _FRESH_PAGES = """
 import resource, torch
 from medpriv.runtime.memory import keep_memory
-{}
-torch.zeros(2**20).add_(1)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(100):
-    torch.zeros(2**20).add_(1)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+
+def fresh():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(100):
+        torch.zeros(2**20).add_(1)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+told = fresh()
+keep_memory()
+fresh()  # the first few find no gap that fits them; how many, the addresses decide
+print(told, fresh())
 """
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="how glibc keeps free memory")
 def test_a_worker_told_to_keep_no_memory_keeps_some_all_the_same() -> None:
-    # A hundred arrays of 4 MB, one after another: 1,024 pages each if every one is fresh.
-    told = {"MALLOC_TRIM_THRESHOLD_": "65536"}
-    assert int(elsewhere(_FRESH_PAGES.format(""), **told)) > 50_000
-    assert int(elsewhere(_FRESH_PAGES.format("keep_memory()"), **told)) < 5_000
+    told, kept_some = map(int, elsewhere(_FRESH_PAGES, MALLOC_TRIM_THRESHOLD_="65536").split())
+    assert told > 50_000
+    assert kept_some < told / 50
 
 
 # --- Chunks ---------------------------------------------------------------------------------------

@@ -13,13 +13,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from torch import Tensor
 
 from medpriv.attacks.records.candidate_values import Sensitive
@@ -146,6 +139,8 @@ def _better(
 ) -> str:
     if rarest < 3:  # not in every fold; few records are for the simpler of the two
         return FAMILIES[0]
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+
     folds = StratifiedKFold(3, shuffle=True, random_state=state)
     loss = {
         name: -cross_val_score(one, table, truth, cv=folds, scoring="neg_log_loss").mean()
@@ -169,10 +164,18 @@ def _kinds(columns: Sequence[Column], wanted: Sensitive, with_label: bool) -> li
 def _pipeline(family: str, kinds: Sequence[bool], state: int) -> Any:
     named = [position for position, kind in enumerate(kinds) if kind]
     if family == "boosting":
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
         return HistGradientBoostingClassifier(
             categorical_features=named, max_iter=80, learning_rate=0.08, min_samples_leaf=10,
             random_state=state,
         )  # fmt: skip
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
     numeric = [position for position, kind in enumerate(kinds) if not kind]
     encode = ColumnTransformer([
         ("named", make_pipeline(SimpleImputer(strategy="most_frequent"),

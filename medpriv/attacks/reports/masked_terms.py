@@ -19,9 +19,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -107,6 +104,10 @@ def fit_term_imputer(hidden: Hidden, terms: int) -> Learned:
     A logistic regression on weighted words and pairs of words (TF-IDF), which guesses from n texts
     with a gap. A term that he never met gets what Laplace's rule would give it.
     """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
     truth = hidden.truth.numpy()
     seen, unseen = np.unique(truth), 1 / (len(truth) + terms)
     if len(seen) == 1:

@@ -11,7 +11,6 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
-from scipy import ndimage
 
 from medpriv.data.archives import read_npz, read_tar, refuse
 from medpriv.data.cohort import Cohort, DataCard, Part
@@ -145,6 +144,8 @@ def breast_mask(image: NDArray[np.float32], threshold: float = 0.08) -> NDArray[
     Returns:
         ``(h, w)`` bool. Markers that touch the breast stay in; so does the chest muscle.
     """
+    from scipy import ndimage
+
     bright = ndimage.gaussian_filter(image, 1) > threshold
     opened = ndimage.binary_opening(bright, iterations=2)
     areas, found = ndimage.label(opened)

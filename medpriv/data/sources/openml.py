@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from medpriv.data.cohort import DataError
-from medpriv.data.fetch import local_file
+from medpriv.data.fetch import check_noted, local_file, note_sha256
 from medpriv.runtime.cache import atomic_path, cache_dir
 
 
@@ -29,7 +30,8 @@ class OpenmlTable:
 def locate_table(source: OpenmlTable) -> Path:
     """The path of a table: in the reader's folder, then in the cache, then from OpenML.
 
-    scikit-learn compares the download with the MD5 that OpenML publishes before it is used.
+    scikit-learn compares the download with the MD5 that OpenML publishes before it is used. What is
+    kept is checked by its sha256 each time, and downloaded again if it is damaged.
 
     Raises:
         DataError: it cannot be had; the message says why and how to get it by hand.
@@ -39,10 +41,17 @@ def locate_table(source: OpenmlTable) -> Path:
     if found is not None:
         return found
     target = cache_dir() / "data" / f"openml-{source.data_id}.csv"
-    if not target.is_file():
-        frame = _download(source.name, source.data_id)
-        with atomic_path(target) as part:
-            frame.to_csv(part, index=False)
+    if target.is_file():
+        try:
+            check_noted(target)
+        except DataError as error:
+            warnings.warn(f"{error} Downloading it again.", RuntimeWarning, stacklevel=2)
+        else:
+            return target
+    frame = _download(source.name, source.data_id)
+    with atomic_path(target) as part:
+        frame.to_csv(part, index=False)
+        note_sha256(part, target)
     return target
 
 
