@@ -32,18 +32,15 @@ def known_attacks(modality: str) -> tuple[Attack, ...]:
         ValueError: another modality.
     """
     choose(modality, MODALITIES, "modality")
-    return (
-        *_ATTACKS[modality],
-        Attack("membership, loss threshold", modality, "scores", membership.loss_threshold,
-               membership.no_advantage, "advantage"),
-        _shadowed("shadow models", modality, membership.shadow_models),
-        _shadowed("offline LiRA", modality, membership.offline_lira),
+    who = Attack("membership, loss threshold", modality, "scores", membership.loss_threshold,
+                 membership.no_advantage, "advantage")  # fmt: skip
+    shadows = (
+        Attack(f"membership, {name}", modality, "scores", run, membership.as_many_of_both, "AUC",
+               rebuilds=True)
+        for name, run in (("shadow models", membership.shadow_models),
+                          ("offline LiRA", membership.offline_lira))
     )  # fmt: skip
-
-
-def _shadowed(name: str, modality: str, run: Run) -> Attack:
-    return Attack(f"membership, {name}", modality, "scores", run, membership.as_many_of_both,
-                  "AUC", rebuilds=True)  # fmt: skip
+    return (*_ATTACKS[modality], who, *shadows)
 
 
 def _inverse(split: str) -> Attack:
