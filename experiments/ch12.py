@@ -22,6 +22,7 @@ _LEFT_OUT = {
     "inverse network, conv2",
     "inverse network, conv6",
     "without a query, conv2",
+    "class inversion",
     "report decoder",
     "tokens, layer2",
     "membership, shadow models",

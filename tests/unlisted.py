@@ -102,7 +102,7 @@ def _slot(fitted_on: View, used_on: View, case: Case) -> Estimate:
 _LISTS = {
     "images": (
         Attack("MI-Face", "images", "scores", _mi_face, no_advantage, "probability", fits=False),
-        Attack("class inversion", "images", "scores", _classes, no_advantage, "probability",
+        Attack("class inversion, scores", "images", "scores", _classes, no_advantage, "probability",
                fits=False),
     ),
     "records": (

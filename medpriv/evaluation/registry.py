@@ -63,6 +63,8 @@ _ATTACKS = {
                images.mean_image_of_searched, "SSIM", split="conv4"),
         Attack("without a query, conv2", "images", "back", images.query_free,
                images.mean_image_of_searched, "SSIM", split="conv2"),
+        Attack("class inversion", "images", "weights", images.class_inversion,
+               images.mean_of_class, "SSIM", fits=False),
     ),
     "records": (
         _record("MAP, outcome", "label", records.outcome),

@@ -58,6 +58,7 @@ INVERSE_STEPS = Budget(20, 1_000, 20_000)
 INVERSE_RATE = Budget(1e-4, 1e-3, 1e-3)
 INVERSE_QUERIES = Budget(100, 2_000, 20_000)
 SEARCH_STEPS = Budget(10, 300, 5_000)
+CLASS_STEPS = Budget(10, 200, 1_000)  # of a class inversion that is compared
 TUNING_STEPS = Budget(5, 100, 300)  # of a search that chooses the weight of its prior
 SHADOW_FRONT_STEPS = Budget(20, 560, 5_000)
 WRITER_STEPS = Budget(30, 280, 12_000)

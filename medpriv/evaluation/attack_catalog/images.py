@@ -9,6 +9,7 @@ without what is usual. The last is a floor: a better matcher may find more.
 from __future__ import annotations
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from medpriv import attacks, metrics
@@ -20,10 +21,11 @@ from medpriv.metrics.images import mse
 from medpriv.runtime.cache import Memory
 from medpriv.runtime.device import has_fast_bf16, pick_device
 from medpriv.runtime.hashing import content_hash
-from medpriv.runtime.profile import SEARCH_STEPS, TUNING_STEPS
+from medpriv.runtime.profile import CLASS_STEPS, SEARCH_STEPS, TUNING_STEPS
 from medpriv.statistics import Estimate, estimates
 
 SEARCHED = 16  # victims that are searched for with weights
+MEMBERS = 100  # with whom an image of their class is compared
 _KNOWN = 6  # own images on which a search is tuned
 #: Scores by metric.
 Scores = dict[str, Estimate]
@@ -86,6 +88,33 @@ def _searched_with(front: View | nn.Module, used_on: View, case: Case) -> Scores
     return _scores(case, victims, found.images)
 
 
+def class_inversion(fitted_on: View, used_on: View, case: Case) -> Scores:
+    """The same of :func:`medpriv.attacks.invert_classes` with the weights, for members.
+
+    A member's guess is the image of her class.
+    """
+    members = _some_members(case)
+    found = attacks.invert_classes(
+        used_on, range(len(case.cohort.classes)), shape=tuple(members.x.shape[1:]), restarts=2,
+        steps=CLASS_STEPS.of(case.profile), seed=case.seed, device=case.device,
+    )  # fmt: skip
+    return _scores(case, members, found.images[members.y], members)
+
+
+def mean_of_class(case: Case) -> Scores:
+    """The same of the mean of the attacker's own images of each class, for members of the class."""
+    own, members = case.cohort.auxiliary, _some_members(case)
+    means = [
+        own.x[own.y == label].mean(0) if (own.y == label).any() else own.x.mean(0)
+        for label in range(len(case.cohort.classes))
+    ]
+    return _scores(case, members, torch.stack(means)[members.y], members)
+
+
+def _some_members(case: Case) -> Part:
+    return case.cohort.members.take(slice(0, MEMBERS))
+
+
 def mean_image(case: Case) -> Scores:
     """The same of the mean of the attacker's own images, handed back for every victim."""
     return _of_mean(case, case.cohort.victims)
@@ -108,8 +137,9 @@ def _searched(case: Case) -> Part:
     return case.cohort.victims.take(slice(0, SEARCHED))
 
 
-def _scores(case: Case, victims: Part, guess: Tensor) -> Scores:
-    all_ = case.cohort.victims
+def _scores(case: Case, victims: Part, guess: Tensor, among: Part | None = None) -> Scores:
+    """Scores of a guess for each of the victims, who are looked for among all of them."""
+    all_ = among or case.cohort.victims
     found = {
         "SSIM": metrics.mean_estimate(metrics.ssim(victims.x, guess), victims.patient),
         "error removed": _error_removed(victims, guess, _mean(case, victims)),
