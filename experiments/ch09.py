@@ -116,11 +116,14 @@ TABLES = {
         [
             {
                 "dataset": [dataset],
-                "attribute": records.SENSITIVE[dataset][:2],
+                "attribute": attributes,
                 "flips": [0.0, 0.05, 0.1, 0.2, 0.3, 0.4],
                 "seed": [0, 1, 2],
             }
-            for dataset in ("warfarin", "cardio")
+            for dataset, attributes in {
+                "warfarin": ["vkorc1"],
+                "cardio": ["gender", "cholesterol"],
+            }.items()
         ],
     ),
     "09-terms": Table(
