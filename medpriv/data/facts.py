@@ -26,7 +26,7 @@ def report_facts(cohort: Cohort, part: Part, *, at_least: int = 30) -> pd.DataFr
     first. For Open-i they are the problems that its indexers named, the most common first. Of
     your own file they are its columns of yes and no, in its order. Where it has none nothing is
     known but its words: then they are its ten most common keywords, without words of names
-    (:func:`.words_of_names`), and of words that nearly always come together (a correlation beyond
+    (``medpriv.data.person_names``), and of words that nearly always come together (a correlation beyond
     ±0.9) only the most common.
 
     Args:
@@ -83,7 +83,7 @@ def keywords(
         most: a word in more than this share of the texts tells them apart badly, and is left out.
         alike: of words whose occurrences correlate beyond this (phi, from 0 to 1, of either sign)
             only the most common is taken; 1 takes them all.
-        names: whether the words of names may be among them, as :func:`.words_of_names` finds
+        names: whether the words of names may be among them, as ``medpriv.data.person_names`` finds
             them: by titles and capitals.
 
     Returns:
