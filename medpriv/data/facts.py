@@ -25,9 +25,9 @@ def report_facts(cohort: Cohort, part: Part, *, at_least: int = 30) -> pd.DataFr
     For the embedded reports these are the facts that they were written from, the sensitive ones
     first. For Open-i they are the problems that its indexers named, the most common first. Of
     your own file they are its columns of yes and no, in its order. Where it has none nothing is
-    known but its words: then they are its ten most common keywords, without words of names
-    (``medpriv.data.person_names``), and of words that nearly always come together (a correlation beyond
-    ±0.9) only the most common.
+    known but its words: then they are its ten most common keywords, without words of names (see
+    ``medpriv.data.person_names``), and of words that nearly always come together (a correlation
+    beyond ±0.9) only the most common.
 
     Args:
         cohort: of reports.
