@@ -22,7 +22,8 @@ class Estimate:
         high: where it ends.
         patients: of how many patients it is; 0 where nobody said.
         resampled: ``(draws,)`` the figure in each resample, for :meth:`gain`.
-        drawn: names the resamples; figures of one name rest on the same ones.
+        drawn: names the resamples; figures of one name rest on the same ones. Empty where a
+            share's interval is not theirs, since they have no spread.
     """
 
     value: float
@@ -35,8 +36,9 @@ class Estimate:
     def gain(self, over: Estimate) -> Estimate:
         """By how much it exceeds another figure of the same patients.
 
-        In pairs where both rest on the same resamples of patients. Where one has no spread in
-        them, or they are of others, the ends are the one's worst and the other's best.
+        In pairs where both rest on the same resamples of patients, and the difference has a spread
+        in them. Else, as where one is a share of none or of all, the ends are the one's worst and
+        the other's best.
         """
         value = self.value - over.value
         if self.drawn and self.drawn == over.drawn:
@@ -101,7 +103,7 @@ def interval(
     low, high = np.nanpercentile(resampled, [2.5, 97.5])
     if share_of and low == high and low in (0, 1):
         low, high = (0.0, unseen(share_of)) if low == 0 else (1 - unseen(share_of), 1.0)
-    if patient is not None:
+    elif patient is not None:
         who = hashlib.sha256(np.ascontiguousarray(names[1])).hexdigest()
         own |= {"resampled": resampled, "drawn": f"{who} {seed} {len(resampled)}"}
     return Estimate(float(value), float(low), float(high), **own)

@@ -235,6 +235,14 @@ def test_a_gain_over_others_is_as_wide_as_both() -> None:
     assert first.gain(second).low == first.low - second.high  # other resamples are no pairs
 
 
+def test_what_no_resample_shows_is_in_the_gain_too() -> None:
+    """Nobody is found of 30, and by the baseline one: the truth may be a tenth and none."""
+    patient = np.arange(30)
+    none, one = (mean_estimate(patient < found, patient) for found in (0, 1))
+    assert none.gain(one).high == none.high == 1 - 0.025 ** (1 / 30)
+    assert one.gain(none).low == one.low - none.high
+
+
 def test_an_accuracy_of_one_has_room_below_it() -> None:
     patient = np.arange(20) // 2
     part = Part(torch.zeros(20, 1), torch.arange(20) % 2, patient, pd.DataFrame(index=patient))

@@ -117,24 +117,35 @@ def _changed(statement: ast.stmt) -> dict[str, bool]:
 
 
 def _own_names(statement: ast.stmt) -> set[str]:
-    """Names that mean nothing outside a statement, or that it sets before it reads them."""
-    found, read = set[str](), set[str]()
+    """Names that mean nothing outside a statement, or that it surely sets before it reads them."""
+    found, perhaps = set[str](), set[str]()
+    ends: dict[str, tuple[int, int]] = {}  # where a name's first assignment ends
     for node in ast.walk(statement):
         if isinstance(node, ast.arg):
             found.add(node.arg)
         elif isinstance(node, ast.comprehension | ast.For):
             found |= _ids(node.target)
+        elif isinstance(node, ast.If | ast.Try | ast.While | ast.AugAssign):
+            perhaps |= _ids(node, ast.Store)
         elif isinstance(node, ast.Assign):
-            targets = set[str]().union(*map(_ids, node.targets))
-            found |= targets
-            read |= targets & _ids(node.value)
-        elif isinstance(node, ast.AugAssign):
-            read |= _ids(node.target)
-    return found - read
+            end = (node.end_lineno or 0, node.end_col_offset or 0)
+            for name in set[str]().union(*map(_ids, node.targets)):
+                ends[name] = min(end, ends.get(name, end))
+    read = {
+        node.id
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+        if (node.lineno, node.col_offset) < ends.get(node.id, (0, 0))
+    }
+    return found | (ends.keys() - read - perhaps)
 
 
-def _ids(node: ast.AST) -> set[str]:
-    return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+def _ids(node: ast.AST, context: type[ast.expr_context] = ast.expr_context) -> set[str]:
+    return {
+        one.id
+        for one in ast.walk(node)
+        if isinstance(one, ast.Name) and isinstance(one.ctx, context)
+    }
 
 
 def _reads_table(function: ast.expr) -> bool:

@@ -55,10 +55,11 @@ def age_and_sex(part: Part) -> Tensor:
     """Age in years, 1 for a woman, and their product: ``(n, 3)`` float64.
 
     What everybody may know of a patient, for baselines. Where a data set does not have both, as
-    Open-i, there are no columns: ``(n, 0)``.
+    Open-i, there are no columns: ``(n, 0)``. Nor are there of a reader's columns of yes and no,
+    whatever their names: these are facts, to be guessed.
     """
     known = part.attributes
-    if not {"age", "sex"} <= set(known.columns):
+    if _own_columns(known) or not {"age", "sex"} <= set(known.columns):
         return torch.empty(len(part), 0, dtype=torch.float64)
     age, woman = known["age"].astype(float), (known["sex"] == "female").astype(float)
     return torch.tensor(pd.concat([age, woman, age * woman], axis=1).to_numpy())

@@ -43,10 +43,10 @@ def words_of_names(texts: Sequence[str]) -> frozenset[str]:
     These are titles; what follows one anywhere in the texts ("Dr. J. van Houten", "Ms Osei"), or
     stands before a degree ("Osei, MD"); and words of two letters or more that are written as a
     name is, one capital and then small letters, in at least three quarters of their occurrences
-    inside a sentence, where at least a quarter of all are. The last rule spares what a disease or
-    sign is called after ("Crohn's disease"). It is not used where over a quarter of the different
-    words inside sentences are written so, as in German; and in texts without small letters it
-    finds nothing.
+    inside a sentence, where at least a quarter of all are. The last rule spares what
+    a disease or sign is called after in half of these or more ("Crohn's disease"). It is not used
+    where over a quarter of the different words inside sentences are written so, as in German; and
+    in texts without small letters it finds nothing.
     """
     found = [called[1] for text in texts for called in _called(text)]
     titles = [title[0] for text in texts for title in _TITLE.finditer(text)]
@@ -60,14 +60,14 @@ def _called(text: str) -> list[re.Match[str]]:
 
 
 def _capitalised(texts: Sequence[str]) -> set[str]:
-    everywhere, inside, capitals = Counter[str](), Counter[str](), Counter[str]()
-    spared = set[str]()
+    everywhere, inside = Counter[str](), Counter[str]()
+    capitals, eponyms = Counter[str](), Counter[str]()
     for text in texts:
         words = _INSIDE.findall(text)
         everywhere.update(word.lower() for word in _WORD.findall(text))
         inside.update(word.lower() for word in words)
         capitals.update(word.lower() for word in words if len(word) > 1 and word.istitle())
-        spared.update(match[1].lower() for match in _EPONYM.finditer(text))
+        eponyms.update(match[1].lower() for match in _EPONYM.finditer(text))
     found = {
         word
         for word, count in capitals.items()
@@ -75,4 +75,5 @@ def _capitalised(texts: Sequence[str]) -> set[str]:
     }
     if len(found) > _NOUNS * len(inside):
         return set()
-    return {part for word in found - spared for part in normalise_text(word).split()}
+    named = (word for word in found if eponyms[word] < capitals[word] / 2)
+    return {part for word in named for part in normalise_text(word).split()}

@@ -115,7 +115,9 @@ def key_of(cell: Cell, around: str) -> str:
     Versions of libraries are not in it: they are recorded, and change no figure by themselves.
     """
     attack, defended = cell.attack, cell.defended
-    code = code_hash(computed, attack.run, attack.baseline, defended.train, defended.around)
+    code = code_hash(
+        computed, attack.run, attack.baseline, attack.simpler, defended.train, defended.around
+    )
     return content_hash(identity((attack, defended)), code, around)[:32]
 
 
@@ -171,6 +173,12 @@ def _figures(cell: Cell) -> Row:
     if not reads:
         del found["naive"]
     baseline = _to_beat(attack, _baseline(data, attack), case, served())
+    given = found["adaptive"].keys()
+    if given != baseline.keys():
+        raise ValueError(
+            f"{attack.name!r} is scored by {', '.join(given)}, and its baseline by "
+            f"{', '.join(baseline)}; a gain needs the same metrics of both"
+        )
     worth = _worth(data, defended, expose, split)
     return {
         "measures": [

@@ -47,8 +47,8 @@ def warn_of_guesses(rows: Iterable[Row]) -> None:
         said = "; ".join(f"{attack!r} against {', '.join(those)}" for attack, those in weak.items())
         warnings.warn(
             f"not seen to be better than the guess without the model: {said}. The interval of what "
-            "the best attacker has over the baseline reaches 0: such a row says little of a "
-            "defense, whose attacker may merely be a weak one",
+            f"the best attacker has over the baseline reaches 0, or is of fewer than {_AT_LEAST} "
+            "patients: such a row says little of a defense, whose attacker may just be a weak one",
             stacklevel=3,
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from medpriv.statistics import Estimate, interval, one_a_row, patient_bootstrap, unseen
@@ -15,8 +17,9 @@ def advantage(
     The membership advantage of Yeom et al. 2018 (CSF): 1 for a perfect guess, 0 for
     any that does not look at the model. The interval is a percentile one over patients; members
     and non-members are drawn apart, since how many there are of each is the experiment's choice.
-    Where all members, or none, and all others, or none, are called members, resamples have no
-    spread; then each of the two rates ends where Clopper and Pearson's interval does.
+    Where all members, or none, are called members, resamples of this rate have no spread, and it
+    may be off by what so many patients have not shown (:func:`medpriv.statistics.unseen`); the same
+    holds for the others.
 
     Args:
         guess: ``(n,)`` bool, whether the attacker calls the row a member.
@@ -39,13 +42,17 @@ def advantage(
         counts[:, who] @ guess[who] / counts[:, who].sum(1) for who in (member, ~member)
     )
     gain = interval((found - accused)[0], (found - accused)[1:])
-    who = np.asarray(patient)
-    members, others = (len(np.unique(who[rows])) for rows in (member, ~member))
-    low, high = gain.low, gain.high
-    if low == high:  # both rates are 0 or 1, and may be off by what so many have not shown
-        low -= (unseen(members) if found[0] else 0) + (0 if accused[0] else unseen(others))
-        high += (0 if found[0] else unseen(members)) + (unseen(others) if accused[0] else 0)
+    members, others = _patients(member, patient)
+    (fewer, more), (less, further) = _room(found, members), _room(accused, others)
+    low, high = gain.low - fewer - further, gain.high + more + less
     return Estimate(gain.value, low, high, patients=members + others)
+
+
+def _room(rate: np.ndarray, patients: int) -> tuple[float, float]:
+    """How much lower and higher a rate may be than its resamples, where they have no spread."""
+    if np.ptp(rate):
+        return 0.0, 0.0
+    return min(rate[0], unseen(patients)), min(1 - rate[0], unseen(patients))
 
 
 def roc(scores: np.ndarray, member: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -108,8 +115,14 @@ def rate_at(
     whole = np.concatenate([np.diff(-scores[order]) > 0, [True]])  # ties are accused together
     allowed = (alarms <= false * alarms[:, -1:] + 1e-9) & whole
     found = np.where(allowed, hits, 0).max(1) / hits[:, -1]
-    members = len(np.unique(np.asarray(patient)[member]))
-    return interval(found[0], found[1:], share_of=members)
+    members, others = _patients(member, patient)
+    return replace(interval(found[0], found[1:], share_of=members), patients=members + others)
+
+
+def _patients(member: np.ndarray, patient: np.ndarray) -> tuple[int, int]:
+    """How many members there are, and how many others."""
+    members, others = (len(np.unique(np.asarray(patient)[who])) for who in (member, ~member))
+    return members, others
 
 
 def _drawn_apart(member: np.ndarray, patient: np.ndarray, draws: int, seed: int) -> np.ndarray:

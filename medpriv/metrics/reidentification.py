@@ -119,7 +119,7 @@ def reidentification(
     strange = np.setdiff1d(patient, names)
     if len(strange):
         raise ValueError(
-            f"{len(strange)} victim(s) have no image in the gallery, such as {strange[0]}; add "
+            f"{len(strange)} victim(s) have no image in the gallery; add "
             "one or leave them out (pairs finds the patients with two images)"
         )
     scores = np.full((len(names), len(guesses)), -np.inf)

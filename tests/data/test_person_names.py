@@ -43,6 +43,11 @@ def test_methods_diseases_and_beginnings_of_sentences_are_none(text: str) -> Non
     assert words_of_names([*PLAIN, text]) <= {"may"}
 
 
+def test_a_name_before_the_name_of_a_test_is_one_all_the_same() -> None:
+    texts = [*PLAIN, "For Lindqvist test negative.", "Then Lindqvist came.", "Now Lindqvist left."]
+    assert words_of_names(texts) == {"lindqvist"}
+
+
 def test_where_all_nouns_have_capitals_capitals_say_nothing() -> None:
     texts = ["Der Patient hat eine Fraktur der Rippe, und ein Infiltrat im Oberlappen."] * 3
     assert words_of_names(texts) == frozenset()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from medpriv.data import load_reports, report_facts
+from medpriv.data import age_and_sex, load_reports, report_facts
 from medpriv.data.cohort import Cohort, DataError
 
 
@@ -44,6 +44,12 @@ def test_a_column_of_yes_and_no_is_a_fact(tmp_path: Path, yes: str, no: str) -> 
     assert sorted(map(int, found["hiv"])) == list(range(0, 40, 3))
     assert any("columns of yes and no: hiv" in note for note in cohort.card.notes)
     assert not any("left out" in note for note in cohort.card.notes)
+
+
+def test_what_is_to_be_guessed_is_not_known_as_age_and_sex(tmp_path: Path) -> None:
+    cohort = load_reports(reports(tmp_path, age=["1", "0", "0", "0"] * 10, sex=["1", "0"] * 20))
+    assert set(facts(cohort)) == {"age", "sex"}
+    assert age_and_sex(cohort.victims).shape == (len(cohort.victims), 0)
 
 
 def test_other_columns_are_named_and_no_cell_of_them(tmp_path: Path) -> None:

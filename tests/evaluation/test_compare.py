@@ -39,6 +39,7 @@ from medpriv.evaluation import (
     pairs,
     trained,
 )
+from medpriv.evaluation.attack_catalog import membership
 from medpriv.evaluation.attacks import Attack
 from medpriv.evaluation.defenses import Defended
 from medpriv.evaluation.verdicts import COLUMNS
@@ -184,6 +185,22 @@ def test_changed_code_is_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(cell, "code_hash", lambda *roots: "another")
     table(tmp_path, [counting(tmp_path)])
     assert runs(tmp_path) == [0, 1, 2, 0, 1, 2]
+
+
+def test_the_code_of_each_part_of_an_attack_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    roots: list[Any] = []
+    monkeypatch.setattr(cell, "code_hash", lambda *given: str(roots.extend(given)))
+    attack = named_attack("reports", "report decoder")
+    cell.key_of(cell.Cell(attack, COIN, None, 2), "around")
+    assert {attack.run, attack.baseline, attack.simpler, COIN.around} <= {*roots}
+
+
+@pytest.mark.filterwarnings("ignore:not seen to be better")
+def test_an_attack_and_its_baseline_have_the_same_metrics(tmp_path: Path) -> None:
+    attack = named_attack("records", "membership, loss threshold")
+    odd = replace(attack, baseline=membership.as_many_of_both)
+    error = table(tmp_path, [odd], seeds=(0,))["error"][0]
+    assert "is scored by advantage, and its baseline by AUC, found at 5%" in error
 
 
 def test_an_interrupted_comparison_goes_on_where_it_was(tmp_path: Path) -> None:

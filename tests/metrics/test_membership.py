@@ -52,7 +52,29 @@ def test_how_many_there_are_of_each_does_not_move_the_interval() -> None:
     assert advantage(guess, member, people(1000)).value == 1
     guess = np.arange(1000) < 4
     low = advantage(guess, member, people(1000)).low
-    assert low == pytest.approx(stats.binom(5, 0.8).ppf(0.025) / 5)
+    room = 1 - 0.025 ** (1 / 995)  # none of the others is called a member
+    assert low == pytest.approx(stats.binom(5, 0.8).ppf(0.025) / 5 - room)
+
+
+def test_a_rate_that_shows_nothing_else_has_room_beside_one_that_varies() -> None:
+    """None of 40 members is called one: a twelfth of all may be."""
+    member, room = np.arange(340) < 40, 1 - 0.025 ** (1 / 40)
+    accused = (np.arange(340) >= 40) & (np.arange(340) < 70)
+    none, all_ = (advantage(guess, member, people(340)) for guess in (accused, accused | member))
+    assert (none.value, all_.value) == pytest.approx((-0.1, 0.9))
+    assert none.high == pytest.approx(-0.1 + room, abs=0.05)
+    assert none.low == pytest.approx(-0.13, abs=0.02)
+    assert all_.low == pytest.approx(none.low + 1 - room)
+    assert all_.high == pytest.approx(none.high + 1 - room)
+    one = advantage([True, False, False, True], [True, True, False, False], ["a", "a", "b", "b"])
+    assert (one.low, one.value, one.high) == (-1, 0, 1)  # two patients say nothing of others
+
+
+def test_figures_say_of_how_many_they_are() -> None:
+    scores, member = np.arange(40) % 7, np.arange(40) < 10
+    who = np.arange(40) // 2
+    assert rate_at(scores, member, who, false=0.05).patients == 20
+    assert advantage(scores > 3, member, who).patients == 20
 
 
 def test_the_interval_covers_the_true_advantage() -> None:

@@ -73,7 +73,7 @@ def query_free(fitted_on: View, used_on: View, case: Case) -> Scores:
 
 
 def _searched_with(front: View | nn.Module, used_on: View, case: Case) -> Scores:
-    """SSIM of images whose features, by ``front``, are those that are seen; tuned on own ones."""
+    """The same of images whose features, by ``front``, are those that are seen; tuned on own."""
     own, victims = case.cohort.auxiliary, _searched(case)
     mean = own.x.mean(0, keepdim=True)
     weight, _ = attacks.choose_tv_weight(
