@@ -96,15 +96,14 @@ def interval(
             patients can be compared in pairs.
         seed: of these draws.
     """
-    names = np.unique([] if patient is None else np.asarray(patient), return_inverse=True)
-    own = {"patients": len(names[0])}
+    own = {"patients": 0 if patient is None else len(np.unique(np.asarray(patient)))}
     if np.isnan(resampled).all():
         return Estimate(float(value), float("nan"), float("nan"), **own)
     low, high = np.nanpercentile(resampled, [2.5, 97.5])
     if share_of and low == high and low in (0, 1):
         low, high = (0.0, unseen(share_of)) if low == 0 else (1 - unseen(share_of), 1.0)
     elif patient is not None:
-        who = hashlib.sha256(np.ascontiguousarray(names[1])).hexdigest()
+        who = hashlib.sha256("\0".join(map(str, patient)).encode()).hexdigest()
         own |= {"resampled": resampled, "drawn": f"{who} {seed} {len(resampled)}"}
     return Estimate(float(value), float(low), float(high), **own)
 

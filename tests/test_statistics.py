@@ -233,6 +233,8 @@ def test_a_gain_over_others_is_as_wide_as_both() -> None:
     first, second = (mean_estimate(values, np.arange(20), seed=seed) for seed in (0, 1))
     assert first.gain(first) == Estimate(0, first.low - first.high, first.high - first.low)
     assert first.gain(second).low == first.low - second.high  # other resamples are no pairs
+    others = mean_estimate(values, np.arange(20, 40))  # nor are other patients
+    assert first.gain(others).low == first.low - others.high
 
 
 def test_what_no_resample_shows_is_in_the_gain_too() -> None:

@@ -16,7 +16,7 @@ COLUMNS = (
     "adaptive", "averaged", "baseline", "gain", "verdict", "interval", "baseline_interval",
     "gain_interval", "utility", "utility_interval", "accuracy", "seconds", "error",
 )  # fmt: skip
-#: Fewer patients than these prove nothing, and a gain that may be as large as this is not excluded.
+#: Fewer patients than these prove nothing, nor does a gain that may be as large as this, or a loss.
 FEWEST, UNCLEAR = 30, 0.1
 _AT_LEAST = 10  # patients, where their number is known, or an interval over them means little
 
@@ -28,7 +28,11 @@ def verdict(row: Row, profile: str) -> str:
     found = row["measures"]
     if any(one["gain_low"] > 0 and (not one["n"] or one["n"] >= _AT_LEAST) for one in found):
         return "leaks"
-    clear = all(one["n"] >= FEWEST and one["gain_high"] < UNCLEAR for one in found)
+    # One who does worse than a guess is a poor attacker, and shows nothing.
+    clear = all(
+        one["n"] >= FEWEST and one["gain_low"] > -UNCLEAR and one["gain_high"] < UNCLEAR
+        for one in found
+    )
     return "no leak seen" if clear and profile != "smoke" else "inconclusive"
 
 

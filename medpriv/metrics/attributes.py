@@ -79,7 +79,7 @@ def attribute_scores(
         others = _scores(_one_way_off(tables(guess, np.ones((1, len(truth))))[0], share))
         ends = zip(found, others.min(1), others.max(1), strict=True)
         found = [
-            replace(one, low=float(low), high=float(high)) if one.low == one.high else one
+            replace(one, low=float(low), high=float(high), drawn="") if one.low == one.high else one
             for one, low, high in ends
         ]
     return AttributeScores(*found)

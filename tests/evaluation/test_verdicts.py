@@ -36,6 +36,7 @@ def measure(low: float, high: float, n: int = 100) -> dict[str, Any]:
         ([measure(0.01, 0.3)], "leaks"),
         ([measure(-0.02, 0.09)], "no leak seen"),
         ([measure(-0.02, 0.11)], "inconclusive"),  # there may be one
+        ([measure(-0.4, -0.2)], "inconclusive"),  # a poor attacker shows nothing
         ([measure(-0.02, 0.05, n=29)], "inconclusive"),
         ([measure(0.2, 0.4, n=9)], "inconclusive"),
         ([measure(0.2, 0.4, n=0)], "leaks"),  # whoever wrote the attack did not say of how many

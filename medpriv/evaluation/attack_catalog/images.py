@@ -27,11 +27,10 @@ from medpriv.statistics import Estimate, estimates
 SEARCHED = 16  # victims that are searched for with weights
 MEMBERS = 100  # with whom an image of their class is compared
 _KNOWN = 6  # own images on which a search is tuned
-#: Scores by metric.
-Scores = dict[str, Estimate]
+ByMetric = dict[str, Estimate]
 
 
-def inverse_network(fitted_on: View, used_on: View, case: Case) -> Scores:
+def inverse_network(fitted_on: View, used_on: View, case: Case) -> ByMetric:
     """How alike what :func:`medpriv.attacks.fit_inverse_network` makes of features is."""
     victims = case.cohort.victims
     return _scores(case, victims, _inverse(fitted_on, case).guess(used_on.intercept(victims.x)))
@@ -57,12 +56,12 @@ def _inverse(view: View, case: Case) -> InverseNetwork:
     return _fitted.get(key, fit)
 
 
-def search(fitted_on: View, used_on: View, case: Case) -> Scores:
+def search(fitted_on: View, used_on: View, case: Case) -> ByMetric:
     """The same of :func:`medpriv.attacks.recover` with the weights, from the mean image."""
     return _searched_with(fitted_on, used_on, case)
 
 
-def query_free(fitted_on: View, used_on: View, case: Case) -> Scores:
+def query_free(fitted_on: View, used_on: View, case: Case) -> ByMetric:
     """The same of a search through :func:`medpriv.attacks.fit_shadow_front`, without a query."""
     own = case.cohort.auxiliary
     shadow = attacks.fit_shadow_front(
@@ -72,7 +71,7 @@ def query_free(fitted_on: View, used_on: View, case: Case) -> Scores:
     return _searched_with(shadow.front, used_on, case)
 
 
-def _searched_with(front: View | nn.Module, used_on: View, case: Case) -> Scores:
+def _searched_with(front: View | nn.Module, used_on: View, case: Case) -> ByMetric:
     """The same of images whose features, by ``front``, are those that are seen; tuned on own."""
     own, victims = case.cohort.auxiliary, _searched(case)
     mean = own.x.mean(0, keepdim=True)
@@ -88,7 +87,7 @@ def _searched_with(front: View | nn.Module, used_on: View, case: Case) -> Scores
     return _scores(case, victims, found.images)
 
 
-def class_inversion(fitted_on: View, used_on: View, case: Case) -> Scores:
+def class_inversion(fitted_on: View, used_on: View, case: Case) -> ByMetric:
     """The same of :func:`medpriv.attacks.invert_classes` with the weights, for members.
 
     A member's guess is the image of her class.
@@ -101,7 +100,7 @@ def class_inversion(fitted_on: View, used_on: View, case: Case) -> Scores:
     return _scores(case, members, found.images[members.y], members)
 
 
-def mean_of_class(case: Case) -> Scores:
+def mean_of_class(case: Case) -> ByMetric:
     """The same of the mean of the attacker's own images of each class, for members of the class."""
     own, members = case.cohort.auxiliary, _some_members(case)
     means = [
@@ -115,17 +114,17 @@ def _some_members(case: Case) -> Part:
     return case.cohort.members.take(slice(0, MEMBERS))
 
 
-def mean_image(case: Case) -> Scores:
+def mean_image(case: Case) -> ByMetric:
     """The same of the mean of the attacker's own images, handed back for every victim."""
     return _of_mean(case, case.cohort.victims)
 
 
-def mean_image_of_searched(case: Case) -> Scores:
+def mean_image_of_searched(case: Case) -> ByMetric:
     """The same for the victims that are searched for."""
     return _of_mean(case, _searched(case))
 
 
-def _of_mean(case: Case, victims: Part) -> Scores:
+def _of_mean(case: Case, victims: Part) -> ByMetric:
     return _scores(case, victims, _mean(case, victims))
 
 
@@ -137,7 +136,7 @@ def _searched(case: Case) -> Part:
     return case.cohort.victims.take(slice(0, SEARCHED))
 
 
-def _scores(case: Case, victims: Part, guess: Tensor, among: Part | None = None) -> Scores:
+def _scores(case: Case, victims: Part, guess: Tensor, among: Part | None = None) -> ByMetric:
     """Scores of a guess for each of the victims, who are looked for among all of them."""
     all_ = among or case.cohort.victims
     found = {
