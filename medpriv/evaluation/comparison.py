@@ -74,8 +74,9 @@ def compare(
     three attackers has more than the baseline, by a 95 % interval over the same patients in pairs
     (without a correction for the choice among the three). *no leak seen*: he has not, of at least
     30 patients, and by no interval could have 0.1 more; another attacker may. *inconclusive*:
-    neither, which is also said of the profile ``smoke`` and where all patients are of one class.
-    A warning lists the pairs that leak in no seed.
+    neither, which is also said of the profile ``smoke``, where all patients are of one class, and
+    of an attacker who is worse than the baseline by the whole interval. A warning lists the pairs
+    that leak in no seed.
 
     Args:
         attacks: of one modality, such as some of :func:`medpriv.evaluation.known_attacks`.

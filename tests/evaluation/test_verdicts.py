@@ -37,6 +37,7 @@ def measure(low: float, high: float, n: int = 100) -> dict[str, Any]:
         ([measure(-0.02, 0.09)], "no leak seen"),
         ([measure(-0.02, 0.11)], "inconclusive"),  # there may be one
         ([measure(-0.02, 0.05, n=29)], "inconclusive"),
+        ([measure(-0.23, -0.04)], "inconclusive"),  # turned round it may be a leak
         ([measure(0.2, 0.4, n=9)], "inconclusive"),
         ([measure(0.2, 0.4, n=0)], "leaks"),  # whoever wrote the attack did not say of how many
         ([measure(-0.02, 0.05, n=0)], "inconclusive"),
