@@ -20,7 +20,8 @@ class Estimate:
         value: the figure.
         low: where the interval begins.
         high: where it ends.
-        patients: of how many patients it is; 0 where nobody said.
+        patients: of how many patients it is, where two groups are compared of the smaller; 0 where
+            nobody said.
         resampled: ``(draws,)`` the figure in each resample, for :meth:`gain`.
         drawn: names the resamples; figures of one name rest on the same ones. Empty where a
             share's interval is not theirs, since they have no spread.

@@ -15,7 +15,7 @@ from medpriv.attacks import averaged
 from medpriv.data import load_images, load_records, load_reports
 from medpriv.data.cohort import Cohort
 from medpriv.deployment import View
-from medpriv.evaluation.attacks import Attack, Case, attackers
+from medpriv.evaluation.attacks import Attack, Case, Run, attackers
 from medpriv.evaluation.defenses import NOTHING, Defended
 from medpriv.evaluation.sweep import Row
 from medpriv.evaluation.targets import trained
@@ -162,17 +162,23 @@ def _figures(cell: Cell) -> Row:
     knowing = case
     if attack.rebuilds:
         knowing = replace(case, known=partial(_rebuilt, defended, attack.needs))
-    found = attackers(
-        lambda fitted_on, used_on: attack.measure(
-            fitted_on, used_on, case if fitted_on is plain else knowing
-        ),
-        served,
-        plain=plain if reads else None,
-        often=averaged(served(), cell.times) if defended.random else None,
-    )
-    if not reads:
-        del found["naive"]
-    baseline = _to_beat(attack, _baseline(data, attack), case, served())
+
+    def by_each(run: Run) -> dict[str, dict[str, Estimate]]:
+        found = attackers(
+            lambda fitted_on, used_on: attack.named(
+                run(fitted_on, used_on, case if fitted_on is plain else knowing)
+            ),
+            served,
+            plain=plain if reads else None,
+            often=averaged(served(), cell.times) if defended.random else None,
+        )
+        if not reads:
+            del found["naive"]
+        return found
+
+    found = by_each(attack.measure)
+    simpler = by_each(attack.simpler).values() if attack.simpler else ()
+    baseline = _to_beat([_baseline(data, attack), *simpler])
     given = found["adaptive"].keys()
     if given != baseline.keys():
         raise ValueError(
@@ -194,15 +200,12 @@ def _rebuilt(defended: Defended, expose: str, case: Case) -> View:
     return defended.deploy(trained(case, defended), case, expose, None)
 
 
-def _to_beat(
-    attack: Attack, baseline: dict[str, Estimate], case: Case, view: View
-) -> dict[str, Estimate]:
-    """The guess without the model, or what a simpler attack has where that is better."""
-    simpler = attack.named(attack.simpler(view, view, case)) if attack.simpler else {}
-    both = {metric: [score] for metric, score in baseline.items()}
-    for metric, score in simpler.items():
-        both[metric].append(score)
-    return {metric: max(those, key=lambda one: one.value) for metric, those in both.items()}
+def _to_beat(rivals: Sequence[dict[str, Estimate]]) -> dict[str, Estimate]:
+    """The best figure of each metric: of the guess without the model, and of a simpler attack."""
+    return {
+        metric: max((one[metric] for one in rivals if metric in one), key=lambda one: one.value)
+        for metric in rivals[0]
+    }
 
 
 def _measure(metric: str, found: dict[str, Estimate], baseline: Estimate) -> Row:

@@ -73,10 +73,10 @@ def compare(
     What a row says about safety is its ``verdict``. *leaks*: in one of the metrics the best of the
     three attackers has more than the baseline, by a 95 % interval over the same patients in pairs,
     10 of them or more (without a correction for the choice among the three, or among metrics). *no
-    leak seen*: he has not, of 30 patients or more, and by the intervals could have no more than 0.1
-    more, or less; another attacker may. *inconclusive*: neither, which is also said of the profile
-    ``smoke``, where all patients are of one class, and of an attacker who does worse than a guess.
-    A warning lists the pairs that leak in no seed.
+    leak seen*: he has not, of 30 patients or more, and the interval holds 0 and ends within 0.1 of
+    it on both sides; another attacker may have more. *inconclusive*: neither, which is also said of
+    the profile ``smoke``, where all patients are of one class, and of an attacker who does worse
+    than a guess. A warning lists the pairs that leak in no seed.
 
     Args:
         attacks: of one modality, such as some of :func:`medpriv.evaluation.known_attacks`.

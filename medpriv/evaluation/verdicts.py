@@ -28,9 +28,9 @@ def verdict(row: Row, profile: str) -> str:
     found = row["measures"]
     if any(one["gain_low"] > 0 and (not one["n"] or one["n"] >= _AT_LEAST) for one in found):
         return "leaks"
-    # One who does worse than a guess is a poor attacker, and shows nothing.
+    # Who does worse than a guess shows nothing: turned round, the same attack may be better.
     clear = all(
-        one["n"] >= FEWEST and one["gain_low"] > -UNCLEAR and one["gain_high"] < UNCLEAR
+        one["n"] >= FEWEST and one["gain_low"] > -UNCLEAR and 0 <= one["gain_high"] < UNCLEAR
         for one in found
     )
     return "no leak seen" if clear and profile != "smoke" else "inconclusive"

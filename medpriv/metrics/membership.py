@@ -45,7 +45,7 @@ def advantage(
     members, others = _patients(member, patient)
     (fewer, more), (less, further) = _room(found, members), _room(accused, others)
     low, high = gain.low - fewer - further, gain.high + more + less
-    return Estimate(gain.value, low, high, patients=members + others)
+    return Estimate(gain.value, low, high, patients=min(members, others))
 
 
 def _room(rate: np.ndarray, patients: int) -> tuple[float, float]:
@@ -116,7 +116,7 @@ def rate_at(
     allowed = (alarms <= false * alarms[:, -1:] + 1e-9) & whole
     found = np.where(allowed, hits, 0).max(1) / hits[:, -1]
     members, others = _patients(member, patient)
-    return replace(interval(found[0], found[1:], share_of=members), patients=members + others)
+    return replace(interval(found[0], found[1:], share_of=members), patients=min(members, others))
 
 
 def _patients(member: np.ndarray, patient: np.ndarray) -> tuple[int, int]:

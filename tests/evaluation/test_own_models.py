@@ -184,7 +184,8 @@ def test_a_classifier_of_texts_with_its_own_head(tmp_path: Path) -> None:
     batch = tokenizer(texts, truncation=True, max_length=64, padding=True, return_tensors="pt")
     scores = deploy(model, expose="scores")(texts)
     assert scores.sub(whole(**batch).logits.softmax(1)).abs().max() < 1e-5
-    found = table(tmp_path, [named_attack("reports", LOSS)], [NOTHING], cohort=cohort, model=model)
+    attacks = [named_attack("reports", LOSS), named_attack("reports", "tokens", split="layer1")]
+    found = table(tmp_path, attacks, [NOTHING], cohort=cohort, model=model)
     assert found["error"].eq("").all()
     with pytest.raises(TypeError, match="trained already; deploy it"):
         _ = model.head

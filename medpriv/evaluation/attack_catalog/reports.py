@@ -119,7 +119,7 @@ def words_around(case: Case) -> Estimate:
 def tokens(fitted_on: View, used_on: View, case: Case) -> Estimate:
     """The share of tokens that are read from the features of each."""
     own, victims = _parts(case)
-    split = _tokeniser(case.encoder)
+    split = _tokeniser(case)
     reader = attacks.fit_token_reader(fitted_on, own.x, split)
     return _tokens_right(case, victims, reader.guess(used_on.intercept(victims.x)))
 
@@ -127,7 +127,7 @@ def tokens(fitted_on: View, used_on: View, case: Case) -> Estimate:
 def usual_token(case: Case) -> Estimate:
     """The baseline: the most common token, everywhere."""
     own, victims = _parts(case)
-    split = _tokeniser(case.encoder)
+    split = _tokeniser(case)
     found = [token for text in own.x for token in split(text)]
     names, counts = np.unique(found, return_counts=True)
     usual = str(names[counts.argmax()])
@@ -170,7 +170,7 @@ def _term_mcc(case: Case, posterior: Tensor) -> Estimate:
 
 
 def _tokens_right(case: Case, victims: Part, read: list[list[str]]) -> Estimate:
-    split = _tokeniser(case.encoder)
+    split = _tokeniser(case)
     share = [
         np.mean([a == b for a, b in zip(split(text), found, strict=True)])
         for text, found in zip(victims.x, read, strict=True)
@@ -178,13 +178,18 @@ def _tokens_right(case: Case, victims: Part, read: list[list[str]]) -> Estimate:
     return metrics.mean_estimate(np.array(share), victims.patient)
 
 
-@remembered(1)
-def _tokeniser(encoder: str) -> Callable[[str], list[str]]:
-    """A text → its tokens, as the encoder cuts it."""
-    whole = ReportEncoder(encoder)
+def _tokeniser(case: Case) -> Callable[[str], list[str]]:
+    """A text → its tokens, as the encoder cuts it: of the reader's own network, its own."""
+    own = getattr(case.untrained if case.model is None else case.model, "encoder", None)
+    whole = own if isinstance(own, ReportEncoder) else _encoder(case.encoder)
 
     def cut(text: str) -> list[str]:
         numbers = whole.tokenizer(text, truncation=True, max_length=whole.max_tokens)["input_ids"]
         return whole.tokenizer.convert_ids_to_tokens(numbers)
 
     return cut
+
+
+@remembered(1)
+def _encoder(name: str) -> ReportEncoder:
+    return ReportEncoder(name)

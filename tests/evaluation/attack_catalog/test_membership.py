@@ -7,15 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import roc_auc_score
-from torch import nn
+from torch import Tensor, nn
 
-from medpriv.attacks.membership import loss_attack
+from medpriv.attacks.membership import Shadows, loss_attack
 from medpriv.data import load_records
 from medpriv.deployment import View, deploy
 from medpriv.evaluation import NOTHING, Case, compare, named_attack, named_defense, trained
 from medpriv.evaluation.attack_catalog import membership
-from medpriv.evaluation.cell import _rebuilt
+from medpriv.evaluation.cell import _measure, _rebuilt
+from medpriv.evaluation.verdicts import verdict
 from medpriv.training import train_target
 from medpriv.training.targets import target_recipe
 
@@ -53,6 +55,26 @@ def test_members_of_an_overfitted_model_are_found(name: str) -> None:
     assert abs(attack(stranger, stranger, case).value - 0.5) < 4 * spread
     plain = loss_attack(long(case), x, y)  # the same members, by no shadow models
     assert found["AUC"].value > roc_auc_score(member, plain) - 0.05
+
+
+def lucky(view: View, x: Tensor, y: Tensor, shadows: Shadows) -> Tensor:
+    """Scores that put the others of this test, who come last, below most of the members."""
+    return torch.cat([torch.arange(60.0), torch.arange(len(y) - 60) / 100 + 10.5])
+
+
+@pytest.mark.parametrize("others", [2, 3, 9])
+def test_a_few_others_show_no_leak(others: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By luck alone most of the members may rank before each of three others."""
+    case = overfitted()
+    few = replace(case.cohort, test=case.cohort.test.first_patients(others))
+    case = replace(case, cohort=few)
+    monkeypatch.setattr(membership, "_shadows", lambda *_: None)
+    found = membership.by_shadows(lucky, None, None, case)
+    baseline = membership.as_many_of_both(case)
+    assert list(found) == list(baseline) == ["AUC"]
+    assert found["AUC"].patients == others
+    measures = [_measure(name, {"adaptive": found[name]}, baseline[name]) for name in found]
+    assert verdict({"error": "", "measures": measures}, "quick") == "inconclusive"
 
 
 def test_who_knows_the_defense_builds_his_models_with_it() -> None:
