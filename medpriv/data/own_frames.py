@@ -49,7 +49,10 @@ def cohort_from(
         label: a table's column of the classes; else ``(n,)``, the class of each.
         patient: a table's column that names the patients, else ``(n,)``; ``None`` if not known:
             then each row counts as a patient.
-        sensitive, drop, missing, missing_codes: of a table, as for :func:`.load_records`.
+        sensitive: columns of a table of records, as for :func:`.load_records`.
+        drop: columns of a table to leave out.
+        missing: of records, what is done where nothing is known, as for :func:`.load_records`.
+        missing_codes: of records, numbers that mean "not known", as for :func:`.load_records`.
         part: a table's column that says in which part each patient is, else ``(n,)``: ``members``
             (who trained your model), ``auxiliary``, ``victims`` and ``test``; or ``members`` and
             ``others``, who are divided 4:1:1 into the other three. Without it the split is drawn,

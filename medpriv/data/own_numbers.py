@@ -28,7 +28,8 @@ Marks = Callable[[], set[str]]
 _CELL = re.compile(
     r"(?P<bound>(?:[<>]=?|[≤≥~≈±])\s*)?(?P<currency>[$€£]\s*)?(?P<sign>[+-]?)\s*"
     r"(?P<body>\d[\d.,'’ ]*|[.,]\d+)(?P<power>[eE][+-]?\d+(?!\w))?\s*"
-    r"(?P<unit>(?!(?:st|nd|rd|th)$)[%‰°µμΩ€$£A-Za-z\[/][^\s<>,;=-]*(?: [^\s\d<>,;=-]+)*)?"
+    r"(?P<unit>10\^\d[^\s<>,;=-]*|"
+    r"(?!(?:st|nd|rd|th)$)(?:[%‰°µμΩ€$£A-Za-z\[]|/ ?[^\W\d])[^\s<>,;=-]*(?: [^\s\d<>,;=-]+)*)?"
 )
 _POINT = re.compile(r"\d+\.\d*|\.\d+")
 _COMMA = re.compile(r"\d*,\d+")
@@ -229,16 +230,16 @@ def _decimal(where: _Where, read: list[_Cell | None], marks: Marks) -> str:
         )
     if "," in first or "." in first:
         return "," if "," in first else "."
-    unsure = [first[mark] for mark in (",?", ".?") if mark in first]
+    unsure = {mark for mark in (",?", ".?") if mark in first}
     if not unsure:
         return "."
     shown = marks()
-    if len(unsure) == 1 and (shown == {"."} or (",?" in first and shown == {","})):
+    if unsure == {",?"} and len(shown) == 1:
         return shown.pop()
-    if len(unsure) == 1 and ".?" in first and "," not in shown:
+    if unsure == {".?"} and "," not in shown:
         return "."  # as everybody writes it who writes no decimal comma
     raise where.refuse_cells(
-        unsure,
+        [number for number, cell in enumerate(read) if cell and cell.mark in unsure],
         "a number with one comma or point, three digits before its end,",
         "which may part decimals or thousands",
         advice,

@@ -171,7 +171,7 @@ class _Inputs:
         if gone.all():
             raise _empty(name, self.path)
         self._tell(read.how and f"numbers read {read.how}" if read.unit != UNIT else read.how, name)
-        if looks_like_number_of_row(name, values, self.path):
+        if read.unit != UNIT and looks_like_number_of_row(name, values, self.path):
             self._tell(
                 "a different whole number in each row, as identifiers have (drop= leaves it out)",
                 name,
@@ -207,7 +207,8 @@ class _Inputs:
                 f"a category has at most {MAX_CLASSES}: group or remove it; free text is called "
                 "text",
             )
-        if sum(value[:1].isdigit() for value in values) > len(values) / 2:
+        digits = sum(value[:1].isdigit() for value in values) > len(values) / 2
+        if digits and name not in self.roles.sensitive:
             self._tell("categories, though most of their names begin with a digit", name)
         if different_words(cells):
             self._tell("a different word in each row (drop= leaves it out)", name)
