@@ -26,6 +26,8 @@ _EXACT = 2**53  # from here on float64 has no longer each whole number
 def read_csv(path: Path, required: tuple[str, ...] = ()) -> pd.DataFrame:
     """A ``.csv`` file as text: every cell a string, stripped; an empty one is ``""``.
 
+    What parts the columns is in ``attrs["separator"]``.
+
     UTF-8, a header row, separated by commas or (where the header has no comma) semicolons or tabs;
     a first line ``sep=;``, as spreadsheets write it, says so itself. Lines end as on any system.
 
@@ -63,7 +65,9 @@ def read_csv(path: Path, required: tuple[str, ...] = ()) -> pd.DataFrame:
     if len(frame) < 2:
         raise refuse(path, f"it has {len(frame)} row(s) under the header", "more are needed")
     # A short row leaves its last cells unset. Plain lists: a third of the time of .str.strip().
-    return frame.fillna("").apply(lambda column: [cell.strip() for cell in column.to_list()])
+    frame = frame.fillna("").apply(lambda column: [cell.strip() for cell in column.to_list()])
+    frame.attrs["separator"] = separator
+    return frame
 
 
 def lacking(frame: pd.DataFrame, names: Sequence[str], path: Path, advice: str) -> DataError:

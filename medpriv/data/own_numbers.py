@@ -100,7 +100,7 @@ def read_number(cell: str) -> _Cell | None:
 
 
 def decimal_marks(columns: Iterable[NDArray]) -> set[str]:
-    """The decimal marks that the cells of a table show beyond doubt: each column's first ones."""
+    """The decimal marks that the cells of columns show beyond doubt: each column's first ones."""
     found = set()
     for cells in columns:
         read = (read_number(str(cell)) for cell in pd.unique(cells)[:200])
@@ -115,7 +115,8 @@ def numbers_of(name: str, cells: NDArray, path: Path, marks: Marks) -> Numbers |
         name: of the column, for messages.
         cells: ``(n,)`` text.
         path: of the file, for messages.
-        marks: gives the decimal marks that the whole table shows.
+        marks: gives the decimal marks that the whole table shows, and ``;`` where its columns are
+            not parted by commas, so that it may be of a place where decimals are.
 
     Raises:
         DataError: most cells are numbers, and others are not; their units differ; one is a bound
@@ -123,9 +124,8 @@ def numbers_of(name: str, cells: NDArray, path: Path, marks: Marks) -> Numbers |
             a row and quotes nothing.
     """
     values = pd.to_numeric(cells, errors="coerce").astype(np.float64)
-    if np.isfinite(values).all() and not (
-        (values % 1).any() and all(_EITHER.fullmatch(cell) for cell in cells)
-    ):
+    points = [cell for cell in cells if "." in cell]
+    if np.isfinite(values).all() and not (points and all(map(_EITHER.fullmatch, points))):
         return Numbers(_not_too_large(name, values, path))
     codes, words = pd.factorize(cells)
     empty, counts = missing_words(words), np.bincount(codes, minlength=len(words))
@@ -234,15 +234,17 @@ def _decimal(where: _Where, read: list[_Cell | None], marks: Marks) -> str:
     if not unsure:
         return "."
     shown = marks()
-    if unsure == {",?"} and len(shown) == 1:
-        return shown.pop()
-    if unsure == {".?"} and "," not in shown:
-        return "."  # as everybody writes it who writes no decimal comma
+    if unsure == {",?"} and len(shown & {",", "."}) == 1:
+        return (shown & {",", "."}).pop()
+    # Without anything to go by they are decimals, if all cells have them and columns end with commas.
+    alone = not shown and all(cell.mark for cell in read if cell)
+    if unsure == {".?"} and (shown in ({"."}, {".", ";"}) or alone):
+        return "."
     raise where.refuse_cells(
         [number for number, cell in enumerate(read) if cell and cell.mark in unsure],
         "a number with one comma or point, three digits before its end,",
         "which may part decimals or thousands",
-        advice,
+        f"{advice}; where all have three decimals, write a fourth",
     )
 
 
@@ -253,6 +255,9 @@ def _how(read: list[_Cell | None], unit: str, decimal: str) -> str:
         told.append("with decimal commas")
     if any(cell.mark == ",?" and decimal == "." for cell in cells):
         told.append("with commas between thousands")
+    marks = {cell.mark for cell in cells}
+    if decimal == "." and ".?" in marks and "." not in marks:
+        told.append("with decimal points before three digits")
     if unit:
         told.append("without their unit, which is noted with the column")
     if not told and not all(cell.plain for cell in cells):

@@ -20,7 +20,7 @@ from medpriv.data.sources import Roles
 _SOMEBODY: Final = (
     *("patient", "pat", "pt", "subject", "subj", "participant", "person", "individual", "client"),
     *("case", "record", "fall", "patienten", "hospital", "admission", "chart", "accession"),
-    *("medicalrecord", "nhs", "socialsecurity"),
+    *("medicalrecord", "nhs", "socialsecurity", "study", "visit", "encounter", "stay", "exam"),
 )
 _NUMBERED: Final = ("id", "no", "nr", "num", "number", "nummer", "code", "key", "identifier")
 #: Names of columns that say who it is, in small letters and without signs.
@@ -153,7 +153,7 @@ def refuse_identifier(frame: pd.DataFrame, name: str, path: Path, known: bool) -
     if plain not in _WHO and not ends:
         return
     different = frame[name].nunique()
-    if different > (2 if plain in _WHO else 20):
+    if different > (2 if plain in _WHO else 10):
         says = "" if known else f"say patient={name!r} if it names the patients, or "
         raise refuse(
             path,

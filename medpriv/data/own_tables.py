@@ -147,7 +147,8 @@ class _Inputs:
 
     def __post_init__(self) -> None:
         cells = (self.frame[name].to_numpy(dtype=object) for name in self.frame)
-        self.marks = cache(lambda: decimal_marks(cells))
+        parted = {";"} if self.frame.attrs.get("separator", ",") != "," else set()
+        self.marks = cache(lambda: decimal_marks(cells) | parted)
 
     def add(self, name: str) -> None:
         """Read one more column.
