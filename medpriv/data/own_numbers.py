@@ -236,7 +236,7 @@ def _decimal(where: _Where, read: list[_Cell | None], marks: Marks) -> str:
     shown = marks()
     if unsure == {",?"} and len(shown & {",", "."}) == 1:
         return (shown & {",", "."}).pop()
-    # Without anything to go by they are decimals, if all cells have them and columns end with commas.
+    # Without anything to go by they are decimals, if all cells have them and commas end columns.
     alone = not shown and all(cell.mark for cell in read if cell)
     if unsure == {".?"} and (shown in ({"."}, {".", ";"}) or alone):
         return "."
