@@ -182,7 +182,9 @@ class Part:
 class Cohort:
     """A data set split by patient into the four ``PARTS``.
 
-    ``columns`` describes the records' columns and is empty for images and reports.
+    ``columns`` describes the records' columns and is empty for images and reports. ``sensitive``
+    names those of a reader's own records that an attack on an attribute guesses, the first where
+    none is named.
     """
 
     modality: Modality
@@ -193,6 +195,7 @@ class Cohort:
     victims: Part
     test: Part
     columns: tuple[Column, ...] = field(default=())
+    sensitive: tuple[str, ...] = ()
 
     def parts(self) -> dict[str, Part]:
         """The four parts by name."""
@@ -234,7 +237,9 @@ class Cohort:
             (part.x, part.y, list(part.patient), part.attributes.astype(str).to_csv(), part.mask)
             for part in self.parts().values()
         ]
-        return content_hash(self.modality, self.card.name, self.classes, self.columns, parts)
+        # Beside the others only where there are some: what is kept of other cohorts stays valid.
+        told = (self.sensitive,) if self.sensitive else ()
+        return content_hash(self.modality, self.card.name, self.classes, self.columns, parts, *told)
 
     def check(self) -> Cohort:
         """Return the cohort if it keeps its promises.

@@ -7,6 +7,7 @@ import csv
 import io
 import re
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,20 @@ import numpy as np
 import pandas as pd
 
 from medpriv.data.archives import check_readable, refuse
-from medpriv.data.cohort import Column
+from medpriv.data.cohort import Column, DataError
+from medpriv.data.own_cells import missing_words, refuse_two_spellings
 
 MAX_CLASSES = 100
+_EXACT = 2**53  # from here on float64 has no longer each whole number
 
 
 def read_csv(path: Path, required: tuple[str, ...] = ()) -> pd.DataFrame:
     """A ``.csv`` file as text: every cell a string, stripped; an empty one is ``""``.
 
-    UTF-8, a header row, separated by commas or (where the header has no comma) semicolons.
+    What parts the columns is in ``attrs["separator"]``.
+
+    UTF-8, a header row, separated by commas or (where the header has no comma) semicolons or tabs;
+    a first line ``sep=;``, as spreadsheets write it, says so itself. Lines end as on any system.
 
     Raises:
         DataError: the file is missing, empty, in another encoding, ragged, without rows, or
@@ -31,10 +37,14 @@ def read_csv(path: Path, required: tuple[str, ...] = ()) -> pd.DataFrame:
     """
     check_readable(path)
     text = _decode(path)
-    header = text.lstrip().split("\n", 1)[0]
-    separator = ";" if ";" in header and "," not in header else ","
+    told = re.match(r"sep=(.)[\r\n]+", text)
+    text = text[told.end() :] if told else text
+    header = re.split(r"[\r\n]", text.lstrip(), maxsplit=1)[0]
+    held = [mark for mark in (",", ";", "\t") if mark in header]
+    separator = told[1] if told else (held or [","])[0]
     names = [name.strip() for name in next(csv.reader([header], delimiter=separator), [])]
-    twice = [place for place, name in enumerate(names, start=1) if names.count(name) > 1]
+    often = Counter(names)
+    twice = [place for place, name in enumerate(names, start=1) if often[name] > 1]
     if twice:
         # By number: in a file without a header these are cells.
         where = " and ".join(map(str, twice))
@@ -51,15 +61,20 @@ def read_csv(path: Path, required: tuple[str, ...] = ()) -> pd.DataFrame:
     frame.columns = [str(name).strip() for name in frame.columns]
     missing = [name for name in required if name not in frame]
     if missing:
-        raise refuse(
-            path,
-            f"it lacks the column(s) {', '.join(missing)} (it has {_header(frame)})",
-            "check the header row",
-        )
+        raise lacking(frame, missing, path, "check the header row")
     if len(frame) < 2:
         raise refuse(path, f"it has {len(frame)} row(s) under the header", "more are needed")
     # A short row leaves its last cells unset. Plain lists: a third of the time of .str.strip().
-    return frame.fillna("").apply(lambda column: [cell.strip() for cell in column.to_list()])
+    frame = frame.fillna("").apply(lambda column: [cell.strip() for cell in column.to_list()])
+    frame.attrs["separator"] = separator
+    return frame
+
+
+def lacking(frame: pd.DataFrame, names: Sequence[str], path: Path, advice: str) -> DataError:
+    """The error for columns that are not there, to be raised; it says which are."""
+    return refuse(
+        path, f"it lacks the column(s) {', '.join(names)} (it has {_header(frame)})", advice
+    )
 
 
 def _header(frame: pd.DataFrame) -> str:
@@ -186,8 +201,10 @@ def class_labels(values: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[str,
         values = values[:, 0]
     if values.ndim != 1:
         raise refuse(path, f"the labels have shape {values.shape}", "expected one label a row")
-    text = pd.Series(values.astype(str)).str.strip()
-    missing = np.flatnonzero(text.str.lower().isin(["", "nan", "none", "na", "n/a"]))
+    text = np.array([cell.strip() for cell in values.astype(str).tolist()], dtype=object)
+    codes, words = pd.factorize(text)
+    gone = missing_words(words) | np.array([word.lower() == "none" for word in words])
+    missing = np.flatnonzero(gone[codes])
     if len(missing):
         raise refuse(
             path,
@@ -195,13 +212,11 @@ def class_labels(values: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[str,
             "fill them in or remove these rows",
         )
     number = pd.to_numeric(text, errors="coerce")
-    if number.notna().all():
-        if not (number == number.round()).all():
-            raise refuse(path, "the labels are fractions", "expected classes, not measurements")
-        number = number.astype(np.int64)
-        order, coded = np.unique(number, return_inverse=True)
+    if not np.isnan(number).any():
+        order, coded = np.unique(_whole(number, path), return_inverse=True)
     else:
-        order, coded = np.unique(text.to_numpy(dtype=str), return_inverse=True)
+        refuse_two_spellings(text, "a class", path)
+        order, coded = np.unique(text.astype(str), return_inverse=True)
     if len(order) < 2:
         raise refuse(path, "all labels are the same", "a model needs at least two classes")
     if len(order) > MAX_CLASSES:
@@ -211,3 +226,17 @@ def class_labels(values: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[str,
             f"expected at most {MAX_CLASSES} classes; is this an identifier or a measurement?",
         )
     return coded.astype(np.int64), tuple(str(name) for name in order)
+
+
+def _whole(labels: np.ndarray, path: Path) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        far = np.flatnonzero(~(np.abs(labels.astype(np.float64)) < _EXACT))
+    if len(far):
+        raise refuse(
+            path,
+            f"{len(far)} label(s) are not finite or too large, the first in row {far[0] + 1}",
+            "number the classes from 0, or name them",
+        )
+    if not (labels == labels.round()).all():
+        raise refuse(path, "the labels are fractions", "expected classes, not measurements")
+    return labels.astype(np.int64)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from medpriv.data.cohort import Cohort, Modality
-from medpriv.data.sources import DATASETS, Wanted, import_source
+from medpriv.data.own_missing import WAYS
+from medpriv.data.sources import DATASETS, Roles, Wanted, import_source
 from medpriv.data.splitting import MIN_PATIENTS
-from medpriv.runtime.arguments import require_integer
+from medpriv.runtime.arguments import choose, require_integer
 from medpriv.runtime.profile import check_profile
 from medpriv.runtime.seeds import check_seed
 
@@ -61,6 +62,13 @@ def load_records(
     seed: int = 0,
     patients: int | None = None,
     clean: bool = True,
+    label: str = "label",
+    patient: str | None = "patient",
+    part: str | None = "part",
+    sensitive: str | Sequence[str] = (),
+    drop: str | Sequence[str] = (),
+    missing: str = "refuse",
+    missing_codes: Sequence[float] | None = None,
 ) -> Cohort:
     """Medical records, split by patient; errors as for :func:`load_images`.
 
@@ -72,12 +80,27 @@ def load_records(
         patients: how many patients in all, in the profile's proportions.
         clean: ``cardio`` only: remove records whose values cannot be true, by the rules in
             :mod:`medpriv.data.sources.cardio`. The card counts them either way.
+        label: of your own file, the column of the classes.
+        patient: of your own file, the column that names the patients, if there is one.
+        part: of your own file, the column that says in which part a patient is, if there is one.
+        sensitive: of your own file, columns whose values an attack guesses, the first where it is
+            not told which; whole numbers in them are categories.
+        drop: of your own file, columns to leave out, such as identifiers.
+        missing: of your own file, what is done where nothing is known: ``"refuse"`` the file;
+            ``"category"``, a category of its own, and beside numbers, which get their median, a
+            column of no and yes; or ``"median"``, the median, or the most common category.
+        missing_codes: of your own file, numbers that mean "not known", such as ``(-9, 999)``.
+            ``None`` refuses a file in which some look like it; ``()`` says that none does.
 
     Returns:
         A cohort whose parts have ``x`` of shape ``(n, columns)``, float32, categories as codes and
         the others as measured. ``Cohort.columns`` describes them.
     """
-    wanted = _wanted(dataset, profile, seed, patients, clean=clean)
+    roles = table_roles(
+        label=label, patient=patient, part=part, sensitive=sensitive, drop=drop, missing=missing,
+        missing_codes=missing_codes,
+    )  # fmt: skip
+    wanted = _wanted(dataset, profile, seed, patients, clean=clean, roles=roles)
     return _loader("records", dataset)(wanted)
 
 
@@ -88,6 +111,10 @@ def load_reports(
     seed: int = 0,
     patients: int | None = None,
     deduplicate: bool = True,
+    label: str = "label",
+    patient: str | None = "patient",
+    part: str | None = "part",
+    drop: str | Sequence[str] = (),
 ) -> Cohort:
     """Clinical reports, split by patient, no text in two parts; errors as for :func:`load_images`.
 
@@ -100,11 +127,16 @@ def load_reports(
         deduplicate: keep each text once, by its normal form. ``False`` keeps the reports as
             they were filed, to see what duplicates do to a result; one text may then be in two
             parts, and the card says how many repeat another.
+        label: of your own file, the column of the classes.
+        patient: of your own file, the column that names the patients, if there is one.
+        part: of your own file, the column that says in which part a patient is, if there is one.
+        drop: of your own file, columns to leave out, such as identifiers.
 
     Returns:
         A cohort whose parts have ``x``, a tuple of strings.
     """
-    wanted = _wanted(dataset, profile, seed, patients, deduplicate=deduplicate)
+    roles = table_roles(label=label, patient=patient, part=part, drop=drop)
+    wanted = _wanted(dataset, profile, seed, patients, deduplicate=deduplicate, roles=roles)
     return _loader("reports", dataset)(wanted)
 
 
@@ -122,10 +154,40 @@ def _loader(modality: Modality, dataset: str | Path) -> Callable[[Wanted], Cohor
     """What loads a data set: its own module, or for a path the reader of the reader's own files."""
     own = _own_path(dataset, tuple(DATASETS[modality]))
     if own is None:
-        return import_source(dataset, modality).load
+        return partial(_load_known, import_source(dataset, modality).load)
     from medpriv.data import own_files
 
     return partial(own_files.READERS[modality], own)
+
+
+def _load_known(load: Callable[[Wanted], Cohort], wanted: Wanted) -> Cohort:
+    if wanted.roles != Roles():
+        raise ValueError(
+            "label=, patient=, part=, sensitive=, drop=, missing= and missing_codes= describe your "
+            f"own file; {wanted.dataset} is a data set of the course"
+        )
+    return load(wanted)
+
+
+def table_roles(
+    *,
+    sensitive: str | Sequence[str] = (),
+    drop: str | Sequence[str] = (),
+    missing: str = "refuse",
+    missing_codes: Sequence[float] | None = None,
+    **columns: str | None,
+) -> Roles:
+    """What a caller says of the columns of a table, checked.
+
+    Raises:
+        ValueError: ``missing`` is none of its values.
+    """
+    sensitive, drop = (
+        (names,) if isinstance(names, str) else tuple(names) for names in (sensitive, drop)
+    )
+    codes = None if missing_codes is None else tuple(map(float, missing_codes))
+    missing = choose(missing, WAYS, "missing")
+    return Roles(sensitive=sensitive, drop=drop, missing=missing, missing_codes=codes, **columns)
 
 
 def _own_path(dataset: str | Path, known: tuple[str, ...]) -> Path | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from torch import Tensor
 from medpriv.data.archives import refuse
 from medpriv.data.cohort import Cohort, Column, DataCard, Modality, Part
 from medpriv.data.csv_files import class_labels
+from medpriv.data.own_cells import missing_words, refuse_two_spellings
+from medpriv.data.own_missing import likely_codes
+from medpriv.data.own_split import member_rows, rows_of_parts
 from medpriv.data.sources import Wanted
 from medpriv.data.splitting import (
     file_card,
@@ -31,7 +35,7 @@ YOURS = "yours to establish; the course cannot know it"
 
 @dataclass(frozen=True)
 class OwnRows:
-    """What was read: ``keys`` say which rows have the same content."""
+    """What was read: ``keys`` say which rows have the same content, ``part`` where they belong."""
 
     path: Path
     x: Tensor | tuple[str, ...]
@@ -42,6 +46,7 @@ class OwnRows:
     columns: tuple[Column, ...] = ()
     digest: str | None = None
     attributes: pd.DataFrame | None = None
+    part: NDArray | None = None
 
 
 def labels_and_patients(frame: pd.DataFrame) -> tuple[NDArray, NDArray | None]:
@@ -51,12 +56,13 @@ def labels_and_patients(frame: pd.DataFrame) -> tuple[NDArray, NDArray | None]:
 
 
 def own_cohort(modality: Modality, read: OwnRows, wanted: Wanted) -> Cohort:
-    """The rows, checked, without repetitions, and split by patient.
+    """The rows, checked, without repetitions, and split by patient or as the reader says.
 
     Raises:
-        DataError: labels or patients are missing, or contradict each other.
+        DataError: labels or patients are missing, contradict each other, or are written in two
+            ways; or the reader's own split puts a patient into two parts.
     """
-    y, classes = class_labels(read.labels, read.path)
+    y, classes = _classes(read.labels, read.path)
     if len(read.x) != len(y):
         raise refuse(
             read.path, f"there are {len(read.x)} rows but {len(y)} labels", "expected one a row"
@@ -71,17 +77,48 @@ def own_cohort(modality: Modality, read: OwnRows, wanted: Wanted) -> Cohort:
     else:
         refuse_contradictions(read.path, keys, y)
     known_of_them = no_attributes(len(y)) if read.attributes is None else read.attributes
-    rows = Part(read.x, torch.from_numpy(y), who, known_of_them)
+    rows, part = Part(read.x, torch.from_numpy(y), who, known_of_them), read.part
     if not known:
         notes = (*notes, "the patients are not named: each row counts as one")
     if not known or modality == "reports":
-        unique = first_occurrences(keys)
+        unique = _once(keys, part)
         what = "removed" if wanted.deduplicate else "kept"
         notes = (*notes, f"{len(rows) - len(unique)} rows that repeat another exactly were {what}")
-        rows = rows.take(unique) if wanted.deduplicate else rows
+        if wanted.deduplicate:
+            rows, part = rows.take(unique), None if part is None else part[unique]
+    card = _card(read, known, notes)
+    return replace(
+        _split(modality, card, classes, rows, part, read, wanted), sensitive=wanted.roles.sensitive
+    )
+
+
+def _split(
+    modality: Modality,
+    card: DataCard,
+    classes: tuple[str, ...],
+    rows: Part,
+    part: NDArray | None,
+    read: OwnRows,
+    wanted: Wanted,
+) -> Cohort:
+    if part is None:
+        return split_rows(
+            modality, card, classes, rows, WEIGHTS, wanted, columns=read.columns, in_file_order=True
+        )
+    if wanted.patients is not None:
+        raise ValueError("patients= takes some of a file; this one says itself who is in each part")
+    note = "split into parts as the reader says; others are divided 4:1:1 by patient"
+    card = replace(card, notes=(*card.notes, note))
+    where = rows_of_parts(part, rows.patient, rows.y.numpy(), read.path, wanted.seed)
+    parts = {name: rows.take(index) for name, index in where.items()}
+    return Cohort(modality, card, classes, **parts, columns=read.columns).check()
+
+
+def _card(read: OwnRows, known: bool, notes: tuple[str, ...]) -> DataCard:
+    path = read.path
     card = DataCard(
         # With its ending, so that no file is taken for a data set of the course.
-        name=f"{read.path.parent.name}/{LABELS}" if read.path.name == LABELS else read.path.name,
+        name=f"{path.parent.name}/{LABELS}" if path.name == LABELS else path.name,
         title="The reader's own data",
         origin="the reader's own file",
         licence=YOURS,
@@ -91,21 +128,44 @@ def own_cohort(modality: Modality, read: OwnRows, wanted: Wanted) -> Cohort:
         patient_identity=known,
         citation="none",
     )
-    card = file_card(card, read.path, *notes, digest=read.digest)
-    return split_rows(
-        modality, card, classes, rows, WEIGHTS, wanted, columns=read.columns, in_file_order=True
-    )
+    return file_card(card, path, *notes, digest=read.digest)
+
+
+def _once(keys: Sequence[Hashable], part: NDArray | None) -> NDArray:
+    """The rows without repetitions; of rows alike in two parts the member's stays."""
+    if part is None:
+        return first_occurrences(keys)
+    order = np.argsort(~member_rows(part), kind="stable")
+    return np.sort(order[first_occurrences([keys[row] for row in order])])
+
+
+def _classes(labels: NDArray, path: Path) -> tuple[NDArray, tuple[str, ...]]:
+    y, classes = class_labels(labels, path)
+    if all(re.fullmatch(r"-?\d+", name) for name in classes):
+        codes = np.flatnonzero(likely_codes(np.array(classes, dtype=np.float64))[y])
+        if len(codes):
+            raise refuse(
+                path,
+                f"{len(codes)} label(s) look like a code for 'not known', the first in row "
+                f"{codes[0] + 1}",
+                "remove these rows, or name the classes by words",
+            )
+    return y, classes
 
 
 def _identities(patient: NDArray, rows: int, path: Path) -> NDArray[np.str_]:
+    patient = np.asarray(patient)
     if patient.shape != (rows,):
         raise refuse(path, f"patient has shape {patient.shape}", f"expected ({rows},)")
-    names = pd.Series(patient.astype(str)).str.strip()
-    missing = np.flatnonzero(names.str.lower().isin(["", "nan", "none"]))
+    names = np.array([name.strip() for name in patient.astype(str).tolist()], dtype=object)
+    codes, different = pd.factorize(names)
+    gone = missing_words(different) | np.array([name.lower() == "none" for name in different])
+    missing = np.flatnonzero(gone[codes])
     if len(missing):
         raise refuse(
             path,
             f"{len(missing)} patients are not named, the first in row {missing[0] + 1}",
             "name them all, or leave patient out",
         )
-    return names.to_numpy(dtype=str)
+    refuse_two_spellings(names, "a patient", path)
+    return names.astype(str)

@@ -4,10 +4,38 @@
 images          an ``.npz`` with ``images`` (uint8, or float in [0, 1]) and ``labels``, and
                 ``patient`` if known; or a folder of PNGs with ``labels.csv``, whose columns
                 are ``file``, ``label`` and, if known, ``patient``
-records         a ``.csv`` with a column ``label``, ``patient`` if known, and the inputs
+records         a ``.csv`` with a column ``label``, ``patient`` and ``part`` if known, and inputs
 reports         a ``.csv`` with the columns ``text`` and ``label``, and ``patient`` if known;
                 columns that say yes or no are facts of the patient, others are left out
 ==============  ==========================================================================
+
+Other names of columns are said with ``label=``, ``patient=``, ``part=`` and ``drop=``. A table in
+memory, or texts or images, goes through the same rules by :func:`.cohort_from`. What is beyond
+doubt is read, and the card notes how; what is not is refused, by row and column, and no cell is
+quoted:
+
+- **Identifiers.** A column that is called like one, such as ``patient_id`` or ``MRN``, is refused
+  until ``patient=`` or ``drop=`` says what it is, and so is one that counts the rows: the model
+  would know people by it, and one of them could be in two parts. Left out with a note are a column
+  without a name that numbers the rows, and ``id`` where it is different in each row. Another column
+  with a different whole number in each row is noted. A patient, a class or a category that is
+  written in two ways (``P1`` and ``p1``, ``1`` and ``01``) is refused.
+- **Numbers.** A column is one of numbers where most of its cells are: with decimal commas, with one
+  unit in all cells (it is noted with the column), with thousands apart. ``1,234`` is read as other
+  cells of the column show, or other columns of the table, and refused where none does. Two units
+  in a column, and bounds such as ``<0.5``, are refused. Ranges and stages are categories.
+- **Dates** become days since 1970-01-01, where it is clear which number is the day.
+- **Missing.** An empty cell, ``?``, ``NA``, ``N/A``, ``null``, ``-`` and ``.`` say that nothing is
+  known. That is refused, unless ``missing="category"`` (of words, the category "missing"; of
+  numbers, the median, and a further column ``<name> missing`` of no and yes) or
+  ``missing="median"`` (of words, the most common one). Medians and the most common words are those
+  of all rows of the file, whatever part they are in; in how many rows they stand is noted. Numbers
+  that look like a code for it, such as -9 or 999 far from all others, are refused until
+  ``missing_codes=`` says which are.
+- **Parts.** Where the model is trained already, a column ``part`` says who trained it: each cell is
+  ``members``, ``auxiliary``, ``victims`` or ``test``, or else ``members`` or ``others`` (or
+  ``train`` and ``test``), of whom the others are divided 4:1:1 by patient. A patient in two parts
+  is refused. Without it the split is drawn.
 
 Without ``patient`` each row counts as a patient: then exact repetitions are removed (one
 person's data could otherwise be in two parts), and the card says what cannot be claimed. A text

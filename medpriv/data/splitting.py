@@ -80,7 +80,9 @@ def split_rows(
     labels = rows.y.numpy() if stratify else None
     where = split_by_patient(rows.patient, shares, seed=wanted.seed, stratify=labels)
     if in_file_order:
-        where = {name: _mixed(rows.patient, index, wanted.seed) for name, index in where.items()}
+        where = {
+            name: in_random_order(rows.patient, index, wanted.seed) for name, index in where.items()
+        }
     parts = {name: rows.take(index) for name, index in where.items()}
     return Cohort(modality, card, classes, **parts, columns=columns).check()
 
@@ -146,7 +148,7 @@ def _at_least_one_each(shares: np.ndarray, patients: int) -> np.ndarray:
     return edges.astype(int) + np.arange(parts + 1)
 
 
-def _mixed(patient: np.ndarray, index: np.ndarray, seed: int) -> np.ndarray:
+def in_random_order(patient: np.ndarray, index: np.ndarray, seed: int) -> np.ndarray:
     """Rows with their patients in random order, whatever the order in which they come.
 
     A patient's rows stay together. Drawn by name: another order of the file gives the same one.

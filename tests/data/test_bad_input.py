@@ -118,7 +118,10 @@ def test_one_image(tmp_path):
         (ROWS.replace("35", "many"), "column .age. has a word in row 6"),
         (ROWS.replace("35", ""), "column .age. has an empty cell in row 6"),
         (ROWS.replace("35", "inf"), "column .age. has no finite number in row 6"),
-        (ROWS.replace("35,m", "35,"), "column 'sex' is empty in 1 row.*first in row 6"),
+        (
+            ROWS.replace("35,m", "35,"),
+            "column 'sex' has an empty cell in row 6.*missing='category'",
+        ),
         (ROWS.replace("1,35", ",35"), r"1 label\(s\) are missing, the first in row 6"),
         (ROWS.replace("\n0,", "\n1,"), "all labels are the same"),
         ("label,patient\n0,a\n1,b\n", "no column besides"),

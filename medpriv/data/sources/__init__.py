@@ -39,6 +39,29 @@ DATASETS: dict[Modality, dict[str, str]] = {
 
 
 @dataclass(frozen=True)
+class Roles:
+    """What the reader says of the columns of a table of their own.
+
+    Attributes:
+        label: the column of the classes.
+        patient: the column that names the patients, if there is one.
+        part: the column that says in which part a patient is, if there is one.
+        sensitive: columns that an attack on an attribute guesses, the first where none is named.
+        drop: columns that are left out.
+        missing: ``"refuse"``, ``"category"`` or ``"median"``.
+        missing_codes: numbers that mean "not known"; ``None`` asks where some look like it.
+    """
+
+    label: str = "label"
+    patient: str | None = "patient"
+    part: str | None = "part"
+    sensitive: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    missing: str = "refuse"
+    missing_codes: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Wanted:
     """What a caller wants of a data set; each takes what applies to it.
 
@@ -49,6 +72,7 @@ class Wanted:
         patients: how many in all, or ``None``.
         size: of images, side length in pixels.
         burned_in, clean, deduplicate: as for the three calls of :mod:`medpriv.data`.
+        roles: of the columns of the reader's own table.
     """
 
     dataset: str
@@ -59,6 +83,7 @@ class Wanted:
     burned_in: bool = False
     clean: bool = True
     deduplicate: bool = True
+    roles: Roles = Roles()
 
 
 def source_module(name: str, modality: Modality | None = None) -> str:

@@ -18,8 +18,8 @@ from medpriv.evaluation.cell import Cell, case_of
 from medpriv.runtime.cache import remembered
 from medpriv.statistics import Estimate
 
-#: What is sensitive in each known data set. An attack that is not told guesses the first; in
-#: another data set the first categorical column.
+#: What is sensitive in each known data set. An attack that is not told guesses the first; in the
+#: reader's own data the first that they named, or else the first categorical column.
 SENSITIVE = {
     "warfarin": ("vkorc1",),
     "cardio": ("gender", "cholesterol", "smoke", "alco"),
@@ -113,7 +113,8 @@ def sensitive_attribute(cohort: Cohort, attribute: str = "") -> str:
         ValueError: none is named, and there is no categorical column.
     """
     named = [column.name for column in cohort.columns if len(column.values) > 1]
-    known = [attribute] if attribute else [*SENSITIVE.get(cohort.card.name, ()), *named]
+    usual = cohort.sensitive or SENSITIVE.get(cohort.card.name, ())
+    known = [attribute] if attribute else [*usual, *named]
     if not known:
         raise ValueError(
             f"{cohort.card.name} has no categorical column to guess; name an attribute that you "
