@@ -21,6 +21,7 @@ from medpriv.data.splitting import (
     first_occurrences,
     no_attributes,
     refuse_contradictions,
+    refuse_two_patients,
     split_rows,
 )
 
@@ -64,6 +65,8 @@ def own_cohort(modality: Modality, read: OwnRows, wanted: Wanted) -> Cohort:
     known = read.patient is not None
     who = _identities(read.patient, len(y), read.path) if known else np.arange(len(y)).astype(str)
     keys, notes = read.keys, read.notes
+    if known and modality == "images":
+        refuse_two_patients(read.path, keys, who)
     if known:
         refuse_contradictions(read.path, zip(who, keys, strict=True), y)
     elif modality == "records":
@@ -81,7 +84,9 @@ def own_cohort(modality: Modality, read: OwnRows, wanted: Wanted) -> Cohort:
         rows = rows.take(unique) if wanted.deduplicate else rows
     card = DataCard(
         # With its ending, so that no file is taken for a data set of the course.
-        name=f"{read.path.parent.name}/{LABELS}" if read.path.name == LABELS else read.path.name,
+        name=f"{read.path.parent.name}/{LABELS}"
+        if read.path.name.lower() == LABELS
+        else read.path.name,
         title="The reader's own data",
         origin="the reader's own file",
         licence=YOURS,
