@@ -136,7 +136,7 @@ def _check_dataset(chapter: ChapterSpec, dataset: str) -> str:
     if dataset in known:
         return dataset
     path = Path(dataset).expanduser() if isinstance(dataset, str) and dataset else None
-    if path and (path.is_dir() or (path.is_file() and path.suffix in OWN_FILES)):
+    if path and (path.is_dir() or (path.is_file() and path.suffix.lower() in OWN_FILES)):
         return str(path.resolve())
     choose(dataset, (*known, f"the path of your own file ({', '.join(OWN_FILES)})"), "dataset")
     return dataset

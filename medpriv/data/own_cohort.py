@@ -51,6 +51,22 @@ def labels_and_patients(frame: pd.DataFrame) -> tuple[NDArray, NDArray | None]:
     return frame["label"].to_numpy(), patient
 
 
+def own_card(path: Path, patient_identity: bool) -> DataCard:
+    """The card of a reader's own file, of which the course knows nothing more."""
+    return DataCard(
+        # With its ending, so that no file is taken for a data set of the course.
+        name=f"{path.parent.name}/{LABELS}" if path.name.lower() == LABELS else path.name,
+        title="The reader's own data",
+        origin="the reader's own file",
+        licence=YOURS,
+        consent=YOURS,
+        deidentification=YOURS,
+        synthetic=False,
+        patient_identity=patient_identity,
+        citation="none",
+    )
+
+
 def own_cohort(modality: Modality, read: OwnRows, wanted: Wanted) -> Cohort:
     """The rows, checked, without repetitions, and split by patient.
 
@@ -82,20 +98,7 @@ def own_cohort(modality: Modality, read: OwnRows, wanted: Wanted) -> Cohort:
         what = "removed" if wanted.deduplicate else "kept"
         notes = (*notes, f"{len(rows) - len(unique)} rows that repeat another exactly were {what}")
         rows = rows.take(unique) if wanted.deduplicate else rows
-    card = DataCard(
-        # With its ending, so that no file is taken for a data set of the course.
-        name=f"{read.path.parent.name}/{LABELS}"
-        if read.path.name.lower() == LABELS
-        else read.path.name,
-        title="The reader's own data",
-        origin="the reader's own file",
-        licence=YOURS,
-        consent=YOURS,
-        deidentification=YOURS,
-        synthetic=False,
-        patient_identity=known,
-        citation="none",
-    )
+    card = own_card(read.path, known)
     card = file_card(card, read.path, *notes, digest=read.digest)
     return split_rows(
         modality, card, classes, rows, WEIGHTS, wanted, columns=read.columns, in_file_order=True

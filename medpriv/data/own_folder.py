@@ -87,8 +87,10 @@ def _named(table: Path, row: int, name: str) -> Path:
         raise refuse(table, f"row {row} names a file elsewhere", "expected a name in this folder")
     # Unpacking an archive from Windows can leave files with a backslash in their names.
     for file in (table.parent / inside, table.parent / name):
-        if file.exists():
+        if file.is_file():
             return file
+        if file.exists():  # opening a pipe would wait for ever
+            raise refuse(file, f"this is not a file (row {row})", f"correct {table.name}")
     wrong = f"there is no such file (row {row} of {table.name})"
     there = [path.relative_to(table.parent).as_posix() for path in files_in(table.parent)]
     if _composed(inside) in map(_composed, there):

@@ -1,0 +1,294 @@
+"""DICOM: the pictures of a hospital's archive, as it shows them.
+
+The stored numbers become measured ones by the file's rescale slope and intercept (or its modality
+table). Where a file says how it is to be shown, by a VOI table or a window, that runs from 0 to 1;
+of several the first counts. The other grey files share one scale, from the smallest to the largest
+value of them all. Padding is 0. ``MONOCHROME1`` is inverted, so that 1 is white. Colours come as
+RGB, of which 1 is full.
+
+Errors name rows of the table, and neither files nor what is in them: both can name patients.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medpriv.data.archives import refuse
+from medpriv.data.cohort import DataError
+from medpriv.data.image_files import check_picture_size
+from medpriv.data.own_folder import files_in
+
+if TYPE_CHECKING:  # pydicom is imported where it is used: few readers have such files
+    from pydicom import Dataset
+
+GREY = ("MONOCHROME1", "MONOCHROME2")
+COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+
+
+class _UnfitError(ValueError):
+    def __init__(self, wrong: str, advice: str):
+        super().__init__(wrong)
+        self.advice = advice
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a file says before its pixels: ``shown`` is whether it says how it is to be shown."""
+
+    patient: str
+    uid: str
+    colours: int
+    shown: bool
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file is DICOM, by its name or by its mark: archives write names without suffix."""
+    if path.suffix.lower() in (".dcm", ".dicom"):
+        return True
+    if not path.is_file():  # a pipe would wait
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def files_by_uid(table: Path, uids: Iterable[str]) -> tuple[Path, ...]:
+    """The file of each row, by its SOPInstanceUID, among all in the table's folder and below.
+
+    Raises:
+        DataError: no file has it, or two have.
+    """
+    from pydicom import dcmread
+
+    found: dict[str, list[Path]] = {}
+    for path in filter(is_dicom, files_in(table.parent)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                head = dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
+                found.setdefault(str(head.get("SOPInstanceUID", "")), []).append(path)
+            except Exception:  # whatever is wrong with it: if a row means it, that is told below
+                continue
+    files = []
+    for row, uid in enumerate(uids, start=1):
+        these = found.get(uid, []) if uid else []
+        if len(these) != 1:
+            raise refuse(
+                table,
+                f"the SOPInstanceUID of row {row} is that of {len(these)} files",
+                "expected one DICOM file in this folder or below: correct uid, or use file",
+            )
+        files += these
+    return tuple(files)
+
+
+def read_head(table: Path, row: int, path: Path) -> Head:
+    """Read and check all of the ``row``-th file but its pixels.
+
+    Raises:
+        DataError: it is no DICOM picture, or one that this course would not show rightly.
+    """
+    from pydicom import dcmread
+
+    with _reading(table, row):
+        file = dcmread(path, stop_before_pixels=True)
+        photometric = _check_head(table, row, file)
+        _check_syntax(file)
+        return Head(
+            str(file.get("PatientID") or "").strip(),
+            str(file.get("SOPInstanceUID") or ""),
+            1 if photometric in GREY else 3,
+            photometric in GREY and (bool(file.get("VOILUTSequence")) or _has_window(file)),
+        )
+
+
+def value_range(table: Path, row: int, path: Path) -> tuple[float, float]:
+    """The smallest and the largest measured value of a grey file, without its padding.
+
+    Raises:
+        DataError: its pixels cannot be decoded.
+    """
+    from pydicom import dcmread
+
+    with _reading(table, row):
+        values, padding = _measured(dcmread(path))
+        kept = values[~padding]
+        return (float(kept.min()), float(kept.max())) if kept.size else (np.inf, -np.inf)
+
+
+def read_dicom(table: Path, row: int, path: Path, span: tuple[float, float]) -> Tensor:
+    """The picture ``(1, c, h, w)`` in [0, 1].
+
+    Args:
+        table: the folder's table, for errors, as is ``row``, from 1 on.
+        row: the file's.
+        path: the file.
+        span: what becomes 0 and 1 of a grey file that does not say how it is to be shown.
+
+    Raises:
+        DataError: its pixels cannot be decoded, or contradict its head.
+    """
+    from pydicom import dcmread
+
+    with _reading(table, row):
+        file = dcmread(path)
+        if file.PhotometricInterpretation not in GREY:
+            pixels = _stored(file) / (2.0**file.BitsStored - 1)
+            return torch.from_numpy(pixels.astype(np.float32)).movedim(-1, 0)[None]
+        values, padding = _measured(file)
+        if file.get("VOILUTSequence"):
+            grey = _through_table(values, file)
+        elif _has_window(file):
+            grey = _through_window(values, file)
+        else:
+            grey = (values - span[0]) / max(span[1] - span[0], 1e-12)
+        grey = grey.clip(0, 1)
+        grey = 1 - grey if file.PhotometricInterpretation == "MONOCHROME1" else grey
+        return torch.from_numpy(np.where(padding, 0, grey).astype(np.float32))[None, None]
+
+
+@contextmanager
+def _reading(table: Path, row: int) -> Iterator[None]:
+    """Name the row in what goes wrong, and nothing of the file: pydicom's messages quote it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except DataError:
+        raise
+    except _UnfitError as error:
+        raise refuse(table, f"the file of row {row} {error}", error.advice) from None
+    except Exception as error:  # on a damaged file pydicom raises whatever happens to it
+        raise refuse(
+            table,
+            f"the file of row {row} cannot be read as DICOM ({type(error).__name__})",
+            "export it again, or save all pictures as PNG",
+        ) from None
+
+
+def _check_head(table: Path, row: int, file: Dataset) -> str:
+    """Return the PhotometricInterpretation of a file whose picture can be read."""
+    if not file.get("Rows") or not file.get("Columns"):
+        raise _UnfitError("holds no picture", "remove the row")
+    frames = int(file.get("NumberOfFrames") or 1)
+    if frames > 1:
+        raise _UnfitError(f"holds {frames} frames", "export the one that is meant as a file")
+    photometric = str(file.get("PhotometricInterpretation", ""))
+    if photometric not in GREY + COLOUR:
+        raise _UnfitError(
+            f"has a PhotometricInterpretation that is none of {', '.join(GREY + COLOUR)}",
+            "save all pictures as PNG",
+        )
+    samples = 1 if photometric in GREY else 3
+    if file.get("SamplesPerPixel", 1) != samples:
+        raise _UnfitError(
+            "has a SamplesPerPixel that contradicts its PhotometricInterpretation",
+            "export it again, or save all pictures as PNG",
+        )
+    check_picture_size(table, f"the file of row {row}", (file.Rows, file.Columns, samples))
+    return photometric
+
+
+def _check_syntax(file: Dataset) -> None:
+    from pydicom.pixels import get_decoder
+
+    syntax = file.file_meta.TransferSyntaxUID
+    try:
+        available = get_decoder(syntax).is_available
+    except NotImplementedError:
+        available = False
+    if not available:
+        name = syntax.name if syntax.is_transfer_syntax else "something unknown"
+        raise _UnfitError(
+            f"is compressed as {name}, for which no decoder is installed",
+            "export it uncompressed, or install pylibjpeg[all]",
+        )
+
+
+def _stored(file: Dataset) -> NDArray:
+    """The stored numbers, colours as RGB."""
+    from pydicom.pixels import pixel_array
+
+    try:
+        pixels = pixel_array(file)
+    except Exception as error:
+        raise _UnfitError(
+            f"has pixels that cannot be decoded ({type(error).__name__})",
+            "export it again, uncompressed",
+        ) from None
+    if pixels.dtype.kind in "iu":
+        half = 2 ** (int(file.BitsStored) - 1)
+        low, high = (-half, half) if pixels.dtype.kind == "i" else (0, 2 * half)
+        if pixels.min() < low or pixels.max() >= high:
+            raise _UnfitError(
+                f"has pixels beyond its {file.BitsStored} bits",
+                "export it again, without overlays",
+            )
+    elif not np.isfinite(pixels).all():
+        raise _UnfitError("has pixels that are not finite", "repair it, or remove the row")
+    return pixels
+
+
+def _measured(file: Dataset) -> tuple[NDArray, NDArray[np.bool_]]:
+    """Measured values ``(h, w)`` float64 of a grey file, and where they are padding."""
+    from pydicom.pixels import apply_modality_lut
+
+    stored = _stored(file)
+    padding = np.zeros(stored.shape, dtype=bool)
+    first = file.get("PixelPaddingValue")
+    if first is not None and stored.dtype.kind in "iu":
+        last = file.get("PixelPaddingRangeLimit", first)
+        # Written as unsigned where the pixels are signed, and the other way round.
+        ends = np.array([first, last]).astype(stored.dtype)
+        padding = (stored >= ends.min()) & (stored <= ends.max())
+    return apply_modality_lut(stored, file).astype(np.float64), padding
+
+
+def _through_table(values: NDArray, file: Dataset) -> NDArray:
+    """DICOM PS3.3, C.11.2.1.1: values through the first VOI table, from 0 to 1."""
+    item = file.VOILUTSequence[0]
+    entries, first, bits = (int(number) for number in item.LUTDescriptor)
+    entries = entries or 2**16
+    data = item.LUTData
+    if isinstance(data, bytes):
+        order = "<" if file.file_meta.TransferSyntaxUID.is_little_endian else ">"
+        data = np.frombuffer(data, dtype="u1" if len(data) < 2 * entries else f"{order}u2")
+    table = np.asarray(data, dtype=np.float64)[:entries] / (2.0**bits - 1)
+    if len(table) < entries or table.max() > 1:
+        raise _UnfitError("has a VOI table that contradicts itself", "save all pictures as PNG")
+    return table[np.clip(np.rint(values) - first, 0, entries - 1).astype(np.int64)]
+
+
+def _has_window(file: Dataset) -> bool:
+    return file.get("WindowCenter") not in (None, "") and file.get("WindowWidth") not in (None, "")
+
+
+def _through_window(values: NDArray, file: Dataset) -> NDArray:
+    """DICOM PS3.3, C.11.2.1.2 and .3: values through the first window, from 0 to 1."""
+    centre, width = (
+        float(np.ravel(np.asarray(file[name].value, dtype=float))[0])
+        for name in ("WindowCenter", "WindowWidth")
+    )
+    form = str(file.get("VOILUTFunction") or "LINEAR")
+    smallest = 1 if form == "LINEAR" else 1e-9
+    if form not in ("LINEAR", "LINEAR_EXACT", "SIGMOID") or not width >= smallest:
+        raise _UnfitError("has a window that the standard does not know", "save all as PNG")
+    if form == "SIGMOID":
+        return 1 / (1 + np.exp(-4 * (values - centre) / width))
+    if form == "LINEAR":
+        centre, width = centre - 0.5, width - 1
+    if width == 0:
+        return (values > centre).astype(np.float64)
+    return (values - centre) / width + 0.5
