@@ -20,11 +20,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from medpriv.data.archives import refuse
 from medpriv.data.cohort import DataError
+from medpriv.data.dicom_pixels import (
+    UnfitError,
+    as_shown,
+    measured_values,
+    says_how_shown,
+    stored_pixels,
+)
 from medpriv.data.image_files import check_picture_size
 from medpriv.data.own_folder import files_in
 
@@ -33,12 +39,6 @@ if TYPE_CHECKING:  # pydicom is imported where it is used: few readers have such
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
-
-
-class _UnfitError(ValueError):
-    def __init__(self, wrong: str, advice: str):
-        super().__init__(wrong)
-        self.advice = advice
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def read_head(table: Path, row: int, path: Path) -> Head:
             str(file.get("PatientID") or "").strip(),
             str(file.get("SOPInstanceUID") or ""),
             1 if photometric in GREY else 3,
-            photometric in GREY and (bool(file.get("VOILUTSequence")) or _has_window(file)),
+            photometric in GREY and says_how_shown(file),
         )
 
 
@@ -123,7 +123,7 @@ def value_range(table: Path, row: int, path: Path) -> tuple[float, float]:
     from pydicom import dcmread
 
     with _reading(table, row):
-        values, padding = _measured(dcmread(path))
+        values, padding = measured_values(dcmread(path))
         kept = values[~padding]
         return (float(kept.min()), float(kept.max())) if kept.size else (np.inf, -np.inf)
 
@@ -145,13 +145,11 @@ def read_dicom(table: Path, row: int, path: Path, span: tuple[float, float]) -> 
     with _reading(table, row):
         file = dcmread(path)
         if file.PhotometricInterpretation not in GREY:
-            pixels = _stored(file) / (2.0**file.BitsStored - 1)
+            pixels = stored_pixels(file) / (2.0**file.BitsStored - 1)
             return torch.from_numpy(pixels.astype(np.float32)).movedim(-1, 0)[None]
-        values, padding = _measured(file)
-        if file.get("VOILUTSequence"):
-            grey = _through_table(values, file)
-        elif _has_window(file):
-            grey = _through_window(values, file)
+        values, padding = measured_values(file)
+        if says_how_shown(file):
+            grey = as_shown(values, file)
         else:
             grey = (values - span[0]) / max(span[1] - span[0], 1e-12)
         grey = grey.clip(0, 1)
@@ -168,7 +166,7 @@ def _reading(table: Path, row: int) -> Iterator[None]:
             yield
     except DataError:
         raise
-    except _UnfitError as error:
+    except UnfitError as error:
         raise refuse(table, f"the file of row {row} {error}", error.advice) from None
     except Exception as error:  # on a damaged file pydicom raises whatever happens to it
         raise refuse(
@@ -181,22 +179,24 @@ def _reading(table: Path, row: int) -> Iterator[None]:
 def _check_head(table: Path, row: int, file: Dataset) -> str:
     """Return the PhotometricInterpretation of a file whose picture can be read."""
     if not file.get("Rows") or not file.get("Columns"):
-        raise _UnfitError("holds no picture", "remove the row")
+        raise UnfitError("holds no picture", "remove the row")
     frames = int(file.get("NumberOfFrames") or 1)
     if frames > 1:
-        raise _UnfitError(f"holds {frames} frames", "export the one that is meant as a file")
+        raise UnfitError(f"holds {frames} frames", "export the one that is meant as a file")
     photometric = str(file.get("PhotometricInterpretation", ""))
     if photometric not in GREY + COLOUR:
-        raise _UnfitError(
+        raise UnfitError(
             f"has a PhotometricInterpretation that is none of {', '.join(GREY + COLOUR)}",
             "save all pictures as PNG",
         )
     samples = 1 if photometric in GREY else 3
     if file.get("SamplesPerPixel", 1) != samples:
-        raise _UnfitError(
+        raise UnfitError(
             "has a SamplesPerPixel that contradicts its PhotometricInterpretation",
             "export it again, or save all pictures as PNG",
         )
+    if file.get("HighBit", 0) != file.get("BitsStored", 0) - 1:
+        raise UnfitError("has a HighBit that contradicts its BitsStored", "export it again")
     check_picture_size(table, f"the file of row {row}", (file.Rows, file.Columns, samples))
     return photometric
 
@@ -211,84 +211,7 @@ def _check_syntax(file: Dataset) -> None:
         available = False
     if not available:
         name = syntax.name if syntax.is_transfer_syntax else "something unknown"
-        raise _UnfitError(
+        raise UnfitError(
             f"is compressed as {name}, for which no decoder is installed",
             "export it uncompressed, or install pylibjpeg[all]",
         )
-
-
-def _stored(file: Dataset) -> NDArray:
-    """The stored numbers, colours as RGB."""
-    from pydicom.pixels import pixel_array
-
-    try:
-        pixels = pixel_array(file)
-    except Exception as error:
-        raise _UnfitError(
-            f"has pixels that cannot be decoded ({type(error).__name__})",
-            "export it again, uncompressed",
-        ) from None
-    if pixels.dtype.kind in "iu":
-        half = 2 ** (int(file.BitsStored) - 1)
-        low, high = (-half, half) if pixels.dtype.kind == "i" else (0, 2 * half)
-        if pixels.min() < low or pixels.max() >= high:
-            raise _UnfitError(
-                f"has pixels beyond its {file.BitsStored} bits",
-                "export it again, without overlays",
-            )
-    elif not np.isfinite(pixels).all():
-        raise _UnfitError("has pixels that are not finite", "repair it, or remove the row")
-    return pixels
-
-
-def _measured(file: Dataset) -> tuple[NDArray, NDArray[np.bool_]]:
-    """Measured values ``(h, w)`` float64 of a grey file, and where they are padding."""
-    from pydicom.pixels import apply_modality_lut
-
-    stored = _stored(file)
-    padding = np.zeros(stored.shape, dtype=bool)
-    first = file.get("PixelPaddingValue")
-    if first is not None and stored.dtype.kind in "iu":
-        last = file.get("PixelPaddingRangeLimit", first)
-        # Written as unsigned where the pixels are signed, and the other way round.
-        ends = np.array([first, last]).astype(stored.dtype)
-        padding = (stored >= ends.min()) & (stored <= ends.max())
-    return apply_modality_lut(stored, file).astype(np.float64), padding
-
-
-def _through_table(values: NDArray, file: Dataset) -> NDArray:
-    """DICOM PS3.3, C.11.2.1.1: values through the first VOI table, from 0 to 1."""
-    item = file.VOILUTSequence[0]
-    entries, first, bits = (int(number) for number in item.LUTDescriptor)
-    entries = entries or 2**16
-    data = item.LUTData
-    if isinstance(data, bytes):
-        order = "<" if file.file_meta.TransferSyntaxUID.is_little_endian else ">"
-        data = np.frombuffer(data, dtype="u1" if len(data) < 2 * entries else f"{order}u2")
-    table = np.asarray(data, dtype=np.float64)[:entries] / (2.0**bits - 1)
-    if len(table) < entries or table.max() > 1:
-        raise _UnfitError("has a VOI table that contradicts itself", "save all pictures as PNG")
-    return table[np.clip(np.rint(values) - first, 0, entries - 1).astype(np.int64)]
-
-
-def _has_window(file: Dataset) -> bool:
-    return file.get("WindowCenter") not in (None, "") and file.get("WindowWidth") not in (None, "")
-
-
-def _through_window(values: NDArray, file: Dataset) -> NDArray:
-    """DICOM PS3.3, C.11.2.1.2 and .3: values through the first window, from 0 to 1."""
-    centre, width = (
-        float(np.ravel(np.asarray(file[name].value, dtype=float))[0])
-        for name in ("WindowCenter", "WindowWidth")
-    )
-    form = str(file.get("VOILUTFunction") or "LINEAR")
-    smallest = 1 if form == "LINEAR" else 1e-9
-    if form not in ("LINEAR", "LINEAR_EXACT", "SIGMOID") or not width >= smallest:
-        raise _UnfitError("has a window that the standard does not know", "save all as PNG")
-    if form == "SIGMOID":
-        return 1 / (1 + np.exp(-4 * (values - centre) / width))
-    if form == "LINEAR":
-        centre, width = centre - 0.5, width - 1
-    if width == 0:
-        return (values > centre).astype(np.float64)
-    return (values - centre) / width + 0.5

@@ -216,7 +216,7 @@ def _pixels(path: Path, picture: Image.Image) -> tuple[np.ndarray, bool]:
     """The pixels of a loaded picture, and whether some of them are transparent."""
     key = picture.info.get("transparency")
     if picture.mode == "F":
-        return _checked_floats(path, np.asarray(picture, dtype=np.float32)), False
+        return _checked_floats(path, np.array(picture, dtype=np.float32)), False
     if picture.mode.startswith("I"):
         stored = np.asarray(picture)
         low, high = int(stored.min()), int(stored.max())
