@@ -6,6 +6,7 @@ is wrong and what to do. Nothing is unpickled and nothing is extracted to disk.
 
 from __future__ import annotations
 
+import math
 import tarfile
 import zipfile
 import zlib
@@ -75,8 +76,7 @@ def read_npz(path: Path, required: tuple[str, ...]) -> dict[str, np.ndarray]:
     if not zipfile.is_zipfile(path):
         raise refuse(path, "this is no .npz file, or it is cut off", "get or save it again")
     try:
-        with zipfile.ZipFile(path) as archive:
-            check_readable(path, sum(entry.file_size for entry in archive.infolist()))
+        check_readable(path, _size_as_float32(path))
         with np.load(path, allow_pickle=False) as arrays:
             missing = [name for name in required if name not in arrays]
             if missing:
@@ -98,6 +98,38 @@ def read_npz(path: Path, required: tuple[str, ...]) -> dict[str, np.ndarray]:
             "it holds Python objects, which can run code when they are read",
             "save plain arrays only (numbers or fixed-length strings, no dtype=object)",
         ) from error
+
+
+def npz_names(path: Path) -> set[str]:
+    """The names of the arrays in an ``.npz`` file; none where it is no such file."""
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        return set()
+    with zipfile.ZipFile(path) as archive:
+        return {name.removesuffix(".npy") for name in archive.namelist()}
+
+
+def _size_as_float32(path: Path) -> int:
+    """What the arrays need in memory, numbers as float32 at least, by their own heads.
+
+    An array's head may promise more than the archive holds: the room is taken before that shows.
+    """
+    total = 0
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            total += entry.file_size
+            if not entry.filename.endswith(".npy"):
+                continue
+            with archive.open(entry) as file:
+                version = np.lib.format.read_magic(file)
+                read_head = {
+                    (1, 0): np.lib.format.read_array_header_1_0,
+                    (2, 0): np.lib.format.read_array_header_2_0,
+                }.get(version)
+                if read_head is None:
+                    raise ValueError(f"{entry.filename} is of an unknown version")
+                shape, _, kind = read_head(file)
+            total += math.prod(shape) * max(kind.itemsize, 4) - entry.file_size
+    return total
 
 
 def read_tar(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from medpriv.data.archives import refuse
+from medpriv.data.cohort import DataError
+
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP")  # others run other programs, or are no pictures of ours
+MAX_PICTURE = 512 * 1024**2  # bytes of one picture as float32
+#: What a card says of pictures; a number of them comes before it.
+REMARKS = {
+    "turned": "picture(s) were turned upright, as their EXIF orientation says",
+    "transparent": "picture(s) have transparent pixels: the transparency was dropped, and the "
+    "colours stored under it show",
+    "frames": "picture(s) have several frames or pages: the first was taken",
+}
+ORIENTATION, PHOTOMETRIC, SAMPLE_FORMAT = 0x0112, 262, 339  # tags of EXIF and TIFF
 
 
 def to_images(pixels: np.ndarray, path: Path) -> Tensor:
@@ -80,28 +97,144 @@ def _resample(images: Tensor, size: int) -> Tensor:
     return transforms.resize(images, [size, size], antialias=True)
 
 
-def read_picture(path: Path) -> np.ndarray:
-    """One picture file as ``(h, w)`` or ``(h, w, 3)`` float32 in [0, 1]; transparency is dropped.
+@dataclass(frozen=True)
+class Picture:
+    """One picture, upright, as its file stores it.
+
+    Attributes:
+        pixels: ``(h, w)`` or ``(h, w, 3)``; uint8, uint16 (of which the file does not say how many
+            bits are used), or float32 in [0, 1].
+        remarks: what a reader should know of how it was read: keys of :data:`REMARKS`.
+    """
+
+    pixels: np.ndarray
+    remarks: frozenset[str] = frozenset()
+
+
+def picture_colours(path: Path) -> int:
+    """1 for a grey picture, 3 for one in colour, from the head of the file alone.
 
     Raises:
-        DataError: it is missing, no picture, or damaged.
+        DataError: as :func:`read_picture`, but for what only the pixels show.
     """
+    with _opened(path) as picture:
+        return 1 if _is_grey(picture.mode) else 3
+
+
+def read_picture(path: Path) -> Picture:
+    """One picture file, turned upright; only its first frame, and without its transparency.
+
+    Raises:
+        DataError: it is missing, no file, none of :data:`FORMATS`, damaged, or larger than
+            :data:`MAX_PICTURE`; or it stores its pixels in a way that would be misread: colours of
+            16 bits, CMYK, signed or unbounded numbers.
+    """
+    with _opened(path) as picture:
+        # Before the pixels are loaded, which turns a TIFF; a PNG says it only after them.
+        said = {picture.getexif().get(ORIENTATION, 1)}
+        remarks = {"frames"} if getattr(picture, "n_frames", 1) > 1 else set()
+        picture.load()
+        said |= {picture.getexif().get(ORIENTATION, 1)}
+        remarks |= {"turned"} if said & set(range(2, 9)) else set()
+        upright = ImageOps.exif_transpose(picture)
+        pixels, transparent = _pixels(path, upright)
+        remarks |= {"transparent"} if transparent else set()
+    return Picture(pixels, frozenset(remarks))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The picture, its head checked; what goes wrong with it becomes a ``DataError``."""
+    if not path.exists():
+        raise refuse(path, "there is no such file", "correct its name in labels.csv")
+    if not path.is_file():  # opening a pipe would wait for ever
+        raise refuse(path, "this is not a file", "correct its name in labels.csv")
     try:
-        with Image.open(path) as picture:
-            picture.load()
-            if picture.mode.startswith("I"):  # 16 bits of grey, as scanners write them
-                return (np.asarray(picture, dtype=np.float32) / 65535).clip(0, 1)
-            grey = picture.mode in ("L", "LA", "1")
-            return np.asarray(picture.convert("L" if grey else "RGB"), dtype=np.float32) / 255
-    except FileNotFoundError as error:
-        raise refuse(path, "there is no such file", "correct its name in labels.csv") from error
-    except (
-        UnidentifiedImageError,
-        Image.DecompressionBombError,
-        OSError,
-        SyntaxError,
-        ValueError,
-    ) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a limit of our own
+            with Image.open(path, formats=FORMATS) as picture:
+                _check_head(path, picture)
+                yield picture
+    except DataError:
+        raise
+    except UnidentifiedImageError as error:
+        kinds = f"it is no {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, or it is damaged"
+        raise refuse(
+            path, f"this picture cannot be read ({kinds})", "save it again as PNG"
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise refuse(path, f"it is too large ({error})", "save it smaller") from error
+    except Exception as error:  # on a damaged file Pillow raises whatever happens to it
         raise refuse(
             path, f"this picture cannot be read ({error})", "save it again as PNG"
         ) from error
+
+
+def _check_head(path: Path, picture: Image.Image) -> None:
+    colours = 1 if _is_grey(picture.mode) else 3
+    check_picture_size(path, "it", (picture.height, picture.width, colours))
+    if not _is_grey(picture.mode) and picture.mode not in ("P", "PA", "RGB", "RGBA"):
+        raise refuse(
+            path, f"its colours are stored as {picture.mode}", "save it as RGB or grey, as PNG"
+        )
+    stored = str(picture.tile[0][3]) if picture.tile else ""
+    if picture.format in ("PNG", "TIFF") and ";16" in stored and picture.mode[0] != "I":
+        raise refuse(
+            path,
+            "it has 16 bits for each colour or with transparency, of which 8 would be lost",
+            "save it as grey of 16 bits without transparency, or with 8 bits",
+        )
+    if picture.format == "TIFF":
+        white_is_0 = picture.tag_v2.get(PHOTOMETRIC) == 0 and picture.mode not in ("1", "L")
+        signed = 2 in np.ravel(picture.tag_v2.get(SAMPLE_FORMAT, 1)) and picture.mode[0] != "I"
+        if white_is_0 or signed:
+            what = "0 stands for white" if white_is_0 else "its pixels are signed bytes"
+            raise refuse(path, f"{what}, which would be misread", "save it again as PNG")
+
+
+def check_picture_size(path: Path, what: str, shape: tuple[int, ...]) -> None:
+    """Pass if a picture of this shape has at most :data:`MAX_PICTURE` bytes as float32.
+
+    Raises:
+        DataError: it has more.
+    """
+    size = math.prod(shape) * 4
+    if size > MAX_PICTURE:
+        raise refuse(
+            path,
+            f"{what} has {shape[1]}×{shape[0]} pixels, {size / 1024**2:.0f} MiB of memory as "
+            f"float32, at most {MAX_PICTURE / 1024**2:.0f} MiB",
+            "save it smaller",
+        )
+
+
+def _is_grey(mode: str) -> bool:
+    return mode in ("1", "L", "LA", "F") or mode.startswith("I")
+
+
+def _pixels(path: Path, picture: Image.Image) -> tuple[np.ndarray, bool]:
+    """The pixels of a loaded picture, and whether some of them are transparent."""
+    key = picture.info.get("transparency")
+    if picture.mode == "F":
+        return _checked_floats(path, np.array(picture, dtype=np.float32)), False
+    if picture.mode.startswith("I"):
+        stored = np.asarray(picture)
+        low, high = int(stored.min()), int(stored.max())
+        if low < 0 or high > 65535:
+            raise refuse(
+                path,
+                f"its pixels are whole numbers from {low} to {high}",
+                "expected 0 to 65535: shift and scale all pictures alike, and save them as PNG",
+            )
+        return stored.astype(np.uint16), isinstance(key, int) and bool((stored == key).any())
+    grey = _is_grey(picture.mode)
+    if key is None and picture.mode not in ("LA", "PA", "RGBA"):
+        return np.asarray(picture.convert("L" if grey else "RGB")), False
+    with_alpha = np.asarray(picture.convert("LA" if grey else "RGBA"))
+    colours = with_alpha[..., 0] if grey else with_alpha[..., :3]
+    return colours, bool((with_alpha[..., -1] < 255).any())
+
+
+def _checked_floats(path: Path, pixels: np.ndarray) -> np.ndarray:
+    to_images(pixels[None], path)
+    return pixels

@@ -25,6 +25,7 @@ from medpriv.data.splitting import (
     first_occurrences,
     no_attributes,
     refuse_contradictions,
+    refuse_two_patients,
     split_rows,
 )
 
@@ -55,6 +56,22 @@ def labels_and_patients(frame: pd.DataFrame) -> tuple[NDArray, NDArray | None]:
     return frame["label"].to_numpy(), patient
 
 
+def own_card(path: Path, patient_identity: bool) -> DataCard:
+    """The card of a reader's own file, of which the course knows nothing more."""
+    return DataCard(
+        # With its ending, so that no file is taken for a data set of the course.
+        name=f"{path.parent.name}/{LABELS}" if path.name.lower() == LABELS else path.name,
+        title="The reader's own data",
+        origin="the reader's own file",
+        licence=YOURS,
+        consent=YOURS,
+        deidentification=YOURS,
+        synthetic=False,
+        patient_identity=patient_identity,
+        citation="none",
+    )
+
+
 def own_cohort(modality: Modality, read: OwnRows, wanted: Wanted) -> Cohort:
     """The rows, checked, without repetitions, and split by patient or as the reader says.
 
@@ -70,6 +87,8 @@ def own_cohort(modality: Modality, read: OwnRows, wanted: Wanted) -> Cohort:
     known = read.patient is not None
     who = _identities(read.patient, len(y), read.path) if known else np.arange(len(y)).astype(str)
     keys, notes = read.keys, read.notes
+    if known and modality == "images":
+        refuse_two_patients(read.path, keys, who)
     if known:
         refuse_contradictions(read.path, zip(who, keys, strict=True), y)
     elif modality == "records":
@@ -86,7 +105,7 @@ def own_cohort(modality: Modality, read: OwnRows, wanted: Wanted) -> Cohort:
         notes = (*notes, f"{len(rows) - len(unique)} rows that repeat another exactly were {what}")
         if wanted.deduplicate:
             rows, part = rows.take(unique), None if part is None else part[unique]
-    card = _card(read, known, notes)
+    card = file_card(own_card(read.path, known), read.path, *notes, digest=read.digest)
     return replace(
         _split(modality, card, classes, rows, part, read, wanted), sensitive=wanted.roles.sensitive
     )
@@ -112,23 +131,6 @@ def _split(
     where = rows_of_parts(part, rows.patient, rows.y.numpy(), read.path, wanted.seed)
     parts = {name: rows.take(index) for name, index in where.items()}
     return Cohort(modality, card, classes, **parts, columns=read.columns).check()
-
-
-def _card(read: OwnRows, known: bool, notes: tuple[str, ...]) -> DataCard:
-    path = read.path
-    card = DataCard(
-        # With its ending, so that no file is taken for a data set of the course.
-        name=f"{path.parent.name}/{LABELS}" if path.name == LABELS else path.name,
-        title="The reader's own data",
-        origin="the reader's own file",
-        licence=YOURS,
-        consent=YOURS,
-        deidentification=YOURS,
-        synthetic=False,
-        patient_identity=known,
-        citation="none",
-    )
-    return file_card(card, path, *notes, digest=read.digest)
 
 
 def _once(keys: Sequence[Hashable], part: NDArray | None) -> NDArray:

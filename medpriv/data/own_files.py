@@ -1,9 +1,10 @@
-"""The reader's own data.
+r"""The reader's own data.
 
 ==============  ==========================================================================
 images          an ``.npz`` with ``images`` (uint8, or float in [0, 1]) and ``labels``, and
-                ``patient`` if known; or a folder of PNGs with ``labels.csv``, whose columns
-                are ``file``, ``label`` and, if known, ``patient``
+                ``patient`` if known; an ``.npz`` in MedMNIST's layout; or a folder of pictures
+                or of DICOM files with ``labels.csv``, whose columns are ``file``, ``label`` and,
+                if known, ``patient``
 records         a ``.csv`` with a column ``label``, ``patient`` and ``part`` if known, and inputs
 reports         a ``.csv`` with the columns ``text`` and ``label``, and ``patient`` if known;
                 columns that say yes or no are facts of the patient, others are left out
@@ -41,6 +42,26 @@ Without ``patient`` each row counts as a patient: then exact repetitions are rem
 person's data could otherwise be in two parts), and the card says what cannot be claimed. A text
 that repeats another is removed even where the patients are known: whoever owns the one can look
 the other up. All profiles use all patients.
+
+**Pictures** are PNG, JPEG, TIFF or BMP, told by their content. ``file`` is a name in the folder or
+below, with ``/`` or ``\``. A picture is turned as its EXIF orientation says; of several frames the
+first counts; transparency is dropped; grey pictures among coloured ones get three equal colours.
+Of 16 bits those count that the largest value of the whole folder needs (8, 10, 12, 14 or 16), so
+one factor holds for all; a folder of 0 and 1 becomes black and white. The card tells each of these
+with a count. What would be misread is refused: other formats, CMYK, colours of 16 bits, numbers
+with a sign, floats beyond 0 to 1. So are a picture listed twice, or under two patients, one of more
+than 512 MiB as float32, and an ``.npz`` of more than 4 GiB.
+
+**DICOM** files, with or without a suffix, are named by ``file`` or, in a column ``uid``, by their
+SOPInstanceUID. Without a column ``patient`` their PatientID tells who is who, and has to be there.
+How their pixels come to [0, 1] is said in :mod:`medpriv.data.dicom_files`. Files of several frames,
+with a palette, or compressed in a way for which no decoder is installed are refused.
+
+**MedMNIST**: an ``.npz`` with ``train_images``, ``train_labels`` and the same of ``val`` and
+``test`` keeps that split: members and auxiliary from the first, victims from the second, test from
+the third. If it bears the name of a flag, as ``pneumoniamnist.npz``, it gives what the flag would
+give of it, with as many images as the profile says, and the flag's card only if it is the
+publisher's file. Another gives all of its images, each a patient, and classes as they are numbered.
 """
 
 from __future__ import annotations

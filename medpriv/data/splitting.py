@@ -192,6 +192,23 @@ def refuse_contradictions(path: Path, keys: Iterable[Hashable], labels: np.ndarr
             )
 
 
+def refuse_two_patients(path: Path, keys: Iterable[Hashable], who: np.ndarray) -> None:
+    """Refuse pictures of which one is there under two patients.
+
+    Raises:
+        DataError: it names the first two such rows.
+    """
+    first: dict[Hashable, int] = {}
+    for row, key in enumerate(keys):
+        before = first.setdefault(key, row)
+        if who[before] != who[row]:
+            raise refuse(
+                path,
+                f"rows {before + 1} and {row + 1} hold the same picture under two patients",
+                "correct the patient of one of them, or remove a row",
+            )
+
+
 def no_attributes(rows: int) -> pd.DataFrame:
     """A frame of facts about ``rows`` patients of whom none is known."""
     return pd.DataFrame(index=pd.RangeIndex(rows))

@@ -188,7 +188,7 @@ def test_each_call_names_the_one_that_fits(tmp_path):
         ("file,label\na.png,0\n/etc/passwd,1\n", "row 2 names a file elsewhere"),
         ("file,label\na.png,0\n,1\n", "row 2 names a file elsewhere"),
         ("file,label\na.png,0\nlabels.csv,1\n", r"labels\.csv: this picture cannot be read"),
-        ("file,label\na.png,0\na.png,1\n", "rows 1 and 2 hold the same data"),
+        ("file,label\na.png,0\na.png,1\n", "rows 1 and 2 name the same picture"),
         ("file,label\na.png,0\nb.png,1\n", r"2 patient\(s\) cannot be divided"),
     ],
 )

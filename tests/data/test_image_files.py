@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from medpriv.data.cohort import DataError
-from medpriv.data.image_files import read_picture, resize, resize_mask, to_images
+from medpriv.data.image_files import (
+    picture_colours,
+    read_picture,
+    resize,
+    resize_mask,
+    to_images,
+)
 
 HTML = b"\n<!DOCTYPE html><html><body>Please log in</body></html>"
 HERE = Path("toy.npz")
@@ -95,14 +103,16 @@ def test_pictures_of_every_mode(tmp_path, mode, colour, expected):
     path = tmp_path / "toy.png"
     Image.new(mode, (5, 4), colour).save(path)
     picture = read_picture(path)
-    assert picture.shape[:2] == (4, 5)
-    assert np.allclose(picture[0, 0], expected, atol=1e-4)
+    assert picture.pixels.shape[:2] == (4, 5)
+    full = 65535 if picture.pixels.dtype == np.uint16 else 255
+    assert np.allclose(picture.pixels[0, 0] / full, expected, atol=1e-4)
+    assert picture.remarks == ({"transparent"} if mode.endswith("A") else set())
 
 
 def test_palette_picture_has_its_colours(tmp_path):
     path = tmp_path / "toy.png"
     Image.new("RGB", (5, 4), (255, 0, 0)).convert("P").save(path)
-    assert np.allclose(read_picture(path)[0, 0], (1, 0, 0), atol=0.02)
+    assert np.allclose(read_picture(path).pixels[0, 0], (255, 0, 0), atol=5)
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", HTML])
@@ -120,3 +130,193 @@ def test_picture_cut_off(tmp_path):
     path.write_bytes(path.read_bytes()[:1500])
     with pytest.raises(DataError, match=r"toy\.png: this picture cannot be read"):
         read_picture(path)
+
+
+# --- random pictures ------------------------------------------------------------------------------
+
+# How each of the eight orientations shows stored pixels upright.
+UPRIGHT = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: np.rot90(a, 1),
+}
+MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I", "F", "CMYK", "YCbCr", "LAB")
+SAVED = {"png": "PNG", "tif": "TIFF", "bmp": "BMP", "gif": "GIF", "jpg": "JPEG", "webp": "WEBP"}
+
+
+def drawn(mode: str, draw: np.random.Generator, top: int) -> tuple[Image.Image, np.ndarray, bool]:
+    """A random picture, what its pixels mean, and whether some are transparent."""
+    shape = (int(draw.integers(2, 9)), int(draw.integers(2, 9)))
+    if mode in ("I;16", "I", "F"):
+        kind = {"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode]
+        pixels = (draw.random(shape) * (1 if mode == "F" else top)).astype(kind)
+        return Image.fromarray(pixels), pixels, False
+    if mode == "P":
+        index = draw.integers(0, 4, shape).astype(np.uint8)
+        palette = draw.integers(0, 256, (4, 3)).astype(np.uint8)
+        picture = Image.frombytes("P", shape[::-1], index.tobytes())
+        picture.putpalette(palette.tobytes())
+        return picture, palette[index], False
+    if mode == "1":
+        inside = draw.random(shape) < 0.5
+        return Image.fromarray(inside), inside.astype(np.uint8) * 255, False
+    bands = {"L": 1, "LA": 2, "RGBA": 4, "CMYK": 4}.get(mode, 3)
+    pixels = draw.integers(0, 256, (*shape, bands)).astype(np.uint8)
+    picture = Image.frombytes(mode, shape[::-1], pixels.tobytes())
+    clear = mode in ("LA", "RGBA") and bool((pixels[..., -1] < 255).any())
+    return picture, pixels[..., 0] if bands < 3 else pixels[..., :3], clear
+
+
+@given(data=st.data())
+@settings(max_examples=300, deadline=None)
+def test_a_picture_is_read_as_it_was_written_or_refused(tmp_path_factory, data):
+    mode, suffix = data.draw(st.sampled_from(MODES)), data.draw(st.sampled_from(sorted(SAVED)))
+    top = data.draw(st.sampled_from([2, 256, 4096, 65536, 2**31 - 1]))
+    turn = data.draw(st.integers(1, 8))
+    key = data.draw(st.booleans())
+    draw = np.random.default_rng(data.draw(st.integers(0, 2**20)))
+    picture, truth, clear = drawn(mode, draw, min(top, 65536) if mode == "I;16" else top)
+    more, exif = {}, Image.Exif()
+    exif[0x0112] = turn
+    if suffix in ("png", "tif", "jpg"):
+        more["exif"] = exif
+    if suffix == "png" and key and mode in ("L", "RGB", "P", "1", "I;16"):
+        first = 2 if mode == "P" else truth[0, 0]
+        more["transparency"] = tuple(map(int, first)) if mode == "RGB" else int(first)
+        hit = (
+            np.frombuffer(picture.tobytes(), np.uint8) == 2
+            if mode == "P"
+            else (truth == first).all(-1)
+            if mode == "RGB"
+            else truth == first
+        )
+        clear = bool(hit.any())
+    clear = clear and suffix != "bmp"  # whose fourth byte is spare
+    path = tmp_path_factory.mktemp("pictures") / f"toy.{suffix}"
+    try:
+        picture.save(path, SAVED[suffix], **more)
+    except (OSError, ValueError, KeyError):
+        return  # this format has no such pictures
+    try:
+        read = read_picture(path)
+    except DataError as error:
+        told = str(error)
+        unread = mode in ("CMYK", "YCbCr", "LAB") or suffix in ("gif", "webp")
+        assert unread or (mode == "I" and top > 65536), told
+        return
+    assert suffix in ("png", "tif", "bmp", "jpg")
+    assert picture_colours(path) == (3 if read.pixels.ndim == 3 else 1)
+    if suffix == "jpg":  # whose pixels are not those that were written
+        return
+    shown = UPRIGHT[turn](truth) if "exif" in more else truth
+    assert read.pixels.shape == shown.shape
+    assert np.array_equal(read.pixels, shown)
+    assert ("turned" in read.remarks) == (turn > 1 and "exif" in more)
+    assert ("transparent" in read.remarks) == clear
+
+
+def test_a_turned_jpeg(tmp_path):
+    for turn, upright in UPRIGHT.items():
+        pixels = np.zeros((32, 48), dtype=np.uint8)
+        pixels[:16, :16] = 255
+        exif = Image.Exif()
+        exif[0x0112] = turn
+        path = tmp_path / f"{turn}.jpg"
+        Image.fromarray(pixels).save(path, exif=exif, quality=95)
+        assert np.allclose(read_picture(path).pixels, upright(pixels), atol=5)
+
+
+# --- what would be misread ------------------------------------------------------------------------
+
+
+def test_postscript_in_the_place_of_a_picture_starts_no_program(tmp_path, monkeypatch):
+    from PIL import EpsImagePlugin
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", None)  # fails if it is called
+    path = tmp_path / "toy.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+    with pytest.raises(DataError, match=r"cannot be read \(it is no PNG, JPEG, TIFF or BMP"):
+        read_picture(path)
+
+
+def png_of_16_bits(path: Path, bands: int) -> None:
+    """A PNG that Pillow cannot write: 16 bits for each of several bands."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        check = zlib.crc32(kind + body)
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", check)
+
+    head = struct.pack(">IIBBBBB", 4, 4, 16, {2: 4, 3: 2, 4: 6}[bands], 0, 0, 0)
+    line = b"\0" + np.full(4 * bands, 4095, dtype=">u2").tobytes()
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(line * 4))
+        + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("bands", [2, 3, 4])
+def test_colours_of_16_bits_lose_no_half_in_silence(tmp_path, bands):
+    png_of_16_bits(tmp_path / "toy.png", bands)
+    with pytest.raises(DataError, match="16 bits for each colour or with transparency"):
+        read_picture(tmp_path / "toy.png")
+
+
+def tiff(path: Path, pixels: np.ndarray, white_is_0: bool = False) -> Path:
+    """A plain TIFF of grey pixels of any type."""
+    kind = {"u": 1, "i": 2, "f": 3}[pixels.dtype.kind]
+    height, width = pixels.shape
+    tags = [
+        (256, width), (257, height), (258, 8 * pixels.itemsize), (259, 1),
+        (262, 0 if white_is_0 else 1), (273, 8), (277, 1), (278, height), (279, pixels.nbytes),
+        (339, kind),
+    ]  # fmt: skip
+    body = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
+    body += b"\0" * (len(body) % 2)
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    start = struct.pack("<2sHI", b"II", 42, 8 + len(body))
+    path.write_bytes(start + body + struct.pack("<H", len(tags)) + entries + b"\0" * 4)
+    return path
+
+
+@given(
+    kind=st.sampled_from(["u1", "u2", "u4", "i1", "i2", "i4", "f4", "f8"]),
+    white_is_0=st.booleans(),
+    top=st.sampled_from([1, 127, 4095, 60000]),
+    low=st.sampled_from([0, -5]),
+)
+@settings(max_examples=100, deadline=None)
+def test_a_tiff_of_any_type_is_read_as_it_is_or_refused(
+    tmp_path_factory, kind, white_is_0, top, low
+):
+    pixels = np.linspace(low, top, 12).reshape(3, 4)
+    pixels = pixels.astype(kind) if np.iinfo("i4").max > top else pixels
+    path = tiff(tmp_path_factory.mktemp("tiff") / "toy.tif", pixels, white_is_0)
+    try:
+        read = read_picture(path).pixels
+    except DataError:
+        fits = kind in ("u1", "u2") or (kind == "f4" and (low, top) == (0, 1))
+        assert white_is_0 or not fits
+        return
+    assert read.dtype.name in ("uint8", "uint16", "float32")
+    if white_is_0:
+        pixels = 255 - pixels
+        assert kind == "u1"
+    assert np.allclose(read, pixels)
+
+
+def test_floats_beyond_0_to_1_and_shapes_are_refused(tmp_path):
+    for pixels, wrong in [
+        (np.array([[0.0, 40.5]]), "floats from 0 to 40.5"),
+        (np.array([[0.0, np.nan]]), "not finite"),
+        (np.array([[-1, 4]], dtype=np.int32), "whole numbers from -1 to 4"),
+    ]:
+        kind = np.float32 if pixels.dtype.kind == "f" else pixels.dtype
+        with pytest.raises(DataError, match=wrong):
+            read_picture(tiff(tmp_path / "toy.tif", pixels.astype(kind)))

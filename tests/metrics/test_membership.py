@@ -73,8 +73,8 @@ def test_a_rate_that_shows_nothing_else_has_room_beside_one_that_varies() -> Non
 def test_figures_say_of_how_many_they_are() -> None:
     scores, member = np.arange(40) % 7, np.arange(40) < 10
     who = np.arange(40) // 2
-    assert rate_at(scores, member, who, false=0.05).patients == 20
-    assert advantage(scores > 3, member, who).patients == 20
+    assert rate_at(scores, member, who, false=0.05).patients == 5
+    assert advantage(scores > 3, member, who).patients == 5
 
 
 def test_the_interval_covers_the_true_advantage() -> None:
