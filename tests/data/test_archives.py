@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -173,3 +174,15 @@ def test_file_that_is_no_tar(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"toy\.tgz: .*(damaged|web page)"):
         list(read_tar(path, everything))
+
+
+@pytest.mark.parametrize("shape", [(2000, 1000, 1000), (2**40, 2**20, 1)])
+def test_an_array_that_would_fill_memory_is_refused_by_its_head(tmp_path, shape):
+    """As uint8 the first fits, as float32 not; the second is all promise."""
+    head = io.BytesIO()
+    what = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(head, what)
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w") as archive:
+        archive.writestr("images.npy", head.getvalue() + b"\0" * 1000)
+    with pytest.raises(DataError, match=r"it holds .* GiB and would be read into memory"):
+        read_npz(tmp_path / "bomb.npz", ("images",))
