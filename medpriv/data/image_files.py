@@ -152,7 +152,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a limit of our own
-            with Image.open(path, formats=FORMATS) as picture:
+            # By a file, not its name: Pillow maps a named one, and turned TIFFs come out garbled.
+            with path.open("rb") as file, Image.open(file, formats=FORMATS) as picture:
                 _check_head(path, picture)
                 yield picture
     except DataError:

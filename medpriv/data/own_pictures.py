@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -29,6 +30,7 @@ from medpriv.data.dicom_files import (
 from medpriv.data.image_files import REMARKS, picture_colours, read_picture, resize, to_images
 from medpriv.data.own_cohort import OwnRows, labels_and_patients, own_card, own_cohort
 from medpriv.data.own_folder import Listed, find_table, named_files
+from medpriv.data.own_roles import names_patients
 from medpriv.data.sources import Wanted
 from medpriv.data.splitting import row_keys
 
@@ -78,6 +80,7 @@ def _read_folder(folder: Path, size: int) -> OwnRows:
     else:
         frame = read_csv(table, ("file", "label"))
         listed = Listed(table, frame, named_files(table, frame["file"]))
+    _refuse_overlooked(table, frame)
     labels, patient = labels_and_patients(frame)
     dicom = [is_dicom(file) for file in listed.files]
     if all(dicom):
@@ -92,6 +95,18 @@ def _read_folder(folder: Path, size: int) -> OwnRows:
         x, notes = _read_pictures(listed, size)
     keys, notes = row_keys(x.numpy()), (*notes, *listed.notes())
     return OwnRows(table, x, labels, patient, keys, notes, digest=listed.digest())
+
+
+def _refuse_overlooked(table: Path, frame: pd.DataFrame) -> None:
+    """Refuse patients under another name: each picture would count as one."""
+    others = [name for name in frame if name not in ("file", "uid", "label", "patient")]
+    found = [] if "patient" in frame else [name for name in others if names_patients(frame, name)]
+    if found:
+        raise refuse(
+            table,
+            f"the column {found[0]!r} is called like one that names the patients",
+            "call it patient if it does, or take it out",
+        )
 
 
 def _read_pictures(listed: Listed, size: int) -> tuple[Tensor, list[str]]:

@@ -147,13 +147,7 @@ def refuse_identifier(frame: pd.DataFrame, name: str, path: Path, known: bool) -
     Raises:
         DataError: it is one.
     """
-    plain = re.sub(r"[\W_]", "", name.casefold())
-    parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
-    ends = len(parts) > 1 and parts[-1].lower() in ("id", "ids", "uid", "mrn")
-    if plain not in _WHO and not ends:
-        return
-    different = frame[name].nunique()
-    if different > (2 if plain in _WHO else 10):
+    if names_patients(frame, name):
         says = "" if known else f"say patient={name!r} if it names the patients, or "
         raise refuse(
             path,
@@ -186,3 +180,11 @@ def looks_like_number_of_row(name: str, values: NDArray, path: Path) -> bool:
 def different_words(cells: NDArray) -> bool:
     """Whether each cell of a category is another one, as identifiers are."""
     return len({spelling(str(cell)) for cell in cells}) == len(cells)
+
+
+def names_patients(frame: pd.DataFrame, name: str) -> bool:
+    """Whether a column is called like one that says who it is, and tells people apart."""
+    plain = re.sub(r"[\W_]", "", name.casefold())
+    parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
+    ends = len(parts) > 1 and parts[-1].lower() in ("id", "ids", "uid", "mrn")
+    return (plain in _WHO or ends) and frame[name].nunique() > (2 if plain in _WHO else 10)

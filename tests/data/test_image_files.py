@@ -320,3 +320,12 @@ def test_floats_beyond_0_to_1_and_shapes_are_refused(tmp_path):
         kind = np.float32 if pixels.dtype.kind == "f" else pixels.dtype
         with pytest.raises(DataError, match=wrong):
             read_picture(tiff(tmp_path / "toy.tif", pixels.astype(kind)))
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_a_turned_tiff_is_not_garbled(tmp_path, turn):
+    """Of a file that it maps, Pillow takes the turned size for the stored one."""
+    pixels, exif = np.arange(42, dtype=np.uint8).reshape(6, 7), Image.Exif()
+    exif[0x0112] = turn
+    Image.fromarray(pixels).save(tmp_path / "turned.tif", exif=exif)
+    assert np.array_equal(read_picture(tmp_path / "turned.tif").pixels, UPRIGHT[turn](pixels))

@@ -262,3 +262,12 @@ def test_another_file_of_that_layout_keeps_its_split(tmp_path):
     stored = expected(list(arrays["test_images"]), 255)
     assert {image.numpy().tobytes() for image in cohort.test.x} == stored
     assert not cohort.card.patient_identity
+
+
+@pytest.mark.parametrize("name", ["patient_id", "PatientID", "subject"])
+def test_patients_under_another_name_are_not_overlooked(tmp_path, name):
+    path = folder(tmp_path / "mine", bytes_of(8), patient=[f"p{n // 2}" for n in range(8)])
+    table = path / "labels.csv"
+    table.write_text(table.read_text().replace("patient", name))
+    with pytest.raises(DataError, match=f"'{name}' is called like one that names the patients"):
+        load_images(path, size=SIDE)

@@ -166,7 +166,7 @@ def test_a_finished_cell_is_not_computed_again(tmp_path: Path) -> None:
 def test_a_changed_setting_is_computed(change: dict[str, Any], tmp_path: Path) -> None:
     if change.get("dataset"):
         own = tmp_path / change["dataset"]
-        rows = pd.DataFrame({"a": range(80), "b": [n % 3 for n in range(80)]})
+        rows = pd.DataFrame({"a": [n * 7 % 80 for n in range(80)], "b": [n % 3 for n in range(80)]})
         rows.assign(label=rows["a"] % 2).to_csv(own, index=False)
         change = {"dataset": own}
     settings = {"attacks": [counting(tmp_path)], "defenses": [COIN], "seeds": (0,)}
