@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from medpriv.data.archives import refuse
@@ -26,6 +26,22 @@ REMARKS = {
     "colours stored under it show",
     "frames": "picture(s) have several frames or pages: the first was taken",
 }
+#: What turns a picture upright, by its EXIF orientation.
+UPRIGHT = dict(
+    zip(
+        range(2, 9),
+        [
+            Image.Transpose.FLIP_LEFT_RIGHT,
+            Image.Transpose.ROTATE_180,
+            Image.Transpose.FLIP_TOP_BOTTOM,
+            Image.Transpose.TRANSPOSE,
+            Image.Transpose.ROTATE_270,
+            Image.Transpose.TRANSVERSE,
+            Image.Transpose.ROTATE_90,
+        ],
+        strict=True,
+    )
+)
 ORIENTATION, PHOTOMETRIC, SAMPLE_FORMAT = 0x0112, 262, 339  # tags of EXIF and TIFF
 
 
@@ -130,13 +146,12 @@ def read_picture(path: Path) -> Picture:
             16 bits, CMYK, signed or unbounded numbers.
     """
     with _opened(path) as picture:
-        # Before the pixels are loaded, which turns a TIFF; a PNG says it only after them.
-        said = {picture.getexif().get(ORIENTATION, 1)}
         remarks = {"frames"} if getattr(picture, "n_frames", 1) > 1 else set()
+        # Taken out before the pixels are loaded: Pillow turns some TIFFs with them, others not.
+        turn = UPRIGHT.get(picture.getexif().pop(ORIENTATION, 1))
         picture.load()
-        said |= {picture.getexif().get(ORIENTATION, 1)}
-        remarks |= {"turned"} if said & set(range(2, 9)) else set()
-        upright = ImageOps.exif_transpose(picture)
+        remarks |= set() if turn is None else {"turned"}
+        upright = picture if turn is None else picture.transpose(turn)
         pixels, transparent = _pixels(path, upright)
         remarks |= {"transparent"} if transparent else set()
     return Picture(pixels, frozenset(remarks))
@@ -152,7 +167,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a limit of our own
-            # By a file, not its name: Pillow maps a named one, and turned TIFFs come out garbled.
+            # From an open file: one that Pillow maps by its name it turns upright twice.
             with path.open("rb") as file, Image.open(file, formats=FORMATS) as picture:
                 _check_head(path, picture)
                 yield picture
