@@ -17,7 +17,7 @@ import pandas as pd
 
 from medpriv.data.archives import check_readable, refuse
 from medpriv.data.cohort import Column, DataError
-from medpriv.data.own_cells import missing_words, refuse_two_spellings
+from medpriv.data.own_cells import nameless_rows, refuse_two_spellings
 
 MAX_CLASSES = 100
 _EXACT = 2**53  # from here on float64 has no longer each whole number
@@ -202,9 +202,7 @@ def class_labels(values: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[str,
     if values.ndim != 1:
         raise refuse(path, f"the labels have shape {values.shape}", "expected one label a row")
     text = np.array([cell.strip() for cell in values.astype(str).tolist()], dtype=object)
-    codes, words = pd.factorize(text)
-    gone = missing_words(words) | np.array([word.lower() == "none" for word in words])
-    missing = np.flatnonzero(gone[codes])
+    missing = nameless_rows(text)
     if len(missing):
         raise refuse(
             path,

@@ -35,6 +35,13 @@ def missing_words(words: NDArray) -> NDArray[np.bool_]:
     return np.array([word in codes for word in said], dtype=bool)
 
 
+def nameless_rows(names: NDArray) -> NDArray[np.int64]:
+    """The rows whose label or patient is not said; ``none`` is no name either."""
+    codes, words = pd.factorize(names)
+    gone = missing_words(words) | np.array([word.lower() == "none" for word in words], dtype=bool)
+    return np.flatnonzero(gone[codes])
+
+
 def spelling(cell: str) -> str:
     """What two ways to write one thing have in common: ``P1`` and ``p1``; ``1``, ``01``, ``1.0``.
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from medpriv.data.archives import refuse
 from medpriv.data.cohort import Cohort, Column, DataCard, Modality, Part
 from medpriv.data.csv_files import class_labels
-from medpriv.data.own_cells import missing_words, refuse_two_spellings
+from medpriv.data.own_cells import nameless_rows, refuse_two_spellings
 from medpriv.data.own_missing import likely_codes
 from medpriv.data.own_split import member_rows, rows_of_parts
 from medpriv.data.sources import Wanted
@@ -25,7 +25,6 @@ from medpriv.data.splitting import (
     first_occurrences,
     no_attributes,
     refuse_contradictions,
-    refuse_two_patients,
     split_rows,
 )
 
@@ -88,7 +87,7 @@ def own_cohort(modality: Modality, read: OwnRows, wanted: Wanted) -> Cohort:
     who = _identities(read.patient, len(y), read.path) if known else np.arange(len(y)).astype(str)
     keys, notes = read.keys, read.notes
     if known and modality == "images":
-        refuse_two_patients(read.path, keys, who)
+        refuse_contradictions(read.path, keys, who, patients=True)
     if known:
         refuse_contradictions(read.path, zip(who, keys, strict=True), y)
     elif modality == "records":
@@ -160,9 +159,7 @@ def _identities(patient: NDArray, rows: int, path: Path) -> NDArray[np.str_]:
     if patient.shape != (rows,):
         raise refuse(path, f"patient has shape {patient.shape}", f"expected ({rows},)")
     names = np.array([name.strip() for name in patient.astype(str).tolist()], dtype=object)
-    codes, different = pd.factorize(names)
-    gone = missing_words(different) | np.array([name.lower() == "none" for name in different])
-    missing = np.flatnonzero(gone[codes])
+    missing = nameless_rows(names)
     if len(missing):
         raise refuse(
             path,

@@ -175,8 +175,10 @@ def row_keys(rows: np.ndarray) -> list[bytes]:
     return [hashlib.sha256(np.ascontiguousarray(row)).digest() for row in rows]
 
 
-def refuse_contradictions(path: Path, keys: Iterable[Hashable], labels: np.ndarray) -> None:
-    """Refuse data that gives two labels to the same key.
+def refuse_contradictions(
+    path: Path, keys: Iterable[Hashable], labels: np.ndarray, *, patients: bool = False
+) -> None:
+    """Refuse data that gives two labels to the same key, or with ``patients`` two patients.
 
     Raises:
         DataError: it names the first two such rows.
@@ -185,28 +187,18 @@ def refuse_contradictions(path: Path, keys: Iterable[Hashable], labels: np.ndarr
     for row, key in enumerate(keys):
         before = first.setdefault(key, row)
         if labels[before] != labels[row]:
-            raise refuse(
-                path,
-                f"rows {before + 1} and {row + 1} hold the same data with different labels",
-                "decide which label is right and remove the other row",
+            wrong, advice = (
+                (
+                    "picture under two patients",
+                    "correct the patient of one of them, or remove a row",
+                )
+                if patients
+                else (
+                    "data with different labels",
+                    "decide which is right and remove the other row",
+                )
             )
-
-
-def refuse_two_patients(path: Path, keys: Iterable[Hashable], who: np.ndarray) -> None:
-    """Refuse pictures of which one is there under two patients.
-
-    Raises:
-        DataError: it names the first two such rows.
-    """
-    first: dict[Hashable, int] = {}
-    for row, key in enumerate(keys):
-        before = first.setdefault(key, row)
-        if who[before] != who[row]:
-            raise refuse(
-                path,
-                f"rows {before + 1} and {row + 1} hold the same picture under two patients",
-                "correct the patient of one of them, or remove a row",
-            )
+            raise refuse(path, f"rows {before + 1} and {row + 1} hold the same {wrong}", advice)
 
 
 def no_attributes(rows: int) -> pd.DataFrame:
