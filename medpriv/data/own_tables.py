@@ -171,6 +171,7 @@ class _Inputs:
             raise refuse_missing(name, cells, gone, self.path)
         if gone.all():
             raise _empty(name, self.path)
+        _refuse_merged(name, values[~gone], self.path)
         self._tell(read.how and f"numbers read {read.how}" if read.unit != UNIT else read.how, name)
         if read.unit != UNIT and looks_like_number_of_row(name, values, self.path):
             self._tell(
@@ -245,6 +246,18 @@ def _levels(name: str, values: NDArray, path: Path) -> NDArray:
             "cut it into levels with names: what is guessed is a category",
         )
     return np.array(["" if np.isnan(value) else str(int(value)) for value in values], dtype=object)
+
+
+def _refuse_merged(name: str, values: NDArray, path: Path) -> None:
+    """Refuse whole numbers of which a network's 32 bits would make fewer."""
+    if not (values % 1).any() and len(np.unique(values.astype(np.float32))) < len(
+        np.unique(values)
+    ):
+        raise refuse(
+            path,
+            f"the column {name!r} has whole numbers so large that some would become the same",
+            f"subtract the smallest, or leave it out with drop=({name!r},)",
+        )
 
 
 def _empty(name: str, path: Path) -> DataError:

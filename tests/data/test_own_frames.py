@@ -110,3 +110,13 @@ def test_images_that_are_refused():
         cohort_from(PIXELS, label="outcome")
     with pytest.raises(ValueError, match="are for tables"):
         cohort_from(PIXELS, label=label, drop="who")
+
+
+def test_whole_numbers_that_would_become_the_same_are_refused() -> None:
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame({"ill": np.arange(40) % 2, "age": draw.integers(20, 90, 40)})
+    frame["tube"] = 2**30 + draw.integers(0, 9, 40)
+    with pytest.raises(DataError, match="'tube' has whole numbers so large"):
+        cohort_from(frame, label="ill")
+    frame["tube"] -= 2**30
+    assert cohort_from(frame, label="ill").members.x[:, 1].max() <= 8
