@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from scipy.stats import binomtest, rankdata
 
 from medpriv.metrics.per_patient import (
     auc_of_ranks,
     checked,
     halves_of,
+    midranks,
     resampled_auc,
 )
 from medpriv.metrics.risk_comparison import rank_correlation
@@ -157,7 +157,7 @@ class _Halves:
         parts = halves_of(models, seed)
         self.scores = tuple(score[part] for part in parts)
         self.inside = tuple(inside[part] for part in parts)
-        self.ranks = tuple(rankdata(one, axis=0) for one in self.scores)
+        self.ranks = tuple(midranks(one) for one in self.scores)
 
     def auc(self, half: int, inside: np.ndarray) -> np.ndarray:
         checked(self.scores[half], inside, "a patient is in all models of a half, or in none")
@@ -194,9 +194,9 @@ def exact_p(score: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """
     score, inside = checked(score, inside)
     found = np.empty(score.shape[1])
-    for patient, (values, had) in enumerate(zip(score.T, inside.T, strict=True)):
-        ranks = np.rint(2 * rankdata(values)).astype(np.int64)
-        ranks -= ranks.min()
+    double = np.rint(2 * midranks(score)).astype(np.int64)
+    for patient, (ranks, had) in enumerate(zip(double.T, inside.T, strict=True)):
+        ranks = ranks - ranks.min()
         ranks //= max(1, np.gcd.reduce(ranks))
         beyond = _beyond(np.sort(ranks).tobytes(), int(had.sum()))
         found[patient] = beyond[ranks[had].sum()]
@@ -257,6 +257,8 @@ def holm(p: np.ndarray, alpha: float) -> np.ndarray:
 
 def share_of(found: int, patients: int) -> Estimate:
     """A share of patients with the 95 % interval of Clopper & Pearson 1934 (Biometrika 26:404)."""
+    from scipy.stats import binomtest
+
     ends = binomtest(found, patients).proportion_ci(0.95, "exact")
     return Estimate(found / patients, float(ends.low), float(ends.high), patients)
 

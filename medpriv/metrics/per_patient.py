@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from medpriv.runtime.seeds import rng
 from medpriv.statistics import Estimate, interval, patient_bootstrap, unseen
@@ -41,7 +40,14 @@ def patient_auc(score: np.ndarray, inside: np.ndarray) -> np.ndarray:
         ValueError: shapes differ, a score is NaN, or a patient is in all models or in none.
     """
     score, inside = checked(score, inside)
-    return auc_of_ranks(rankdata(score, axis=0), inside)
+    return auc_of_ranks(midranks(score), inside)
+
+
+def midranks(score: np.ndarray) -> np.ndarray:
+    """Ranks of each patient's scores ``(M, n)`` over the models, from 1; ties share their mean."""
+    from scipy.stats import rankdata
+
+    return rankdata(score, axis=0)
 
 
 def auc_of_ranks(ranks: np.ndarray, inside: np.ndarray) -> np.ndarray:
@@ -68,7 +74,7 @@ def model_auc(
         ValueError: as for :func:`patient_auc`, or a model had all patients or none.
     """
     score, inside = checked(np.asarray(score).T, np.asarray(inside).T, "a model had all or none")
-    areas = auc_of_ranks(rankdata(score, axis=0), inside)
+    areas = auc_of_ranks(midranks(score), inside)
     counts = patient_bootstrap(np.arange(len(areas)), draws=draws, seed=seed)
     return interval(areas.mean(), counts @ areas / len(areas))
 
