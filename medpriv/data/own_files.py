@@ -12,9 +12,9 @@ reports         a ``.csv`` with the columns ``text`` and ``label``, and ``patien
 
 Other names of columns are said with ``label=``, ``patient=``, ``part=`` and ``drop=``, or in a
 ``.toml`` beside the table, whose path then stands for it: ``file = "clinic.csv"``, and a line for
-each argument. A table in memory, or texts or images, goes through the same rules by :func:`.cohort_from`. What is beyond
-doubt is read, and the card notes how; what is not is refused, by row and column, and no cell is
-quoted:
+each argument. A table in memory, or texts or images, goes through the same rules by
+:func:`.cohort_from`. What is beyond doubt is read, and the card notes how; what is not is refused,
+by row and column, and no cell is quoted:
 
 - **Identifiers.** A column that is called like one, such as ``patient_id`` or ``MRN``, is refused
   until ``patient=`` or ``drop=`` says what it is, and so is one that counts the rows: the model
