@@ -18,6 +18,7 @@ from timing import fastest, one_thread
 from torch.nn import functional as F
 
 import inversion
+import many
 import reports
 from medpriv.data.sources.phantoms import make_phantoms
 from medpriv.models.images import ImageCNN
@@ -65,7 +66,7 @@ def main() -> None:
     os.environ.setdefault("ART_DATA_PATH", os.path.join("_build", "art"))
     rows: list[dict[str, object]] = []
     print(machine())
-    parts = (*inversion.PARTS, *attributes.PARTS, *reports.PARTS, *compare.PARTS)
+    parts = (*inversion.PARTS, *attributes.PARTS, *reports.PARTS, *compare.PARTS, *many.PARTS)
     for part in (phantoms, training, *parts):
         rows += part()
         table = pd.DataFrame(rows)
