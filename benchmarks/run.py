@@ -12,6 +12,7 @@ from pathlib import Path
 
 import attributes
 import compare
+import loading
 import pandas as pd
 import torch
 from timing import fastest, one_thread
@@ -65,7 +66,7 @@ def main() -> None:
     os.environ.setdefault("ART_DATA_PATH", os.path.join("_build", "art"))
     rows: list[dict[str, object]] = []
     print(machine())
-    parts = (*inversion.PARTS, *attributes.PARTS, *reports.PARTS, *compare.PARTS)
+    parts = (*inversion.PARTS, *attributes.PARTS, *reports.PARTS, *compare.PARTS, *loading.PARTS)
     for part in (phantoms, training, *parts):
         rows += part()
         table = pd.DataFrame(rows)
