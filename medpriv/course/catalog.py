@@ -25,7 +25,7 @@ EMBEDDED: dict[Modality, str] = {
 REAL: dict[Modality, str] = {"images": "mias", "records": "cardio", "reports": "openi"}
 # In a chapter with several kinds of data, one of each kind:
 ALL_EMBEDDED, ALL_REAL = "embedded", "real"
-OWN_FILES = (".npz", ".csv")
+OWN_FILES = (".npz", ".csv", ".toml")
 
 
 class ChapterError(ValueError):
