@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from medpriv.data.cohort import Cohort, Modality
+from medpriv.data.description import DESCRIBED, KINDS, described
 from medpriv.data.own_files import load_own
 from medpriv.data.sources import DATASETS, Roles, Wanted, import_source
 from medpriv.data.splitting import MIN_PATIENTS
@@ -72,7 +73,8 @@ def load_records(
 
     Args:
         dataset: ``"warfarin"`` (embedded), ``"heart"``, ``"cardio"``, or the path of the
-            reader's own ``.csv`` (see :mod:`medpriv.data.own_files`).
+            reader's own ``.csv``, or of a ``.toml`` that describes it (see
+            :mod:`medpriv.data.own_files`).
         profile: ``smoke``, ``quick`` or ``full``: how many patients.
         seed: decides who is in which part, and which warfarin patients are made.
         patients: how many patients in all, in the profile's proportions.
@@ -95,6 +97,7 @@ def load_records(
         the others as measured. ``Cohort.columns`` describes them.
     """
     roles = Roles(label, patient, part, sensitive, drop, missing, missing_codes)
+    dataset, roles = _with_roles(dataset, roles)
     wanted = _wanted(dataset, profile, seed, patients, clean=clean, roles=roles)
     return _load("records", dataset, wanted)
 
@@ -115,7 +118,8 @@ def load_reports(
 
     Args:
         dataset: ``"synthetic"`` (embedded), ``"openi"``, or the path of the reader's own
-            ``.csv`` with a column ``text`` (see :mod:`medpriv.data.own_files`).
+            ``.csv`` with a column ``text``, or of a ``.toml`` that describes it (see
+            :mod:`medpriv.data.own_files`).
         profile: ``smoke``, ``quick`` or ``full``: how many patients.
         seed: decides who is in which part, and which synthetic reports are made.
         patients: how many patients in all, in the profile's proportions.
@@ -131,8 +135,22 @@ def load_reports(
         A cohort whose parts have ``x``, a tuple of strings.
     """
     roles = Roles(label, patient, part, drop=drop)
+    dataset, roles = _with_roles(dataset, roles, ("label", "patient", "part", "drop"))
     wanted = _wanted(dataset, profile, seed, patients, deduplicate=deduplicate, roles=roles)
     return _load("reports", dataset, wanted)
+
+
+def _with_roles(
+    dataset: str | Path, said: Roles, known: Sequence[str] = tuple(KINDS)
+) -> tuple[str | Path, Roles]:
+    """A table and what is said of its columns, by the caller or in a file that describes it."""
+    path = Path(dataset).expanduser()
+    if path.suffix.lower() != DESCRIBED:
+        return dataset, said
+    if said != Roles():
+        raise ValueError(f"{path.name} says what its columns are; say it there, or in the call")
+    table, roles = described(path, known)
+    return table, Roles(**roles)
 
 
 def _wanted(

@@ -10,10 +10,11 @@ reports         a ``.csv`` with the columns ``text`` and ``label``, and ``patien
                 columns that say yes or no are facts of the patient, others are left out
 ==============  ==========================================================================
 
-Other names of columns are said with ``label=``, ``patient=``, ``part=`` and ``drop=``. A table in
-memory, or texts or images, goes through the same rules by :func:`.cohort_from`. What is beyond
-doubt is read, and the card notes how; what is not is refused, by row and column, and no cell is
-quoted:
+Other names of columns are said with ``label=``, ``patient=``, ``part=`` and ``drop=``, or in a
+``.toml`` beside the table, whose path then stands for it: ``file = "clinic.csv"``, and a line for
+each argument. A table in memory, or texts or images, goes through the same rules by
+:func:`.cohort_from`. What is beyond doubt is read, and the card notes how; what is not is refused,
+by row and column, and no cell is quoted:
 
 - **Identifiers.** A column that is called like one, such as ``patient_id`` or ``MRN``, is refused
   until ``patient=`` or ``drop=`` says what it is, and so is one that counts the rows: the model
@@ -81,6 +82,7 @@ from medpriv.data.archives import check_readable, refuse
 from medpriv.data.cells import Cells
 from medpriv.data.cohort import Cohort, Modality
 from medpriv.data.csv_files import read_csv
+from medpriv.data.description import DESCRIBED, KINDS, described
 from medpriv.data.image_files import to_images
 from medpriv.data.own_cohort import OwnRows, own_cohort, parts_of
 from medpriv.data.own_pictures import own_images
@@ -93,6 +95,8 @@ from medpriv.runtime.seeds import check_seed
 
 def own_modality(path: Path) -> Modality:
     """What kind of data a file of the reader's holds, by its suffix and, of a CSV, its header."""
+    if path.suffix.lower() == DESCRIBED:
+        path, _ = described(path, tuple(KINDS))
     if path.suffix.lower() != ".csv":
         return "images"
     return "reports" if "text" in read_csv(path) else "records"
