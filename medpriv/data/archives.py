@@ -19,6 +19,10 @@ from medpriv.data.cohort import DataError
 from medpriv.runtime.cache import cache_dir
 
 MAX_BYTES = 4 * 1024**3  # files are read whole into memory
+_HEADS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 
 def refuse(path: Path, wrong: str, advice: str) -> DataError:
@@ -77,27 +81,25 @@ def read_npz(path: Path, required: tuple[str, ...]) -> dict[str, np.ndarray]:
         raise refuse(path, "this is no .npz file, or it is cut off", "get or save it again")
     try:
         check_readable(path, _size_as_float32(path))
-        with np.load(path, allow_pickle=False) as arrays:
-            missing = [name for name in required if name not in arrays]
-            if missing:
-                raise refuse(
-                    path,
-                    f"it lacks {', '.join(missing)} (it holds {', '.join(arrays.files)})",
-                    f"save it with np.savez(path, {', '.join(f'{n}=...' for n in required)})",
-                )
-            return {name: arrays[name] for name in arrays.files}
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise refuse(path, f"the file is damaged ({error})", "get or save it again") from error
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
     except DataError:
         raise
-    except ValueError as error:
-        if "allow_pickle" not in str(error):
-            raise refuse(path, f"the file is damaged ({error})", "get it again") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
+        if "allow_pickle" in str(error):
+            raise refuse(
+                path,
+                "it holds Python objects, which can run code when they are read",
+                "save plain arrays only (numbers or fixed-length strings, no dtype=object)",
+            ) from error
+        raise refuse(path, f"the file is damaged ({error})", "get or save it again") from error
+    if missing := [name for name in required if name not in arrays]:
         raise refuse(
             path,
-            "it holds Python objects, which can run code when they are read",
-            "save plain arrays only (numbers or fixed-length strings, no dtype=object)",
-        ) from error
+            f"it lacks {', '.join(missing)} (it holds {', '.join(arrays)})",
+            f"save it with np.savez(path, {', '.join(f'{n}=...' for n in required)})",
+        )
+    return arrays
 
 
 def npz_names(path: Path) -> set[str]:
@@ -121,13 +123,9 @@ def _size_as_float32(path: Path) -> int:
                 continue
             with archive.open(entry) as file:
                 version = np.lib.format.read_magic(file)
-                read_head = {
-                    (1, 0): np.lib.format.read_array_header_1_0,
-                    (2, 0): np.lib.format.read_array_header_2_0,
-                }.get(version)
-                if read_head is None:
+                if version not in _HEADS:
                     raise ValueError(f"{entry.filename} is of an unknown version")
-                shape, _, kind = read_head(file)
+                shape, _, kind = _HEADS[version](file)
             total += math.prod(shape) * max(kind.itemsize, 4) - entry.file_size
     return total
 

@@ -38,12 +38,16 @@ _AGAIN = "export it again, or save all pictures as PNG"
 
 @dataclass(frozen=True)
 class Head:
-    """What a file says before its pixels: ``shown`` is whether it says how it is to be shown."""
+    """What a file says of its picture.
+
+    ``span`` is from the smallest to the largest measured value, without padding, of a grey file
+    that does not say how it is to be shown; ``None`` of others.
+    """
 
     patient: str
     uid: str
     colours: int
-    shown: bool
+    span: tuple[float, float] | None
 
 
 class UnfitError(ValueError):
@@ -92,7 +96,7 @@ def files_by_uid(table: Path, uids: Iterable[str]) -> tuple[Path, ...]:
 
 
 def read_head(table: Path, row: int, path: Path) -> Head:
-    """Read and check all of the ``row``-th file but its pixels.
+    """Read and check the ``row``-th file, its size before its pixels.
 
     Raises:
         DataError: it is no DICOM picture, or one that this course would not show rightly.
@@ -102,24 +106,14 @@ def read_head(table: Path, row: int, path: Path) -> Head:
         grey = file.PhotometricInterpretation in GREY
         shape = (file.Rows, file.Columns, 1 if grey else 3)
         check_picture_size(table, f"the file of row {row}", shape)
-        return Head(
-            str(file.get("PatientID") or "").strip(),
-            str(file.get("SOPInstanceUID") or ""),
-            shape[2],
-            grey and _says_how_shown(file),
-        )
-
-
-def value_range(table: Path, row: int, path: Path) -> tuple[float, float]:
-    """The smallest and the largest measured value of a grey file, without its padding.
-
-    Raises:
-        DataError: its pixels cannot be decoded.
-    """
+        patient, uid = str(file.get("PatientID") or ""), str(file.get("SOPInstanceUID") or "")
+        if not grey or _says_how_shown(file):
+            return Head(patient.strip(), uid, shape[2], None)
     with _reading(table, row, path) as file:
         values, padding = _measured_values(file)
         kept = values[~padding]
-        return (float(kept.min()), float(kept.max())) if kept.size else (np.inf, -np.inf)
+        span = (float(kept.min()), float(kept.max())) if kept.size else (np.inf, -np.inf)
+        return Head(patient.strip(), uid, 1, span)
 
 
 def read_dicom(table: Path, row: int, path: Path, span: tuple[float, float]) -> Tensor:

@@ -144,9 +144,9 @@ def _with_roles(
     dataset: str | Path, said: Roles, known: Sequence[str] = tuple(KINDS)
 ) -> tuple[str | Path, Roles]:
     """A table and what is said of its columns, by the caller or in a file that describes it."""
-    path = Path(dataset).expanduser()
-    if path.suffix.lower() != DESCRIBED:
+    if not str(dataset).lower().endswith(DESCRIBED):
         return dataset, said
+    path = Path(dataset).expanduser()
     if said != Roles():
         raise ValueError(f"{path.name} says what its columns are; say it there, or in the call")
     table, roles = described(path, known)

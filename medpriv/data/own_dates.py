@@ -61,33 +61,28 @@ def dates_of(cells: Cells) -> Numbers | None:
     both = "has times with and without a zone"
     advice = "write all with one, or all without"
     cells.forbid_both(zoned[cells.code], (dated & ~zoned)[cells.code], both, advice)
-    month_first = _month_first(cells, dates)
-    days = np.array([np.nan if date is None else _days(date, month_first) for date in dates])
-    no_such = (dated & np.isnan(days))[cells.code]
-    cells.forbid(no_such, "correct it", what="a date or time that does not exist")
+    day_first, month_first = (
+        np.array([np.nan if date is None else _days(date, first) for date in dates])
+        for first in (False, True)
+    )
+    no_day, no_month = dated & np.isnan(day_first), dated & np.isnan(month_first)
+    if no_day.any() and no_month.any():
+        what = "a date that does not exist, or begins with the day where others do with the month"
+        cells.forbid(
+            (no_day if no_day.sum() <= no_month.sum() else no_month)[cells.code], _ISO, what=what
+        )
+    if not no_day.any() and not no_month.any():
+        what = "a date of which the day and the month cannot be told apart"
+        cells.forbid((dated & (day_first != month_first))[cells.code], _ISO, what=what)
+    days = month_first if no_day.any() else day_first
     return Numbers(days[cells.code], UNIT, _HOW)
 
 
-def _month_first(cells: Cells, dates: list[re.Match | None]) -> bool:
-    """Whether dates with ``/`` or ``-`` that end with the year begin with the month.
-
-    Raises:
-        DataError: the column shows both, or neither.
-    """
-    unsure = np.array([bool(date and date["last"] and date["mark"] != ".") for date in dates])
-    begin, then = (
-        np.array([int(date[key]) if date and date[key] else 0 for date in dates]) for key in "ab"
-    )
-    by_day, by_month = (unsure & (begin > 12))[cells.code], (unsure & (then > 12))[cells.code]
-    cells.forbid_both(by_day, by_month, "begins dates with the day and with the month", _ISO)
-    if not by_day.any() and not by_month.any():
-        what = "a date of which the day and the month cannot be told apart"
-        cells.forbid(unsure[cells.code], _ISO, what=what)
-    return bool(by_month.any())
-
-
 def _days(date: re.Match, month_first: bool) -> float:
-    """Days since 1970-01-01, NaN where there is no such date or time."""
+    """Days since 1970-01-01, NaN where there is no such date or time.
+
+    ``month_first`` is about dates with ``/`` or ``-`` that end with the year.
+    """
     day, month, hour = date["a"] or date["c"], date["b"], int(date["hour"] or 0)
     if month_first and date["last"] and date["mark"] != ".":
         day, month = month, day

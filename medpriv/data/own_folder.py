@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 from medpriv.data.archives import refuse
@@ -12,27 +11,6 @@ from medpriv.data.own_cohort import LABELS
 from medpriv.runtime.hashing import content_hash
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm")
-
-
-@dataclass(frozen=True)
-class Listed:
-    """The rows of a folder's table, and the file of each."""
-
-    table: Path
-    files: tuple[Path, ...]
-
-    def notes(self) -> tuple[str, str]:
-        """What the card says of the files that are not named, and of the sha256."""
-        there = {path for path in files_in(self.table.parent) if path.suffix.lower() in PICTURES}
-        return (
-            f"{len(there - set(self.files))} picture(s) that {LABELS} does not name were left out",
-            f"the sha256 is over the names and contents of {LABELS} and the pictures in it",
-        )
-
-    def digest(self) -> str:
-        """The sha256 of the table and of the files in it."""
-        named = [(str(file.relative_to(self.table.parent).as_posix()), file) for file in self.files]
-        return content_hash([(LABELS, self.table), *named])
 
 
 def find_table(folder: Path) -> Path:
@@ -100,3 +78,13 @@ def _named(table: Path, row: int, name: str) -> Path:
 
 def _composed(name: PurePath) -> str:
     return unicodedata.normalize("NFC", name.as_posix()).casefold()
+
+
+def about_files(table: Path, files: Sequence[Path]) -> tuple[str, tuple[str, str]]:
+    """The sha256 of the table and of the files in it, and what the card says of both."""
+    there = {path for path in files_in(table.parent) if path.suffix.lower() in PICTURES}
+    named = [(file.relative_to(table.parent).as_posix(), file) for file in files]
+    return content_hash([(LABELS, table), *named]), (
+        f"{len(there - set(files))} picture(s) that {LABELS} does not name were left out",
+        f"the sha256 is over the names and contents of {LABELS} and the pictures in it",
+    )

@@ -22,17 +22,10 @@ from medpriv.data.archives import check_readable, npz_names, read_npz, refuse
 from medpriv.data.cells import Cells, cells_of, forbid_rows
 from medpriv.data.cohort import Cohort
 from medpriv.data.csv_files import read_csv
-from medpriv.data.dicom_files import (
-    Head,
-    files_by_uid,
-    is_dicom,
-    read_dicom,
-    read_head,
-    value_range,
-)
+from medpriv.data.dicom_files import Head, files_by_uid, is_dicom, read_dicom, read_head
 from medpriv.data.image_files import REMARKS, picture_colours, read_picture, resize, to_images
 from medpriv.data.own_cohort import OwnRows, own_card, own_cohort
-from medpriv.data.own_folder import Listed, find_table, named_files
+from medpriv.data.own_folder import about_files, find_table, named_files
 from medpriv.data.own_roles import names_patients
 from medpriv.data.sources import Wanted
 from medpriv.data.splitting import row_keys
@@ -80,7 +73,7 @@ def _read_folder(folder: Path, size: int) -> OwnRows:
     else:
         frame = read_csv(table, ("file", "label"))
         files = named_files(table, frame["file"])
-    listed, columns = Listed(table, files), cells_of(frame, table)
+    columns = cells_of(frame, table)
     _refuse_overlooked(table, columns)
     dicom = [is_dicom(file) for file in files]
     if any(dicom) and not all(dicom):
@@ -89,19 +82,17 @@ def _read_folder(folder: Path, size: int) -> OwnRows:
             f"row {dicom.index(True) + 1} names a DICOM file, row {dicom.index(False) + 1} another",
             "their scales differ: name one kind, or save all pictures as PNG",
         )
-    patient, told = columns["patient"].text if "patient" in columns else None, []
+    patient, uid = (columns[name].text if name in columns else None for name in ("patient", "uid"))
     if all(dicom):
         heads = [read_head(table, row, file) for row, file in enumerate(files, start=1)]
-        uids = columns["uid"].text if "uid" in columns else None
-        patient, told = _dicom_patients(table, heads, patient, uids)
-        x, notes = _read_dicoms(listed, heads, size)
+        patient, told = _dicom_patients(table, heads, patient, uid)
+        x, notes = _read_dicoms(table, files, heads, size)
+        notes = told + notes
     else:
-        x, notes = _read_pictures(listed, size)
-    notes = (*told, *notes, *listed.notes())
-    return OwnRows(
-        table, x, columns["label"].text, patient, row_keys(x.numpy()), notes,
-        digest=listed.digest(),
-    )  # fmt: skip
+        x, notes = _read_pictures(table, files, size)
+    digest, about = about_files(table, files)
+    keys, labels = row_keys(x.numpy()), columns["label"].text
+    return OwnRows(table, x, labels, patient, keys, (*notes, *about), digest=digest)
 
 
 def _refuse_overlooked(table: Path, columns: Mapping[str, Cells]) -> None:
@@ -117,12 +108,17 @@ def _refuse_overlooked(table: Path, columns: Mapping[str, Cells]) -> None:
 
 
 def _stacked(
-    listed: Listed, colours: Sequence[int], size: int, read: Callable[[int, Path], Tensor]
+    table: Path,
+    files: Sequence[Path],
+    colours: Sequence[int],
+    size: int,
+    read: Callable[[int, Path], Tensor],
 ) -> tuple[Tensor, NDArray, list[str]]:
     """The pictures of all rows.
 
     Args:
-        listed: the rows.
+        table: names them, for messages.
+        files: one for each row.
         colours: of each picture, 1 or 3.
         size: side length in pixels.
         read: gives the picture ``(1, c, h, w)`` of a row, from 1 on, and its file.
@@ -134,10 +130,10 @@ def _stacked(
     Raises:
         DataError: they would be too large.
     """
-    shape = (len(listed.files), max(colours), size, size)
-    check_readable(listed.table, math.prod(shape) * 4)
+    shape = (len(files), max(colours), size, size)
+    check_readable(table, math.prod(shape) * 4)
     x, top, sizes = torch.empty(shape), np.empty(shape[0]), set()
-    for row, file in enumerate(listed.files):
+    for row, file in enumerate(files):
         image = read(row + 1, file)
         sizes.add(image.shape[2:])
         top[row] = image.max()
@@ -149,7 +145,7 @@ def _stacked(
     return x, top, notes
 
 
-def _read_pictures(listed: Listed, size: int) -> tuple[Tensor, list[str]]:
+def _read_pictures(table: Path, files: Sequence[Path], size: int) -> tuple[Tensor, list[str]]:
     """All pictures in [0, 1], and what the card says of them."""
     kinds, remarks = [], Counter[str]()
 
@@ -159,35 +155,32 @@ def _read_pictures(listed: Listed, size: int) -> tuple[Tensor, list[str]]:
         remarks.update(picture.remarks)
         return _as_image(picture.pixels)
 
-    colours = [picture_colours(file) for file in listed.files]
-    x, top, notes = _stacked(listed, colours, size, read)
+    colours = [picture_colours(file) for file in files]
+    x, top, notes = _stacked(table, files, colours, size, read)
     notes += [f"{remarks[key]} {text}" for key, text in REMARKS.items() if remarks[key]]
     notes += _scale(x, np.array(kinds), top)
     if len(set(kinds)) > 1:
         mixed = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(kinds).items()))
         notes.append(f"pictures of several depths are mixed ({mixed})")
-    return x, [*notes, *_dim_note(top)]
+    return x, notes + _dim_note(top)
 
 
-def _read_dicoms(listed: Listed, heads: Sequence[Head], size: int) -> tuple[Tensor, list[str]]:
+def _read_dicoms(
+    table: Path, files: Sequence[Path], heads: Sequence[Head], size: int
+) -> tuple[Tensor, list[str]]:
     """All DICOM pictures in [0, 1], and what the card says of them."""
-    table = listed.table
-    ranges = [
-        value_range(table, row, file)
-        for row, (file, head) in enumerate(zip(listed.files, heads, strict=True), start=1)
-        if head.colours == 1 and not head.shown
-    ]
-    span = (min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else (0, 1)
+    spans = [head.span for head in heads if head.span]
+    span = (min(low for low, _ in spans), max(high for _, high in spans)) if spans else (0, 1)
     colours = [head.colours for head in heads]
     x, top, notes = _stacked(
-        listed, colours, size, lambda row, file: read_dicom(table, row, file, span)
+        table, files, colours, size, lambda row, file: read_dicom(table, row, file, span)
     )
-    if shown := sum(head.shown for head in heads):
+    if shown := colours.count(1) - len(spans):
         notes.append(f"{shown} picture(s) are as their own window or table shows them")
-    if ranges:
+    if spans:
         scale = f"one scale, from {span[0]:.6g} to {span[1]:.6g}, the range of them all"
-        notes.append(f"{len(ranges)} picture(s) without a window have {scale}")
-    return x, [*notes, *_dim_note(top)]
+        notes.append(f"{len(spans)} picture(s) without a window have {scale}")
+    return x, notes + _dim_note(top)
 
 
 def _dicom_patients(

@@ -233,7 +233,7 @@ def _levels(cells: Cells, values: NDArray[np.float64]) -> Cells:
         DataError: there are many, or fractions.
     """
     known = np.unique(values[~np.isnan(values)])
-    if len(known) > _LEVELS or not np.array_equal(known, known.round()):
+    if len(known) > _LEVELS or not np.isfinite(known).all() or (known % 1).any():
         raise cells.refuse(
             f"is sensitive, and has fractions, or over {_LEVELS} different numbers",
             "cut it into levels with names: what is guessed is a category",

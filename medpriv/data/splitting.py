@@ -12,15 +12,7 @@ import numpy as np
 import pandas as pd
 
 from medpriv.data.archives import refuse
-from medpriv.data.cohort import (
-    PARTS,
-    Cohort,
-    Column,
-    DataCard,
-    DataError,
-    Modality,
-    Part,
-)
+from medpriv.data.cohort import PARTS, Cohort, Column, DataCard, DataError, Modality, Part
 from medpriv.data.fetch import sha256
 from medpriv.data.sources import Wanted
 from medpriv.runtime.seeds import rng
@@ -78,12 +70,11 @@ def split_rows(
         for name, weight in zip(PARTS, weights, strict=True)
     }
     labels = rows.y.numpy() if stratify else None
-    where = split_by_patient(rows.patient, shares, seed=wanted.seed, stratify=labels)
-    if in_file_order:
-        where = {
-            name: in_random_order(rows.patient, index, wanted.seed) for name, index in where.items()
-        }
-    parts = {name: rows.take(index) for name, index in where.items()}
+    parts = {}
+    split = split_by_patient(rows.patient, shares, seed=wanted.seed, stratify=labels)
+    for name, index in split.items():
+        order = in_random_order(rows.patient, index, wanted.seed) if in_file_order else index
+        parts[name] = rows.take(order)
     return Cohort(modality, card, classes, **parts, columns=columns).check()
 
 
@@ -160,9 +151,8 @@ def in_random_order(patient: np.ndarray, index: np.ndarray, seed: int) -> np.nda
 
 def file_card(card: DataCard, path: Path, *notes: str, digest: str | None = None) -> DataCard:
     """The card of data read from ``path``: its sha256 (or ``digest``), its name, and notes."""
-    digest = digest or sha256(path)
     notes = (*card.notes, f"read from {path.name}", *notes)
-    return replace(card, sha256=digest, notes=notes)
+    return replace(card, sha256=digest or sha256(path), notes=notes)
 
 
 def first_occurrences(keys: Iterable[Hashable]) -> np.ndarray:
@@ -183,21 +173,13 @@ def refuse_contradictions(
     Raises:
         DataError: it names the first two such rows.
     """
+    wrong, advice = "data with different labels", "decide which is right and remove the other row"
+    if patients:
+        wrong, advice = "picture under two patients", "correct one of the patients, or remove a row"
     first: dict[Hashable, int] = {}
     for row, key in enumerate(keys):
         before = first.setdefault(key, row)
         if labels[before] != labels[row]:
-            wrong, advice = (
-                (
-                    "picture under two patients",
-                    "correct the patient of one of them, or remove a row",
-                )
-                if patients
-                else (
-                    "data with different labels",
-                    "decide which is right and remove the other row",
-                )
-            )
             raise refuse(path, f"rows {before + 1} and {row + 1} hold the same {wrong}", advice)
 
 

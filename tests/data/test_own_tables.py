@@ -191,7 +191,7 @@ def test_dates_are_days(tmp_path, form):
     ("cells", "wrong"),
     [
         ([f"{1 + i % 12:02d}/{1 + i % 11:02d}/2020" for i in range(N)], "cannot be told apart"),
-        ([f"{13 - i % 9}/{5 + i % 9}/2020" for i in range(N)], "begins dates with the day and"),
+        ([f"{13 - i % 9}/{5 + i % 9}/2020" for i in range(N)], "begins with the day where others"),
         ([day.strftime("%d.%m.%y") for day in DAYS], "without their century.*2020-12-31"),
         ([day.strftime("%d %b %Y") for day in DAYS], "dates with words"),
         (["2020-02-30" if i == 4 else f"2020-01-{1 + i % 28:02d}" for i in range(N)], "row 5"),
@@ -311,6 +311,9 @@ def test_roles_by_name(tmp_path):
             load_records(path, **{"label": "outcome", "patient": "who"} | wrong)
     with pytest.raises(DataError, match="cut it into levels"):
         load_records(path, label="outcome", patient="who", sensitive="age")
+    huge = write(tmp_path, x=["1e400" if i == 3 else i % 2 for i in range(N)])
+    with pytest.raises(DataError, match="cut it into levels"):
+        load_records(huge, sensitive="x")
 
 
 def test_roles_are_for_own_files():

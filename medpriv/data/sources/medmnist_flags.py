@@ -55,9 +55,8 @@ def load_file(path: Path, wanted: Wanted, own: DataCard) -> Cohort:
     flag, _, side = path.stem.partition("_")
     if flag not in MEDMNIST or side not in ("", *SIDES):
         return _cohort(path, None, own, wanted)
-    wanted = replace(wanted, dataset=flag)
-    same = _is_publishers(path, flag, side)
-    return _cohort(path, flag, replace(card(flag), name=own.name) if same else own, wanted)
+    about = replace(card(flag), name=own.name) if _is_publishers(path, flag) else own
+    return _cohort(path, flag, about, replace(wanted, dataset=flag))
 
 
 def _cohort(path: Path, flag: str | None, about: DataCard, wanted: Wanted) -> Cohort:
@@ -68,42 +67,41 @@ def _cohort(path: Path, flag: str | None, about: DataCard, wanted: Wanted) -> Co
     labels = np.concatenate([arrays[f"{split}_labels"] for split in SPLITS])
     origin = np.repeat(np.arange(3), [len(arrays[f"{split}_images"]) for split in SPLITS])
     unique = first_occurrences(row_keys(pixels))
-    pools = _pools(flag or "own file", path, unique, origin, wanted.seed)
-    chosen = _draw(pools, wanted, capped=flag is not None)
     y, classes = _classes(labels, info, path)
-
-    def part(rows: NDArray[np.int64]) -> Part:
-        split = np.array(SPLITS)[origin[rows]]
-        return Part(
-            x=resize(to_images(pixels[rows], path), wanted.size),
-            y=torch.from_numpy(y[rows]),
-            patient=np.array([f"{flag or 'image'}-{row:06d}" for row in rows]),
-            attributes=pd.DataFrame({"official_split": split}),
-        )
-
-    parts = {name: part(rows) for name, rows in chosen.items()}
-    about = file_card(
-        about,
-        path,
-        *([_origin_note(path, flag)] if flag else []),
+    notes = [
         f"{len(pixels) - len(unique)} images that repeat another exactly were removed",
         f"images of {pixels.shape[1]}×{pixels.shape[2]} pixels, resized to "
         f"{wanted.size}×{wanted.size}",
         "each image counts as one patient",
-        *(["label: any of the findings, or none"] if labels.shape[1] > 1 else []),
-    )
-    return Cohort("images", about, classes, **parts).check()
+    ]
+    if flag and _is_publishers(path, flag):
+        notes.insert(0, "the file is the publisher's")
+    elif flag:
+        notes.insert(0, "the file's MD5 is not the publisher's: a subset or another edition")
+    if labels.shape[1] > 1:
+        notes.append("label: any of the findings, or none")
+
+    def part(rows: NDArray[np.int64]) -> Part:
+        return Part(
+            x=resize(to_images(pixels[rows], path), wanted.size),
+            y=torch.from_numpy(y[rows]),
+            patient=np.array([f"{flag or 'image'}-{row:06d}" for row in rows]),
+            attributes=pd.DataFrame({"official_split": np.array(SPLITS)[origin[rows]]}),
+        )
+
+    pools = [
+        rng(wanted.seed, flag or "own file", split).permutation(unique[origin[unique] == number])
+        for number, split in enumerate(SPLITS)
+    ]
+    parts = {name: part(rows) for name, rows in _drawn(pools, path, wanted, flag).items()}
+    return Cohort("images", file_card(about, path, *notes), classes, **parts).check()
 
 
-def _is_publishers(path: Path, flag: str, side: str) -> bool:
-    stated = _info(flag).get(f"MD5_{side}" if side else "MD5")
-    return pooch.file_hash(str(path), alg="md5") == stated
-
-
-def _origin_note(path: Path, flag: str) -> str:
-    if any(_is_publishers(path, flag, side) for side in ("", *SIDES)):
-        return "the file is the publisher's"
-    return "the file's MD5 is not the publisher's: a subset or another edition"
+def _is_publishers(path: Path, flag: str) -> bool:
+    """Whether the file is one of the flag's editions, of 28 pixels a side or more."""
+    known = _info(flag)
+    stated = [known.get(f"MD5_{side}" if side else "MD5") for side in ("", *SIDES)]
+    return pooch.file_hash(str(path), alg="md5") in stated
 
 
 def read_medmnist(path: Path, channels: int | None) -> dict[str, NDArray]:
@@ -113,13 +111,11 @@ def read_medmnist(path: Path, channels: int | None) -> dict[str, NDArray]:
         DataError: one is missing, or shapes and types are not MedMNIST's.
     """
     arrays = read_npz(path, NAMES)
-    if channels is None:
-        channels = 3 if arrays["train_images"].ndim == 4 else 1
+    first = arrays["train_images"]
+    tail = (3,) if channels == 3 or (channels is None and first.ndim == 4) else ()
     for split in SPLITS:
         images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
-        tail = (3,) if channels == 3 else ()
-        fits = images.ndim == 3 + len(tail) and images.shape[3:] == tail
-        fits = fits and images.shape[1:] == arrays["train_images"].shape[1:]
+        fits = images.shape[1:] == (*first.shape[1:3], *tail) and images.ndim == 3 + len(tail)
         if not fits or images.dtype != np.uint8 or labels.ndim != 2 or len(labels) != len(images):
             raise refuse(
                 path,
@@ -132,50 +128,41 @@ def read_medmnist(path: Path, channels: int | None) -> dict[str, NDArray]:
     return arrays
 
 
-def _pools(
-    flag: str, path: Path, unique: NDArray[np.int64], origin: NDArray[np.int64], seed: int
+def _drawn(
+    pools: list[NDArray[np.int64]], path: Path, wanted: Wanted, flag: str | None
 ) -> dict[str, NDArray[np.int64]]:
-    """The rows that each part may take, shuffled."""
-    train, val, test = (
-        rng(seed, flag, split).permutation(unique[origin[unique] == number])
-        for number, split in enumerate(SPLITS)
-    )
+    """The rows of each part, of those of the official splits in random order."""
+    train, val, test = pools
     half = (len(train) + 1) // 2
-    pools = dict(zip(PARTS, (train[:half], train[half:], val, test), strict=True))
-    empty = [name for name, rows in pools.items() if not len(rows)]
-    if empty:
+    rows = dict(zip(PARTS, (train[:half], train[half:], val, test), strict=True))
+    if empty := [name for name, pool in rows.items() if not len(pool)]:
         raise refuse(path, f"nothing is left for {', '.join(empty)}", "get the complete file")
-    return pools
-
-
-def _draw(
-    pools: dict[str, NDArray[np.int64]], wanted: Wanted, capped: bool
-) -> dict[str, NDArray[np.int64]]:
-    caps = tuple(len(rows) for rows in pools.values())
-    caps = (MEDMNIST_IMAGES.of(wanted.profile) or caps) if capped else caps
+    sizes = MEDMNIST_IMAGES.of(wanted.profile) if flag else None
     if wanted.patients is not None:
         weights = MEDMNIST_IMAGES.quick
         edges = np.round(np.cumsum((0, *weights)) / sum(weights) * wanted.patients)
-        caps = tuple(np.maximum(np.diff(edges), 1).astype(int))
-        for (name, rows), cap in zip(pools.items(), caps, strict=True):
-            if cap > len(rows):
+        sizes = np.maximum(np.diff(edges), 1).astype(int)
+        for (name, pool), size in zip(rows.items(), sizes, strict=True):
+            if size > len(pool):
                 raise ValueError(
-                    f"patients={wanted.patients} puts {cap} images into {name}, "
-                    f"but {wanted.dataset} has {len(rows)}"
+                    f"patients={wanted.patients} puts {size} images into {name}, but "
+                    f"{wanted.dataset} has {len(pool)}"
                 )
-    # In the pool's random order: the file's own may be by label (pneumoniamnist's is).
-    return {name: rows[:cap] for (name, rows), cap in zip(pools.items(), caps, strict=True)}
+    if sizes is None:
+        return rows
+    # The file's own order may be by label (pneumoniamnist's is): the pool's is random.
+    return {name: pool[:size] for (name, pool), size in zip(rows.items(), sizes, strict=True)}
 
 
 def _classes(
     labels: NDArray, info: dict | None, path: Path
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    if info is None and labels.shape[1] == 1:
-        return class_labels(labels, path)
     if labels.shape[1] > 1:
         if not np.isin(labels, (0, 1)).all():
             raise refuse(path, "its labels have several columns", "expected 0 and 1 in each")
         return labels.any(axis=1).astype(np.int64), ("no finding", "any finding")
+    if info is None:
+        return class_labels(labels, path)
     names = tuple(info["label"][key] for key in sorted(info["label"], key=int))
     y = labels[:, 0].astype(np.int64)
     if y.min() < 0 or y.max() >= len(names):
