@@ -94,7 +94,7 @@ def _inverted(
 def paper_table(
     dataset: str = "mias", *, seeds: Iterable[int] = (0, 1, 2), steps: int = 4_000
 ) -> pd.DataFrame:
-    """The inversion table of Wu et al. 2020, undefended: splits 2, 4, 6 by MSE, PSNR and SSIM.
+    """A table like that of Wu et al. 2020 (by a public summary): splits 2, 4, 6; MSE, PSNR, SSIM.
 
     Each figure is a mean over victims and seeds; no victim is an auxiliary patient. With 4,000
     steps it takes some 20 to 40 seconds for each split and seed on one core.

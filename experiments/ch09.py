@@ -22,8 +22,8 @@ KEY = b"kept by the service"
 def flips_cell(dataset: str, attribute: str, seed: int, flips: float) -> dict[str, Any]:
     """One cell of ``09-flips``: an attribute guessed through labels of which some are flipped.
 
-    Accuracies: ``test`` of the answers; ``paper`` of the attack as Wu et al. 2020 have it, from the
-    true outcome, with shares of values and an error model from before the defense; ``common`` of
+    Accuracies: ``test`` of the answers; ``paper`` of an attack that does not adapt, from the true
+    outcome, with shares of values and an error model from before the defense; ``common`` of
     the most common value. MCCs: ``imputation``; from the true outcome ``outcome`` (error model
     from before) and ``outcome_adaptive`` (measured through the defense); from one answer about the
     patient ``naive``, ``adaptive`` (each answer by itself), ``together`` (all answers weighed

@@ -30,7 +30,8 @@ from medpriv.evaluation.attacks import attackers
 from medpriv.evaluation.membership import People, members_and_others, trained_on_few
 
 SPLITS = ["conv2", "conv4", "conv6"]
-# Standard deviations: as in Wu et al. 2020, and in units of each tensor's own spread.
+# Standard deviations: those of Wu et al. 2020, by a public summary, and in units of each tensor's
+# own spread.
 NOISES = (
     {"sigma": [0.02], "relative": [False]},
     {"sigma": [0.05], "relative": [False]},

@@ -1,6 +1,6 @@
 """Noise, dropout and noise out of a collection, on shared numbers, drawn anew for every answer.
 
-He et al. 2020 (IEEE IoT Journal) put both at the split layer and found dropout better, against an
+He et al. 2020 (IEEE IoT Journal) tried both at the split layer and found noise too weak, against an
 attacker who looks for an image that fits one fixed answer. An attacker who sees which numbers are
 zero leaves those out; so a defense of this kind is judged by attackers fitted through it.
 """

@@ -1,9 +1,9 @@
 """Plain noise on a model's parameters: theta + N(0, sigma^2 I), drawn once or for every query.
 
-Wu et al. 2020 perturb weights and biases with sigma from 0.02 to 0.05. The noise proves nothing:
-no sensitivity bounds what one patient did to the weights, so no epsilon follows. And the same
-sigma is much for a layer of small weights and little for one of large ones; ``relative`` takes it
-in units of each tensor's own spread.
+Wu et al. 2020, by a public summary, perturb weights and biases with sigma from 0.02 to 0.05. The
+noise proves nothing: no sensitivity bounds what one patient did to the weights, so no epsilon
+follows. And the same sigma is much for a layer of small weights and little for one of large ones;
+``relative`` takes it in units of each tensor's own spread.
 
 Drawn once, the noisy model is simply another model, which an attacker can query like the first.
 Drawn for each query, every row is answered by a model of its own.

@@ -1,4 +1,4 @@
-"""The image classifier of Wu et al. 2020: six convolutions and two dense layers."""
+"""The image classifier of Wu et al. 2020, by a public summary: six convolutions, two dense."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class ImageCNN(nn.Module):
 
     Each layer is a block with a name, ``conv1`` to ``conv6``, ``dense1`` and ``dense2``; a block
     holds the layer with its activation and pooling, so a split "after layer 4" is the block
-    ``conv4`` with its pooling included (Wu et al. 2020, arXiv 2011.00177).
+    ``conv4`` with its pooling included. (That Wu et al. 2020, arXiv 2011.00177, split after layers
+    2, 4 and 6 is from a public summary; the pooling is that of He et al. 2019.)
 
     Args:
         size: height and width of the images; a multiple of 8, at least 16.

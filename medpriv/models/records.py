@@ -1,4 +1,4 @@
-"""The record classifier of Wu et al. 2020: two hidden layers of 100 units."""
+"""The record classifier of Wu et al. 2020, by a public summary: two hidden layers of 100 units."""
 
 from __future__ import annotations
 

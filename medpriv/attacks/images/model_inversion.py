@@ -5,7 +5,8 @@ auxiliary images through the deployed front f1, and fits a network g to undo it:
 
     g = argmin over g of the mean over auxiliary x of || g(f1(x)) - x ||^2
 
-He needs no weights, only answers. Wu et al. 2020 (arXiv 2011.00177) apply it to mammograms.
+He needs no weights, only answers. Wu et al. 2020 (arXiv 2011.00177; by a public summary) apply it
+to mammograms.
 """
 
 from __future__ import annotations
