@@ -6,8 +6,12 @@ import ctypes
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
+
+if TYPE_CHECKING:
+    from torch import device as Device
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's numbers, malloc.h
 
@@ -53,3 +57,25 @@ def keep_memory() -> None:
         if mallopt is not None:
             mallopt(_TRIM_THRESHOLD, 64 * 2**20)
             mallopt(_MMAP_THRESHOLD, 32 * 2**20)
+
+
+def free_bytes(device: Device, limits: Path = Path("/sys/fs/cgroup")) -> int:
+    """How much memory is free there now; of a container what is left of its limit.
+
+    Args:
+        device: a GPU has memory of its own.
+        limits: the folder in which Linux says what a container may use and uses (cgroup v2).
+    """
+    if device.type == "cuda":
+        import torch  # a second that those who only count memory need not wait
+
+        return torch.cuda.mem_get_info(device)[0]
+    free = psutil.virtual_memory().available
+    try:
+        most = int((limits / "memory.max").read_text())  # "max" where there is none
+        used = int((limits / "memory.current").read_text())
+        kinds = dict(line.split() for line in (limits / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):
+        return free
+    # Files that were read count as used, and are dropped when the memory is needed.
+    return min(free, most - used + int(kinds.get("inactive_file", 0)))
