@@ -27,6 +27,7 @@ _LEFT_OUT = {
     "tokens, layer2",
     "membership, shadow models",
     "membership, offline LiRA",
+    "membership, offline RMIA",
 }
 _KEPT = (
     "metric", "naive", "adaptive", "averaged", "baseline", "low", "high", "utility", "accuracy",

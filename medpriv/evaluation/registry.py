@@ -38,7 +38,8 @@ def known_attacks(modality: str) -> tuple[Attack, ...]:
         Attack(f"membership, {name}", modality, "scores", run, membership.as_many_of_both, "AUC",
                rebuilds=True)
         for name, run in (("shadow models", membership.shadow_models),
-                          ("offline LiRA", membership.offline_lira))
+                          ("offline LiRA", membership.offline_lira),
+                          ("offline RMIA", membership.offline_rmia))
     )  # fmt: skip
     return (*_ATTACKS[modality], who, *shadows)
 

@@ -16,6 +16,7 @@ from medpriv.attacks.membership import (
     lira_attack,
     loss_attack,
     losses,
+    rmia_attack,
     shadow_attack,
     train_shadows,
     true_margin,
@@ -136,10 +137,10 @@ def test_a_model_that_learned_by_heart_gives_its_members_away(setting) -> None:
     guess = loss_attack(view, x, y).numpy() > threshold
     # 150 against 150: the standard error of an advantage is at most 0.06.
     assert advantage(guess, member, patient).low > 0.1
-    for scores in (shadow_attack(view, x, y, shadows), lira_attack(view, x, y, shadows)):
-        order = scores.argsort(descending=True)[:150].numpy()
+    for attack in (shadow_attack, lira_attack, rmia_attack):
+        order = attack(view, x, y, shadows).argsort(descending=True)[:150].numpy()
         assert member[order].mean() > 0.6
-    assert view.queries == 900
+    assert view.queries == 1_200
 
 
 def test_shadow_models_see_half_of_the_patients_and_no_victim(setting) -> None:
@@ -172,6 +173,7 @@ def test_what_a_view_must_give(setting) -> None:
         lambda: loss_attack(view, x, y),
         lambda: shadow_attack(view, x, y, shadows),
         lambda: lira_attack(view, x, y, shadows),
+        lambda: rmia_attack(view, x, y, shadows),
     ):
         with pytest.raises(ThreatModelError, match="needs scores"):
             attack()
@@ -183,7 +185,7 @@ def test_bad_input(setting) -> None:
     for call, message in (
         (lambda: true_margin(torch.rand(4, 1), torch.zeros(4).long()), "2 or more classes"),
         (lambda: lira(torch.zeros(3), torch.zeros(5, 4)), "expected phi"),
-        (lambda: lira(torch.zeros(3), torch.zeros(1, 3)), "two or more shadow models"),
+        (lambda: lira(torch.zeros(3), torch.zeros(1, 3)), "two or more reference models"),
         (
             lambda: lira(torch.zeros(3), torch.zeros(5, 3), spread="none"),
             "of: global, each",

@@ -21,7 +21,7 @@ from medpriv.evaluation.verdicts import verdict
 from medpriv.training import train_target
 from medpriv.training.targets import target_recipe
 
-NAMES = ("membership, shadow models", "membership, offline LiRA")
+NAMES = ("membership, shadow models", "membership, offline LiRA", "membership, offline RMIA")
 
 
 def overfitted() -> Case:
@@ -107,5 +107,5 @@ def test_a_model_of_ones_own_needs_the_network_before_its_training(tmp_path: Pat
     assert table["error"].str.contains("give it before its training").all()
     table = compare(attacks, [NOTHING], (0,), folder=tmp_path, untrained=network, **options)
     assert table["error"].eq("").all()
-    assert table["metric"].tolist() == ["AUC", "found at 5%"] * 2
-    assert table["baseline"].tolist() == [0.5, 0.05] * 2
+    assert table["metric"].tolist() == ["AUC", "found at 5%"] * 3
+    assert table["baseline"].tolist() == [0.5, 0.05] * 3
