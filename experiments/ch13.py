@@ -173,7 +173,6 @@ WAYS = {
     "twice the patients": Way(pool=2.0),
     "without the exposed": Way(dropped=True),
     "DP-SGD, 8": Way(epsilon=8.0),
-    "DP-SGD, 1": Way(epsilon=1.0),
 }
 PRIVATE_MODELS = 100  # one after the other
 
