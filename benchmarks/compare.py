@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from joblib import parallel_config
-from timing import one_thread, timed
+from timing import cache_in, one_thread, timed
 
 from medpriv import evaluation
 from medpriv.evaluation import cell
@@ -58,7 +56,7 @@ def share_of_work() -> list[dict[str, object]]:
     _spent, usual = 0.0, grid.trained
     grid.trained = cell.trained = Watched(usual)
     try:
-        with tempfile.TemporaryDirectory() as folder, _cache(folder):
+        with tempfile.TemporaryDirectory() as folder, cache_in(folder):
             wall, table = timed(lambda: _compared(watched, defenses[:2], (0,), folder))
     finally:
         grid.trained = cell.trained = usual
@@ -76,7 +74,7 @@ def on_two_workers() -> list[dict[str, object]]:
         ["parameter noise, per query"],
     )
     how, seconds = {"dataset": "warfarin", "profile": "quick"}, {}
-    with tempfile.TemporaryDirectory() as shared, _cache(shared):
+    with tempfile.TemporaryDirectory() as shared, cache_in(shared):
         _compared(attacks[:1], [evaluation.NOTHING], (0, 1), shared, **how)  # trains the targets
         for workers in (1, 2):
             with (
@@ -110,7 +108,7 @@ def memory() -> list[dict[str, object]]:
 
 def _peak(cells: int) -> tuple[float, float, int]:
     attacks, defenses = _some("reports", ["facts", "nearest report"], ["nothing", "rounding"])
-    with tempfile.TemporaryDirectory() as folder, _cache(folder):
+    with tempfile.TemporaryDirectory() as folder, cache_in(folder):
         began = time.perf_counter()
         table = _compared(
             attacks, defenses[:2], range(cells // 4), folder, dataset="synthetic", profile="smoke"
@@ -138,19 +136,6 @@ def _compared(
 
 def _import_all() -> None:
     import medpriv.evaluation  # noqa: F401
-
-
-@contextlib.contextmanager
-def _cache(folder: str) -> Iterator[None]:
-    """Another cache folder for a while."""
-    before = os.environ.get("MEDPRIV_CACHE")
-    os.environ["MEDPRIV_CACHE"] = folder
-    try:
-        yield
-    finally:
-        os.environ.pop("MEDPRIV_CACHE")
-        if before is not None:
-            os.environ["MEDPRIV_CACHE"] = before
 
 
 PARTS = (share_of_work, on_two_workers, memory)

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import attributes
 import compare
+import loading
 import pandas as pd
 import torch
 from timing import fastest, one_thread
 from torch.nn import functional as F
 
 import inversion
+import many
 import reports
 from medpriv.data.sources.phantoms import make_phantoms
 from medpriv.models.images import ImageCNN
@@ -65,7 +67,8 @@ def main() -> None:
     os.environ.setdefault("ART_DATA_PATH", os.path.join("_build", "art"))
     rows: list[dict[str, object]] = []
     print(machine())
-    parts = (*inversion.PARTS, *attributes.PARTS, *reports.PARTS, *compare.PARTS)
+    modules = (inversion, attributes, reports, compare, loading, many)
+    parts = [part for module in modules for part in module.PARTS]
     for part in (phantoms, training, *parts):
         rows += part()
         table = pd.DataFrame(rows)

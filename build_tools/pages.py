@@ -136,7 +136,11 @@ def _cost(measured: Mapping[str, Any] | pd.Series) -> str:
 
 def _promises(_: Path) -> str:
     rows = [
-        (_link(name), f"`{dataset}`", ", ".join(map(str, seeds)))
+        (
+            _link(name),
+            f"`{dataset}`{', in part' if dataset in chapter.in_part else ''}",
+            ", ".join(map(str, seeds)),
+        )
         for name, chapter in CHAPTERS.items()
         for dataset, seeds in chapter.promised.items()
     ]

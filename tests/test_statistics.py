@@ -226,23 +226,39 @@ def test_a_gain_is_in_pairs_as_by_the_function_for_it(seed: int, patients: int) 
         assert found.patients == len(np.unique(patient))
 
 
-def test_a_gain_over_others_is_as_wide_as_both() -> None:
-    one, other = Estimate(0.5, 0.4, 0.7), Estimate(0.2, 0.1, 0.25)
-    assert one.gain(other) == Estimate(pytest.approx(0.3), pytest.approx(0.15), pytest.approx(0.6))
+def test_a_gain_over_others_adds_the_squares_of_both_distances() -> None:
+    """Of means of normal scores that is the interval of a difference of independent means."""
+    z, first, second = 1.96, 0.3, 0.4
+    one = Estimate(0.5, 0.5 - z * first, 0.5 + z * first)
+    other = Estimate(0.2, 0.2 - z * second, 0.2 + z * second)
+    assert one.gain(other) == Estimate(
+        pytest.approx(0.3), pytest.approx(0.3 - z * 0.5), pytest.approx(0.3 + z * 0.5)
+    )
+    uneven = Estimate(0.5, 0.2, 0.6).gain(Estimate(0.3, 0.25, 0.7))
+    assert (uneven.low, uneven.high) == pytest.approx((0.2 - 0.5, 0.2 + np.hypot(0.1, 0.05)))
     values = np.arange(20) / 20
     first, second = (mean_estimate(values, np.arange(20), seed=seed) for seed in (0, 1))
-    assert first.gain(first) == Estimate(0, first.low - first.high, first.high - first.low)
-    assert first.gain(second).low == first.low - second.high  # other resamples are no pairs
-    others = mean_estimate(values, np.arange(20, 40))  # nor are other patients
-    assert first.gain(others).low == first.low - others.high
+    others = mean_estimate(values, np.arange(20, 40))
+    for another in (first, second, others):  # no spread; other resamples, or patients: no pairs
+        wide = np.hypot(first.value - first.low, another.high - another.value)
+        assert first.gain(another).low == pytest.approx(-wide)
 
 
 def test_what_no_resample_shows_is_in_the_gain_too() -> None:
     """Nobody is found of 30, and by the baseline one: the truth may be a tenth and none."""
     patient = np.arange(30)
     none, one = (mean_estimate(patient < found, patient) for found in (0, 1))
-    assert none.gain(one).high == none.high == 1 - 0.025 ** (1 / 30)
-    assert one.gain(none).low == one.low - none.high
+    assert none.gain(one).high > none.gain(one).value + none.high
+    assert one.gain(none).low < one.gain(none).value - none.high
+
+
+def test_who_finds_everybody_is_seen_to_beat_a_guess_that_errs_in_six_of_fifty() -> None:
+    """Were they alike, of the six whom one of them alone gets right all are his in 1 of 64."""
+    truth, patient = np.arange(50) % 3 == 0, np.arange(50)
+    six = np.where(np.isin(patient, (0, 1, 18, 19, 36, 37)), ~truth, truth)
+    everybody, guess = (attribute_scores(truth, one, patient, 2).mcc for one in (truth, six))
+    assert everybody.gain(guess).low > 0
+    assert guess.gain(everybody).high < 0
 
 
 def test_an_accuracy_of_one_has_room_below_it() -> None:

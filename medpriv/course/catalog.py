@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,26 +41,34 @@ class ChapterSpec:
         title: its heading.
         modalities: which of the three ``load_*`` calls the chapter's data come from.
         promised: for each data set the seeds for which the chapter's claims must hold.
+        in_part: for a data set in which that cannot be said of all claims, such as one of few
+            patients, the names of those of which it can.
     """
 
     name: str
     title: str
     modalities: tuple[Modality, ...]
     promised: Mapping[str, tuple[int, ...]]
+    in_part: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def default_dataset(self) -> str:
         """The embedded data's own name, or ``embedded`` where there are several kinds."""
         return EMBEDDED[self.modalities[0]] if len(self.modalities) == 1 else ALL_EMBEDDED
 
-    def promises(self, dataset: str, seed: int) -> bool:
-        """Whether the claims must hold for a data set and a seed."""
-        return seed in self.promised.get(dataset, ())
+    def promises(self, dataset: str, seed: int, claim: str | None = None) -> bool:
+        """Whether the claims, or the one of this name, must hold for a data set and a seed."""
+        return seed in self.promised.get(dataset, ()) and self.covers(dataset, claim)
+
+    def covers(self, dataset: str, claim: str | None) -> bool:
+        """Whether a claim is among those promised for a data set; ``None`` asks for all of them."""
+        return dataset not in self.in_part or claim in self.in_part[dataset]
 
     def promised_in_words(self) -> str:
         """For which data sets and seeds the claims must hold, for a reader."""
         return "; ".join(
-            f"{dataset} with seeds {', '.join(map(str, seeds))}"
+            f"{dataset}{' in part' if dataset in self.in_part else ''} "
+            f"with seeds {', '.join(map(str, seeds))}"
             for dataset, seeds in self.promised.items()
         )
 
@@ -94,6 +102,7 @@ CHAPTERS: dict[str, ChapterSpec] = {
         row["title"],
         tuple(row["modalities"]),
         {dataset: tuple(range(seeds)) for dataset, seeds in row["promised"].items()},
+        {dataset: tuple(claims) for dataset, claims in row.get("in_part", {}).items()},
     )
     for name, row in json_resource(__file__, "chapters.json")["chapters"].items()
 }

@@ -7,17 +7,18 @@ import numpy as np
 from medpriv.runtime.arguments import require_integer
 from medpriv.runtime.seeds import rng
 
-_ROUNDS = 12  # after which two patients' halves have nothing to do with each other
+_ROUNDS = 8  # after which two patients' halves have nothing to do with each other
 
 
 def halves(patient: np.ndarray, models: int, seed: int = 0) -> np.ndarray:
     """Which rows each model is trained on: random halves of the patients.
 
     Each patient is in exactly half of the models, with all rows. Each model has half of the
-    patients; one more where they are odd in number. Among all such tables one is drawn by trades
-    between patients (Strona et al. 2014, Nature Communications), so that a patient's half of the
-    models tells nothing of another's. In pairs of opposite models, or of patients, it would, and
-    a test of her membership would count the others' as hers.
+    patients; one more where they are odd in number. Among all such tables one is drawn, by trades
+    between patients (Strona et al. 2014, Nature Communications 5, 4114). So a patient's half of
+    the models tells next to nothing of another's. With fixed pairs of opposite patients, the
+    influence of the one would be found in the other; with pairs of opposite models, these would
+    not be exchangeable, which an exact test of a patient's membership takes them to be.
 
     Args:
         patient: ``(n,)`` the patient of each row.
@@ -54,6 +55,7 @@ def _traded(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of patients share anew the models that one of the two is in; each keeps the number."""
     either = one ^ two
-    rank = np.argsort(np.argsort(np.where(either, draw.random(one.shape), 2.0), 1), 1)
-    mine = either & (rank < either.sum(1, keepdims=True) // 2)
+    order = np.argsort(np.where(either, draw.random(one.shape), 2.0), axis=1)
+    mine = np.zeros_like(either)
+    np.put_along_axis(mine, order, np.arange(one.shape[1]) < either.sum(1)[:, None] // 2, axis=1)
     return np.where(either, mine, one), np.where(either, ~mine, two)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,9 +14,9 @@ import medpriv.data
 from build_tools import claims, cli
 from build_tools.claims import check_claims
 from build_tools.run import Run, RunError
-from medpriv.course.catalog import ChapterError
+from medpriv.course.catalog import CHAPTERS, ChapterError
 from medpriv.data.cohort import DataError
-from tiny import Tiny
+from tiny import SPEC, Tiny
 
 PROMISED = [("phantom", "0"), ("phantom", "1"), ("mias", "0")]
 
@@ -35,7 +36,13 @@ class Runs:
         if which in self.crash:
             raise RunError("the kernel died")
         value = self.values.get(which, 0.3)
-        claim = {"text": "gain", "value": value, "bound": ">= 0.2", "holds": value >= 0.2}
+        claim = {
+            "text": "it gains",
+            "name": "gain",
+            "value": value,
+            "bound": ">= 0.2",
+            "holds": value >= 0.2,
+        }
         results = {"claims": [claim]}
         if not claim["holds"]:
             raise RunError("gain: not >= 0.2", results=results, broken_claims=True)
@@ -131,6 +138,20 @@ def test_malformed_data_are_an_error(
     absent(monkeypatch, ValueError())
     assert cli.main(["claims"]) == 2
     assert "mias cannot be had" in capsys.readouterr().err
+
+
+def test_claims_that_a_data_set_does_not_cover_are_left_out(
+    tiny: Tiny, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = replace(SPEC, in_part={"mias": ("another",), "phantom": ("gain",)})
+    monkeypatch.setitem(CHAPTERS, tiny.name, part)
+    runs.values = {("mias", "0"): 0.1}
+    assert check_claims(["99-tiny"])
+    assert runs.calls == PROMISED
+    assert table(tiny)["dataset"].tolist() == ["phantom", "phantom"]
+    runs.values = {("phantom", "0"): 0.1}
+    monkeypatch.setattr(claims, "chapter_key", lambda *of: "another code")
+    assert not check_claims(["99-tiny"])
 
 
 def test_only_some(tiny: Tiny, runs: Runs) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -255,6 +256,22 @@ def test_a_readers_own_seed_or_data_goes_on_with_an_explanation(
     shown = capsys.readouterr().out
     assert "promises its claims for phantom with seeds 0, 1; mias with seeds 0." in shown
     assert "not an error" in shown
+
+
+@pytest.mark.parametrize(("broken", "stops"), [("gain", True), ("cost", False)])
+def test_of_data_promised_in_part_only_those_claims_stop_a_run(
+    results: Path, broken: str, stops: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chapter = begin(dataset="mias")
+    chapter.spec = replace(chapter.spec, in_part={"mias": ("gain",)})
+    for name in ("gain", "cost"):
+        chapter.claim(f"the {name}", float(name != broken), at_least=0.5, name=name)
+    if stops:
+        with pytest.raises(ClaimError, match="the gain: 0"):
+            chapter.finish()
+    else:
+        chapter.finish()
+    assert "mias in part with seeds 0. One that is not promised" in capsys.readouterr().out
 
 
 def test_smoke_only_shows(results: Path, capsys: pytest.CaptureFixture[str]) -> None:

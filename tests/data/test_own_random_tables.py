@@ -47,7 +47,8 @@ def columns(draw: st.DrawFn, place: str) -> tuple[list[str], list[float]]:
 @st.composite
 def days(draw: st.DrawFn) -> tuple[list[str], list[float]]:
     form = draw(st.sampled_from(DATES))
-    values = [draw(st.integers(-20_000, 20_000)) for _ in range(ROWS)]
+    drawn = np.random.default_rng(draw(st.integers(0, 2**20)))
+    values = drawn.integers(-20_000, 20_000, ROWS).tolist()
     return [(pd.Timestamp(0) + pd.Timedelta(day, "D")).strftime(form) for day in values], values
 
 
@@ -77,9 +78,9 @@ def by_patient(cohort: Cohort, name: str) -> dict[str, object]:
     }
 
 
-@settings(max_examples=150)
-@given(tables(), st.permutations(range(ROWS)), st.sampled_from(["category", "median"]))
-def test_what_is_read_is_what_was_meant(table, order, missing) -> None:
+@settings(max_examples=100)
+@given(tables(), st.randoms(use_true_random=False), st.sampled_from(["category", "median"]))
+def test_what_is_read_is_what_was_meant(table, random, missing) -> None:
     """But for commas and points of which nothing shows what they part: those are noted."""
     sep, meant = table
     cells = {
@@ -87,6 +88,7 @@ def test_what_is_read_is_what_was_meant(table, order, missing) -> None:
         "patient": [f"p{row}" for row in range(ROWS)],
         **{name: cells for name, (cells, _) in meant.items()},
     }
+    order = random.sample(range(ROWS), ROWS)
     shuffled = {name: [own[row] for row in order] for name, own in cells.items()}
     cohort, refused = read(sep, shuffled, missing=missing)
     if cohort is None:

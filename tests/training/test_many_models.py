@@ -210,6 +210,7 @@ def test_frozen_weights_stay() -> None:
 # --- However many at once -------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:each of the numbers")  # these logits are small
 def test_how_many_at_once_decides_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     part = images()
     inside = uneven(part, 6)
@@ -431,6 +432,23 @@ def test_networks_of_several_kinds_or_without_enough_classes() -> None:
     many_classes = replace(part, y=torch.arange(60) % 3)
     with pytest.raises(ValueError, match="one for each of the classes"):
         train_many(dense, many_classes, inside, recipe=EXACT, device="cpu")
+
+
+def test_networks_that_read_texts_have_to_be_report_classifiers() -> None:
+    texts = part_of(("a", "b", "c", "d"), torch.arange(4) % 2)
+    with pytest.raises(ValueError, match="a ReportClassifier is trained here"):
+        train_many(nn.Linear(2, 2), texts, halves(texts.patient, 2), recipe=EXACT, device="cpu")
+
+
+def test_layers_without_a_size_get_one() -> None:
+    part = images()
+    lazy = nn.Sequential(nn.Flatten(), nn.LazyLinear(2))
+    found = []
+    for _ in range(2):
+        torch.rand(3)  # what else draws does not matter
+        found.append(train_many(lazy, part, uneven(part), recipe=EXACT, device="cpu"))
+    assert torch.equal(found[0].logits(part.x), found[1].logits(part.x))
+    assert found[0].model(0)[1].weight.shape == (2, 256)
 
 
 def test_a_loss_that_is_not_finite() -> None:
