@@ -64,11 +64,7 @@ class DataCard:
 
     def table(self) -> pd.DataFrame:
         """The card as a two-column table, for a page."""
-        identity = (
-            "known; parts share no patient"
-            if self.patient_identity
-            else "not known; disjointness by patient cannot be claimed"
-        )
+        identity = "not known; disjointness by patient cannot be claimed"
         rows = {
             "Title": self.title,
             "Origin": self.origin,
@@ -76,7 +72,9 @@ class DataCard:
             "Consent": self.consent,
             "De-identification": self.deidentification,
             "Synthetic": "yes" if self.synthetic else "no",
-            "Patient identity": identity,
+            "Patient identity": "known; parts share no patient"
+            if self.patient_identity
+            else identity,
             "sha256": self.sha256 or ("generated, no file" if self.synthetic else "no file read"),
             "Citation": self.citation,
         }
@@ -138,18 +136,21 @@ class Part:
             categorical values as codes; reports a tuple of n strings.
         y: ``(n,)`` int64 class labels; an array, whole floats and ``(n, 1)`` become that.
         patient: ``(n,)`` str, the patient of each row.
-        attributes: n rows of facts about the patient that the model does not see.
+        attributes: n rows of facts about the patient that the model does not see; without them a
+            frame of n rows and no column.
         mask: images only, ``(n, 1, h, w)`` bool, where the anatomy is; ``None`` if not known.
     """
 
     x: Tensor | tuple[str, ...]
     y: Tensor
     patient: np.ndarray
-    attributes: pd.DataFrame
+    attributes: pd.DataFrame = field(default=None)
     mask: Tensor | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "y", class_numbers(self.y))
+        if self.attributes is None:
+            object.__setattr__(self, "attributes", pd.DataFrame(index=pd.RangeIndex(len(self))))
 
     def __len__(self) -> int:
         return len(self.y)
@@ -203,33 +204,20 @@ class Cohort:
 
     def sizes(self) -> pd.DataFrame:
         """Rows, patients and class shares of each part, as a table."""
-        rows = [
-            {
-                "part": name,
-                "rows": len(part),
-                "patients": part.patients,
-                **{
-                    label: f"{(part.y == number).float().mean():.0%}"
-                    for number, label in enumerate(self.classes)
-                },
-            }
-            for name, part in self.parts().items()
-        ]
+        rows = []
+        for name, part in self.parts().items():
+            shares = [(part.y == number).float().mean() for number in range(len(self.classes))]
+            shown = zip(self.classes, (f"{share:.0%}" for share in shares), strict=True)
+            rows.append({"part": name, "rows": len(part), "patients": part.patients, **dict(shown)})
         return pd.DataFrame(rows).set_index("part")
 
     def frame(self, part: str) -> pd.DataFrame:
         """A part's records as a readable table, categories by name."""
-        codes = getattr(self, part).x.numpy()
-        return pd.DataFrame(
-            {
-                column.name: (
-                    np.asarray(column.values, dtype=object)[codes[:, j].astype(int)]
-                    if column.categorical
-                    else codes[:, j]
-                )
-                for j, column in enumerate(self.columns)
-            }
-        )
+        x, named = getattr(self, part).x.numpy(), {}
+        for place, column in enumerate(self.columns):
+            values, codes = np.asarray(column.values, dtype=object), x[:, place]
+            named[column.name] = values[codes.astype(int)] if column.categorical else codes
+        return pd.DataFrame(named)
 
     def content_hash(self) -> str:
         """A sha256 of everything that a model or an attack can see of this cohort."""

@@ -42,7 +42,8 @@ def read_csv(path: Path, required: Sequence[str] = ()) -> pd.DataFrame:
         raise refuse(path, f"this is no table ({error})", "check its quotes and commas") from error
     # A short row leaves its last cells unset.
     cells = np.frompyfunc(str.strip, 1, 1)(raw.fillna("").to_numpy(dtype=object))
-    names, cells = cells[0].tolist(), cells[1:]
+    names = [name or f"Unnamed: {place}" for place, name in enumerate(cells[0])]
+    cells = cells[1:]
     often = Counter(names)
     twice = [str(place) for place, name in enumerate(names, start=1) if often[name] > 1]
     if twice:  # by number: in a file without a header these are cells
@@ -50,7 +51,6 @@ def read_csv(path: Path, required: Sequence[str] = ()) -> pd.DataFrame:
         raise refuse(path, f"columns {where} of the header share their names", "rename them")
     if len(cells) < 2:
         raise refuse(path, f"it has {len(cells)} row(s) under the header", "more are needed")
-    names = [name or f"Unnamed: {place}" for place, name in enumerate(names)]
     frame = pd.DataFrame(cells, columns=names, dtype=object)
     require_columns(frame, required, path, "check the header row")
     frame.attrs["separator"] = separator

@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from medpriv.data.archives import refuse
+from medpriv.data.cells import forbid_rows
 from medpriv.data.cohort import DataError
 
 FORMATS: Final = ("PNG", "JPEG", "TIFF", "BMP")  # others run other programs, or are rare
@@ -71,13 +72,8 @@ def to_images(pixels: np.ndarray, path: Path) -> Tensor:
             "expected uint8, or float from 0 to 1: divide by the largest possible value",
         )
     bad = ~np.isfinite(pixels).all(axis=(1, 2, 3))
-    if bad.any():
-        raise refuse(
-            path,
-            f"{bad.sum()} of {len(bad)} images hold values that are not finite (NaN or infinite), "
-            f"the first at position {np.flatnonzero(bad)[0]}",
-            "remove or repair them",
-        )
+    what = "image(s) hold values that are not finite (NaN or infinite)"
+    forbid_rows(path, bad, what, "remove or repair them")
     low, high = float(pixels.min()), float(pixels.max())
     if low < 0 or high > 1:
         raise refuse(

@@ -23,7 +23,6 @@ from medpriv.data.splitting import (
     file_card,
     first_occurrences,
     in_random_order,
-    no_attributes,
     refuse_contradictions,
     split_by_patient,
     split_rows,
@@ -109,8 +108,7 @@ def own_cohort(modality: Modality, read: OwnRows, wanted: Wanted) -> Cohort:
         keys = list(zip(keys, y.tolist(), strict=True))  # two people can measure alike
     else:
         refuse_contradictions(read.path, keys, y)
-    attributes = no_attributes(len(y)) if read.attributes is None else read.attributes
-    rows, part = Part(read.x, torch.from_numpy(y), who, attributes), read.part
+    rows, part = Part(read.x, torch.from_numpy(y), who, read.attributes), read.part
     if not known:
         notes = (*notes, "the patients are not named: each row counts as one")
     if not known or modality == "reports":

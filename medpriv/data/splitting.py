@@ -181,8 +181,3 @@ def refuse_contradictions(
         before = first.setdefault(key, row)
         if labels[before] != labels[row]:
             raise refuse(path, f"rows {before + 1} and {row + 1} hold the same {wrong}", advice)
-
-
-def no_attributes(rows: int) -> pd.DataFrame:
-    """A frame of facts about ``rows`` patients of whom none is known."""
-    return pd.DataFrame(index=pd.RangeIndex(rows))

@@ -62,7 +62,7 @@ NAN[3, 4, 5] = np.nan
     [
         ({"labels": None}, "it lacks labels"),
         ({"images": None}, "it lacks images"),
-        ({"images": NAN}, "not finite .*position 3"),
+        ({"images": NAN}, "not finite .*row 4"),
         ({"images": PIXELS.astype(float)}, "floats from 0 to 255.*expected 0 to 1"),
         ({"images": PIXELS.astype(np.int32)}, "has type int32"),
         ({"images": PIXELS[:, 0]}, "has shape"),

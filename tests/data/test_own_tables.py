@@ -248,6 +248,13 @@ def test_the_index_of_pandas_is_left_out(tmp_path, name):
         load_records(write(tmp_path, age=FINE, **{name: ["a", "b"] * (N // 2)}))
 
 
+def test_columns_without_names_and_cells_are_left_out(tmp_path):
+    rows = [f"{i % 2},p{i},{v},," for i, v in enumerate(FINE)]
+    path = tmp_path / "mine.csv"
+    path.write_text("\n".join(["label,patient,age,,", *rows]), encoding="utf-8")
+    assert [one.name for one in load_records(path).columns] == ["age"]
+
+
 def test_a_column_that_counts_is_refused_and_one_that_could_is_noted(tmp_path):
     for start in (0, 1):
         with pytest.raises(DataError, match=r"'nr' counts the rows.*drop=\('nr',\)"):

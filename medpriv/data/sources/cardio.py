@@ -29,7 +29,7 @@ from medpriv.data.csv_files import read_csv
 from medpriv.data.fetch import locate
 from medpriv.data.sources import Wanted
 from medpriv.data.sources.openml import columns_of, openml_source, values_of
-from medpriv.data.splitting import file_card, no_attributes, split_rows
+from medpriv.data.splitting import file_card, split_rows
 from medpriv.runtime.profile import CARDIO_PATIENTS
 from medpriv.runtime.resources import json_resource
 
@@ -58,7 +58,6 @@ def load(wanted: Wanted) -> Cohort:
         x=torch.from_numpy(values[keep].astype(np.float32)),
         y=torch.from_numpy(labels[keep]),
         patient=identity[keep],
-        attributes=no_attributes(int(keep.sum())),
     )
     sizes = CARDIO_PATIENTS.of(wanted.profile)
     limit = sum(sizes) if sizes else None

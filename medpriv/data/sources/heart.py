@@ -14,7 +14,7 @@ from medpriv.data.csv_files import read_csv, require_columns
 from medpriv.data.fetch import locate
 from medpriv.data.sources import Wanted
 from medpriv.data.sources.openml import columns_of, openml_source, values_of
-from medpriv.data.splitting import file_card, no_attributes, split_rows
+from medpriv.data.splitting import file_card, split_rows
 from medpriv.runtime.resources import json_resource
 
 SOURCE = openml_source("heart", 49)  # "heart-c", version 1
@@ -41,7 +41,6 @@ def load(wanted: Wanted) -> Cohort:
         x=torch.from_numpy(values.astype(np.float32)),
         y=torch.from_numpy(labels),
         patient=np.array([f"heart-{row:04d}" for row in range(len(labels))]),
-        attributes=no_attributes(len(labels)),
     )
     return split_rows("records", card, CLASSES, rows, WEIGHTS, wanted, columns=COLUMNS)
 
