@@ -3,7 +3,8 @@
 The stored numbers become measured ones by the file's rescale slope and intercept (or its modality
 table). Where a file says how it is to be shown, by a VOI table or a window, that runs from 0 to 1;
 of several the first counts. The other grey files share one scale, from the smallest to the largest
-value of them all. Padding is 0. ``MONOCHROME1`` is inverted, so that 1 is white. Colours come as
+value of them all. Padding is 0. ``MONOCHROME1`` is turned round, so that 1 is white; on the shared
+scale about what its bits can hold. Colours come as
 RGB, of which 1 is full.
 
 Errors name rows of the table, and neither files nor what is in them: both can name patients.
@@ -111,13 +112,13 @@ def read_head(table: Path, row: int, path: Path) -> Head:
 
 
 def value_range(table: Path, row: int, path: Path) -> tuple[float, float]:
-    """The smallest and the largest measured value of a grey file, without its padding.
+    """The smallest and the largest value on the shared scale of a grey file, without its padding.
 
     Raises:
         DataError: its pixels cannot be decoded.
     """
     with _reading(table, row, path) as file:
-        values, padding = _measured_values(file)
+        values, padding = _on_shared_scale(file)
         kept = values[~padding]
         return (float(kept.min()), float(kept.max())) if kept.size else (np.inf, -np.inf)
 
@@ -138,15 +139,14 @@ def read_dicom(table: Path, row: int, path: Path, span: tuple[float, float]) -> 
         if file.PhotometricInterpretation not in GREY:
             pixels = _stored_pixels(file) / (2.0**file.BitsStored - 1)
             return torch.from_numpy(pixels.astype(np.float32)).movedim(-1, 0)[None]
-        values, padding = _measured_values(file)
-        if file.get("VOILUTSequence"):
-            grey = _through_table(values, file)
-        elif _says_how_shown(file):
-            grey = _through_window(values, file)
+        if _says_how_shown(file):
+            values, padding = _measured_values(file)
+            through = _through_table if file.get("VOILUTSequence") else _through_window
+            grey = through(values, file).clip(0, 1)
+            grey = 1 - grey if file.PhotometricInterpretation == "MONOCHROME1" else grey
         else:
-            grey = (values - span[0]) / max(span[1] - span[0], 1e-12)
-        grey = grey.clip(0, 1)
-        grey = 1 - grey if file.PhotometricInterpretation == "MONOCHROME1" else grey
+            values, padding = _on_shared_scale(file)
+            grey = ((values - span[0]) / max(span[1] - span[0], 1e-12)).clip(0, 1)
         return torch.from_numpy(np.where(padding, 0, grey).astype(np.float32))[None, None]
 
 
@@ -246,6 +246,24 @@ def _measured_values(file: Dataset) -> tuple[NDArray, NDArray[np.bool_]]:
         ends = np.array([first, last]).astype(stored.dtype)
         padding = (stored >= ends.min()) & (stored <= ends.max())
     return apply_modality_lut(stored, file).astype(np.float64), padding
+
+
+def _on_shared_scale(file: Dataset) -> tuple[NDArray, NDArray[np.bool_]]:
+    """The same, of which more is whiter: ``MONOCHROME1`` is turned about what its bits can hold.
+
+    So its black is that of the other files, however many bits those have.
+    """
+    from pydicom.pixels import apply_modality_lut
+
+    values, padding = _measured_values(file)
+    if file.PhotometricInterpretation != "MONOCHROME1":
+        return values, padding
+    if not file.get("BitsStored") or file.get("FloatPixelData") or file.get("DoubleFloatPixelData"):
+        raise UnfitError("is MONOCHROME1 of floats and says not how it is to be shown")
+    half = 2 ** (int(file.BitsStored) - 1)
+    stored = [-half, half - 1] if file.PixelRepresentation else [0, 2 * half - 1]
+    ends = apply_modality_lut(np.array(stored), file).astype(np.float64)
+    return ends.sum() - values, padding
 
 
 def _says_how_shown(file: Dataset) -> bool:

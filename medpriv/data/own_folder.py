@@ -21,13 +21,12 @@ class Listed:
     table: Path
     files: tuple[Path, ...]
 
-    def notes(self) -> tuple[str, str]:
+    def notes(self) -> tuple[str, ...]:
         """What the card says of the files that are not named, and of the sha256."""
         there = {path for path in files_in(self.table.parent) if path.suffix.lower() in PICTURES}
-        return (
-            f"{len(there - set(self.files))} picture(s) that {LABELS} does not name were left out",
-            f"the sha256 is over the names and contents of {LABELS} and the pictures in it",
-        )
+        left = len(there - set(self.files))
+        out = (f"{left} picture(s) that {LABELS} does not name were left out",) if left else ()
+        return *out, f"the sha256 is over the names and contents of {LABELS} and the pictures in it"
 
     def digest(self) -> str:
         """The sha256 of the table and of the files in it."""
