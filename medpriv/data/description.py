@@ -34,7 +34,7 @@ def described(path: Path, known: Sequence[str]) -> tuple[Path, dict[str, Any]]:
         raise DataError(f"{path.name} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
         raise DataError(
-            f"{path.name} is no TOML; expected lines such as: file = \"patients.csv\""
+            f'{path.name} is no TOML; expected lines such as: file = "patients.csv"'
         ) from None
     file = said.pop("file", None)
     if not isinstance(file, str):

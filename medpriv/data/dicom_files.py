@@ -16,21 +16,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from medpriv.data.archives import refuse
 from medpriv.data.cohort import DataError
-from medpriv.data.dicom_pixels import (
-    UnfitError,
-    as_shown,
-    measured_values,
-    says_how_shown,
-    stored_pixels,
-)
 from medpriv.data.image_files import check_picture_size
 from medpriv.data.own_folder import files_in
 
@@ -39,6 +33,7 @@ if TYPE_CHECKING:  # pydicom is imported where it is used: few readers have such
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+_AGAIN = "export it again, or save all pictures as PNG"
 
 
 @dataclass(frozen=True)
@@ -51,12 +46,18 @@ class Head:
     shown: bool
 
 
+class UnfitError(ValueError):
+    """A file cannot be used; the text follows "the file of row 3", and quotes nothing of it."""
+
+    def __init__(self, wrong: str, advice: str = _AGAIN):
+        super().__init__(wrong)
+        self.advice = advice
+
+
 def is_dicom(path: Path) -> bool:
     """Whether a file is DICOM, by its name or by its mark: archives write names without suffix."""
     if path.suffix.lower() in (".dcm", ".dicom"):
         return True
-    if not path.is_file():  # a pipe would wait
-        return False
     try:
         with path.open("rb") as file:
             return file.read(132)[128:] == b"DICM"
@@ -70,17 +71,13 @@ def files_by_uid(table: Path, uids: Iterable[str]) -> tuple[Path, ...]:
     Raises:
         DataError: no file has it, or two have.
     """
-    from pydicom import dcmread
-
     found: dict[str, list[Path]] = {}
     for path in filter(is_dicom, files_in(table.parent)):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                head = dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
+        try:
+            with _reading(table, 0, path, stop_before_pixels=True) as head:
                 found.setdefault(str(head.get("SOPInstanceUID", "")), []).append(path)
-            except Exception:  # whatever is wrong with it: if a row means it, that is told below
-                continue
+        except DataError:  # whatever is wrong with it: if a row means it, that is told below
+            continue
     files = []
     for row, uid in enumerate(uids, start=1):
         these = found.get(uid, []) if uid else []
@@ -100,17 +97,16 @@ def read_head(table: Path, row: int, path: Path) -> Head:
     Raises:
         DataError: it is no DICOM picture, or one that this course would not show rightly.
     """
-    from pydicom import dcmread
-
-    with _reading(table, row):
-        file = dcmread(path, stop_before_pixels=True)
-        photometric = _check_head(table, row, file)
-        _check_syntax(file)
+    with _reading(table, row, path, stop_before_pixels=True) as file:
+        _check_head(file)
+        grey = file.PhotometricInterpretation in GREY
+        shape = (file.Rows, file.Columns, 1 if grey else 3)
+        check_picture_size(table, f"the file of row {row}", shape)
         return Head(
             str(file.get("PatientID") or "").strip(),
             str(file.get("SOPInstanceUID") or ""),
-            1 if photometric in GREY else 3,
-            photometric in GREY and says_how_shown(file),
+            shape[2],
+            grey and _says_how_shown(file),
         )
 
 
@@ -120,10 +116,8 @@ def value_range(table: Path, row: int, path: Path) -> tuple[float, float]:
     Raises:
         DataError: its pixels cannot be decoded.
     """
-    from pydicom import dcmread
-
-    with _reading(table, row):
-        values, padding = measured_values(dcmread(path))
+    with _reading(table, row, path) as file:
+        values, padding = _measured_values(file)
         kept = values[~padding]
         return (float(kept.min()), float(kept.max())) if kept.size else (np.inf, -np.inf)
 
@@ -140,16 +134,15 @@ def read_dicom(table: Path, row: int, path: Path, span: tuple[float, float]) -> 
     Raises:
         DataError: its pixels cannot be decoded, or contradict its head.
     """
-    from pydicom import dcmread
-
-    with _reading(table, row):
-        file = dcmread(path)
+    with _reading(table, row, path) as file:
         if file.PhotometricInterpretation not in GREY:
-            pixels = stored_pixels(file) / (2.0**file.BitsStored - 1)
+            pixels = _stored_pixels(file) / (2.0**file.BitsStored - 1)
             return torch.from_numpy(pixels.astype(np.float32)).movedim(-1, 0)[None]
-        values, padding = measured_values(file)
-        if says_how_shown(file):
-            grey = as_shown(values, file)
+        values, padding = _measured_values(file)
+        if file.get("VOILUTSequence"):
+            grey = _through_table(values, file)
+        elif _says_how_shown(file):
+            grey = _through_window(values, file)
         else:
             grey = (values - span[0]) / max(span[1] - span[0], 1e-12)
         grey = grey.clip(0, 1)
@@ -158,26 +151,27 @@ def read_dicom(table: Path, row: int, path: Path, span: tuple[float, float]) -> 
 
 
 @contextmanager
-def _reading(table: Path, row: int) -> Iterator[None]:
-    """Name the row in what goes wrong, and nothing of the file: pydicom's messages quote it."""
+def _reading(table: Path, row: int, path: Path, **how: Any) -> Iterator[Dataset]:
+    """The file; what goes wrong names its row, and nothing of it: pydicom's messages quote it."""
+    from pydicom import dcmread
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            yield
+            yield dcmread(path, **how)
     except DataError:
         raise
     except UnfitError as error:
         raise refuse(table, f"the file of row {row} {error}", error.advice) from None
     except Exception as error:  # on a damaged file pydicom raises whatever happens to it
-        raise refuse(
-            table,
-            f"the file of row {row} cannot be read as DICOM ({type(error).__name__})",
-            "export it again, or save all pictures as PNG",
-        ) from None
+        wrong = f"the file of row {row} cannot be read as DICOM ({type(error).__name__})"
+        raise refuse(table, wrong, _AGAIN) from None
 
 
-def _check_head(table: Path, row: int, file: Dataset) -> str:
-    """Return the PhotometricInterpretation of a file whose picture can be read."""
+def _check_head(file: Dataset) -> None:
+    """Pass if the picture of a file can be read, and would be read rightly."""
+    from pydicom.pixels import get_decoder
+
     if not file.get("Rows") or not file.get("Columns"):
         raise UnfitError("holds no picture", "remove the row")
     frames = int(file.get("NumberOfFrames") or 1)
@@ -185,25 +179,14 @@ def _check_head(table: Path, row: int, file: Dataset) -> str:
         raise UnfitError(f"holds {frames} frames", "export the one that is meant as a file")
     photometric = str(file.get("PhotometricInterpretation", ""))
     if photometric not in GREY + COLOUR:
+        known = ", ".join(GREY + COLOUR)
         raise UnfitError(
-            f"has a PhotometricInterpretation that is none of {', '.join(GREY + COLOUR)}",
-            "save all pictures as PNG",
+            f"has a PhotometricInterpretation that is none of {known}", "save all pictures as PNG"
         )
-    samples = 1 if photometric in GREY else 3
-    if file.get("SamplesPerPixel", 1) != samples:
-        raise UnfitError(
-            "has a SamplesPerPixel that contradicts its PhotometricInterpretation",
-            "export it again, or save all pictures as PNG",
-        )
+    if file.get("SamplesPerPixel", 1) != (1 if photometric in GREY else 3):
+        raise UnfitError("has a SamplesPerPixel that contradicts its PhotometricInterpretation")
     if file.get("HighBit", 0) != file.get("BitsStored", 0) - 1:
-        raise UnfitError("has a HighBit that contradicts its BitsStored", "export it again")
-    check_picture_size(table, f"the file of row {row}", (file.Rows, file.Columns, samples))
-    return photometric
-
-
-def _check_syntax(file: Dataset) -> None:
-    from pydicom.pixels import get_decoder
-
+        raise UnfitError("has a HighBit that contradicts its BitsStored")
     syntax = file.file_meta.TransferSyntaxUID
     try:
         available = get_decoder(syntax).is_available
@@ -215,3 +198,92 @@ def _check_syntax(file: Dataset) -> None:
             f"is compressed as {name}, for which no decoder is installed",
             "export it uncompressed, or install pylibjpeg[all]",
         )
+
+
+def _stored_pixels(file: Dataset) -> NDArray:
+    """The stored numbers ``(h, w)``, or ``(h, w, 3)`` as RGB."""
+    from pydicom.pixels import pixel_array
+
+    try:
+        pixels = pixel_array(file)
+    except Exception as error:
+        raise UnfitError(f"has pixels that cannot be decoded ({type(error).__name__})") from None
+    if pixels.dtype.kind in "iu":
+        _check_bits(file, pixels.size)
+    elif not np.isfinite(pixels).all():
+        raise UnfitError("has pixels that are not finite", "repair it, or remove the row")
+    return pixels
+
+
+def _check_bits(file: Dataset, count: int) -> None:
+    """Refuse pixels that use more bits than the file says: pydicom would cut them off."""
+    stored, allocated = int(file.BitsStored), int(file.BitsAllocated)
+    overlays = any(
+        0x6000 <= one.tag.group <= 0x60FF and one.tag.element == 0x0102 and one.value
+        for one in file
+    )
+    syntax = file.file_meta.TransferSyntaxUID
+    if overlays or stored == allocated or allocated == 1 or syntax.is_encapsulated:
+        return
+    order = "<" if syntax.is_little_endian else ">"
+    signed = bool(file.PixelRepresentation)
+    raw = np.frombuffer(file.PixelData, f"{order}{'ui'[signed]}{allocated // 8}")[:count]
+    low, high = (-(2 ** (stored - 1)), 2 ** (stored - 1)) if signed else (0, 2**stored)
+    if raw.min() < low or raw.max() >= high:
+        raise UnfitError(f"has pixels beyond its {stored} bits")
+
+
+def _measured_values(file: Dataset) -> tuple[NDArray, NDArray[np.bool_]]:
+    """Measured values ``(h, w)`` float64 of a grey file, and where they are padding."""
+    from pydicom.pixels import apply_modality_lut
+
+    stored = _stored_pixels(file)
+    padding = np.zeros(stored.shape, dtype=bool)
+    first = file.get("PixelPaddingValue")
+    if first is not None and stored.dtype.kind in "iu":
+        last = file.get("PixelPaddingRangeLimit", first)
+        # Written as unsigned where the pixels are signed, and the other way round.
+        ends = np.array([first, last]).astype(stored.dtype)
+        padding = (stored >= ends.min()) & (stored <= ends.max())
+    return apply_modality_lut(stored, file).astype(np.float64), padding
+
+
+def _says_how_shown(file: Dataset) -> bool:
+    """Whether a grey file has a VOI table or a window."""
+    return bool(file.get("VOILUTSequence")) or all(
+        file.get(name) not in (None, "") for name in ("WindowCenter", "WindowWidth")
+    )
+
+
+def _through_table(values: NDArray, file: Dataset) -> NDArray:
+    """DICOM PS3.3, C.11.2.1.1: values through the first VOI table, from 0 to 1."""
+    item = file.VOILUTSequence[0]
+    entries, first, bits = (int(number) for number in item.LUTDescriptor)
+    entries = entries or 2**16
+    data = item.LUTData
+    if isinstance(data, bytes):
+        order = "<" if file.file_meta.TransferSyntaxUID.is_little_endian else ">"
+        data = np.frombuffer(data, dtype="u1" if len(data) < 2 * entries else f"{order}u2")
+    table = np.asarray(data, dtype=np.float64)[:entries] / (2.0**bits - 1)
+    if len(table) < entries or table.max() > 1:
+        raise UnfitError("has a VOI table that contradicts itself")
+    return table[np.clip(np.rint(values) - first, 0, entries - 1).astype(np.int64)]
+
+
+def _through_window(values: NDArray, file: Dataset) -> NDArray:
+    """DICOM PS3.3, C.11.2.1.2 and .3: values through the first window, 0 to 1 inside it."""
+    centre, width = (
+        float(np.ravel(np.asarray(file[name].value, dtype=float))[0])
+        for name in ("WindowCenter", "WindowWidth")
+    )
+    form = str(file.get("VOILUTFunction") or "LINEAR")
+    smallest = 1 if form == "LINEAR" else 1e-9
+    if form not in ("LINEAR", "LINEAR_EXACT", "SIGMOID") or not width >= smallest:
+        raise UnfitError("has a window that the standard does not know")
+    if form == "SIGMOID":
+        return 1 / (1 + np.exp(-4 * (values - centre) / width))
+    if form == "LINEAR":
+        centre, width = centre - 0.5, width - 1
+    if width == 0:
+        return (values > centre).astype(np.float64)
+    return (values - centre) / width + 0.5

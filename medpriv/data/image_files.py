@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
@@ -17,32 +18,27 @@ from torch import Tensor
 from medpriv.data.archives import refuse
 from medpriv.data.cohort import DataError
 
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP")  # others run other programs, or are no pictures of ours
-MAX_PICTURE = 512 * 1024**2  # bytes of one picture as float32
+FORMATS: Final = ("PNG", "JPEG", "TIFF", "BMP")  # others run other programs, or are rare
+MAX_PICTURE: Final = 512 * 1024**2  # bytes of one picture as float32
 #: What a card says of pictures; a number of them comes before it.
-REMARKS = {
+REMARKS: Final = {
     "turned": "picture(s) were turned upright, as their EXIF orientation says",
     "transparent": "picture(s) have transparent pixels: the transparency was dropped, and the "
     "colours stored under it show",
     "frames": "picture(s) have several frames or pages: the first was taken",
 }
 #: What turns a picture upright, by its EXIF orientation.
-UPRIGHT = dict(
-    zip(
-        range(2, 9),
-        [
-            Image.Transpose.FLIP_LEFT_RIGHT,
-            Image.Transpose.ROTATE_180,
-            Image.Transpose.FLIP_TOP_BOTTOM,
-            Image.Transpose.TRANSPOSE,
-            Image.Transpose.ROTATE_270,
-            Image.Transpose.TRANSVERSE,
-            Image.Transpose.ROTATE_90,
-        ],
-        strict=True,
-    )
-)
-ORIENTATION, PHOTOMETRIC, SAMPLE_FORMAT = 0x0112, 262, 339  # tags of EXIF and TIFF
+_UPRIGHT: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ORIENTATION, _PHOTOMETRIC, _SAMPLE_FORMAT = 0x0112, 262, 339  # tags of EXIF and TIFF
+_SAVE: Final = "save it again as PNG"
 
 
 def to_images(pixels: np.ndarray, path: Path) -> Tensor:
@@ -146,24 +142,21 @@ def read_picture(path: Path) -> Picture:
             16 bits, CMYK, signed or unbounded numbers.
     """
     with _opened(path) as picture:
-        remarks = {"frames"} if getattr(picture, "n_frames", 1) > 1 else set()
+        frames = getattr(picture, "n_frames", 1) > 1
         # Taken out before the pixels are loaded: Pillow turns some TIFFs with them, others not.
-        turn = UPRIGHT.get(picture.getexif().pop(ORIENTATION, 1))
+        turn = _UPRIGHT.get(picture.getexif().pop(_ORIENTATION, 1))
         picture.load()
-        remarks |= set() if turn is None else {"turned"}
-        upright = picture if turn is None else picture.transpose(turn)
-        pixels, transparent = _pixels(path, upright)
-        remarks |= {"transparent"} if transparent else set()
-    return Picture(pixels, frozenset(remarks))
+        pixels, transparent = _pixels(path, picture if turn is None else picture.transpose(turn))
+    found = {"frames": frames, "turned": turn is not None, "transparent": transparent}
+    return Picture(pixels, frozenset(remark for remark, so in found.items() if so))
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """The picture, its head checked; what goes wrong with it becomes a ``DataError``."""
-    if not path.exists():
-        raise refuse(path, "there is no such file", "correct its name in labels.csv")
     if not path.is_file():  # opening a pipe would wait for ever
-        raise refuse(path, "this is not a file", "correct its name in labels.csv")
+        wrong = "this is not a file" if path.exists() else "there is no such file"
+        raise refuse(path, wrong, "correct its name in labels.csv")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a limit of our own
@@ -173,39 +166,33 @@ def _opened(path: Path) -> Iterator[Image.Image]:
                 yield picture
     except DataError:
         raise
-    except UnidentifiedImageError as error:
-        kinds = f"it is no {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, or it is damaged"
-        raise refuse(
-            path, f"this picture cannot be read ({kinds})", "save it again as PNG"
-        ) from error
     except Image.DecompressionBombError as error:
         raise refuse(path, f"it is too large ({error})", "save it smaller") from error
     except Exception as error:  # on a damaged file Pillow raises whatever happens to it
-        raise refuse(
-            path, f"this picture cannot be read ({error})", "save it again as PNG"
-        ) from error
+        kinds = f"it is no {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, or it is damaged"
+        why = kinds if isinstance(error, UnidentifiedImageError) else error
+        raise refuse(path, f"this picture cannot be read ({why})", _SAVE) from error
 
 
 def _check_head(path: Path, picture: Image.Image) -> None:
-    colours = 1 if _is_grey(picture.mode) else 3
-    check_picture_size(path, "it", (picture.height, picture.width, colours))
-    if not _is_grey(picture.mode) and picture.mode not in ("P", "PA", "RGB", "RGBA"):
-        raise refuse(
-            path, f"its colours are stored as {picture.mode}", "save it as RGB or grey, as PNG"
-        )
+    """Pass if the pixels of a picture are few enough, and would be read rightly."""
+    mode, grey = picture.mode, _is_grey(picture.mode)
+    check_picture_size(path, "it", (picture.height, picture.width, 1 if grey else 3))
+    if not grey and mode not in ("P", "PA", "RGB", "RGBA"):
+        raise refuse(path, f"its colours are stored as {mode}", "save it as RGB or grey, as PNG")
     stored = str(picture.tile[0][3]) if picture.tile else ""
-    if picture.format in ("PNG", "TIFF") and ";16" in stored and picture.mode[0] != "I":
+    if picture.format in ("PNG", "TIFF") and ";16" in stored and mode[0] != "I":
         raise refuse(
             path,
             "it has 16 bits for each colour or with transparency, of which 8 would be lost",
             "save it as grey of 16 bits without transparency, or with 8 bits",
         )
     if picture.format == "TIFF":
-        white_is_0 = picture.tag_v2.get(PHOTOMETRIC) == 0 and picture.mode not in ("1", "L")
-        signed = 2 in np.ravel(picture.tag_v2.get(SAMPLE_FORMAT, 1)) and picture.mode[0] != "I"
-        if white_is_0 or signed:
-            what = "0 stands for white" if white_is_0 else "its pixels are signed bytes"
-            raise refuse(path, f"{what}, which would be misread", "save it again as PNG")
+        tags = picture.tag_v2
+        if tags.get(_PHOTOMETRIC) == 0 and mode not in ("1", "L"):
+            raise refuse(path, "0 stands for white, which would be misread", _SAVE)
+        if 2 in np.ravel(tags.get(_SAMPLE_FORMAT, 1)) and mode[0] != "I":
+            raise refuse(path, "its pixels are signed bytes, which would be misread", _SAVE)
 
 
 def check_picture_size(path: Path, what: str, shape: tuple[int, ...]) -> None:
@@ -232,7 +219,9 @@ def _pixels(path: Path, picture: Image.Image) -> tuple[np.ndarray, bool]:
     """The pixels of a loaded picture, and whether some of them are transparent."""
     key = picture.info.get("transparency")
     if picture.mode == "F":
-        return _checked_floats(path, np.array(picture, dtype=np.float32)), False
+        pixels = np.array(picture, dtype=np.float32)
+        to_images(pixels[None], path)  # which refuses what is not in [0, 1]
+        return pixels, False
     if picture.mode.startswith("I"):
         stored = np.asarray(picture)
         low, high = int(stored.min()), int(stored.max())
@@ -249,8 +238,3 @@ def _pixels(path: Path, picture: Image.Image) -> tuple[np.ndarray, bool]:
     with_alpha = np.asarray(picture.convert("LA" if grey else "RGBA"))
     colours = with_alpha[..., 0] if grey else with_alpha[..., :3]
     return colours, bool((with_alpha[..., -1] < 255).any())
-
-
-def _checked_floats(path: Path, pixels: np.ndarray) -> np.ndarray:
-    to_images(pixels[None], path)
-    return pixels

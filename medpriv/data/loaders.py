@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from medpriv.data.cohort import Cohort, Modality
 from medpriv.data.description import DESCRIBED, KINDS, described
-from medpriv.data.own_missing import WAYS
+from medpriv.data.own_files import load_own
 from medpriv.data.sources import DATASETS, Roles, Wanted, import_source
 from medpriv.data.splitting import MIN_PATIENTS
-from medpriv.runtime.arguments import choose, require_integer
+from medpriv.runtime.arguments import require_integer
 from medpriv.runtime.profile import check_profile
 from medpriv.runtime.seeds import check_seed
 
@@ -50,10 +49,9 @@ def load_images(
     """
     size = require_integer("size", size, *SIZES)
     wanted = _wanted(dataset, profile, seed, patients, size=size, burned_in=burned_in)
-    load = _loader("images", dataset)
     if burned_in and dataset != "phantom":
         raise ValueError("burned_in=True works for dataset='phantom' only")
-    return load(wanted)
+    return _load("images", dataset, wanted)
 
 
 def load_records(
@@ -98,13 +96,10 @@ def load_records(
         A cohort whose parts have ``x`` of shape ``(n, columns)``, float32, categories as codes and
         the others as measured. ``Cohort.columns`` describes them.
     """
-    roles = table_roles(
-        label=label, patient=patient, part=part, sensitive=sensitive, drop=drop, missing=missing,
-        missing_codes=missing_codes,
-    )  # fmt: skip
+    roles = Roles(label, patient, part, sensitive, drop, missing, missing_codes)
     dataset, roles = _with_roles(dataset, roles)
     wanted = _wanted(dataset, profile, seed, patients, clean=clean, roles=roles)
-    return _loader("records", dataset)(wanted)
+    return _load("records", dataset, wanted)
 
 
 def load_reports(
@@ -139,10 +134,10 @@ def load_reports(
     Returns:
         A cohort whose parts have ``x``, a tuple of strings.
     """
-    roles = table_roles(label=label, patient=patient, part=part, drop=drop)
+    roles = Roles(label, patient, part, drop=drop)
     dataset, roles = _with_roles(dataset, roles, ("label", "patient", "part", "drop"))
     wanted = _wanted(dataset, profile, seed, patients, deduplicate=deduplicate, roles=roles)
-    return _loader("reports", dataset)(wanted)
+    return _load("reports", dataset, wanted)
 
 
 def _with_roles(
@@ -155,7 +150,7 @@ def _with_roles(
     if said != Roles():
         raise ValueError(f"{path.name} says what its columns are; say it there, or in the call")
     table, roles = described(path, known)
-    return table, table_roles(**roles)
+    return table, Roles(**roles)
 
 
 def _wanted(
@@ -168,44 +163,18 @@ def _wanted(
     return Wanted(str(dataset), profile, seed, patients, **own)
 
 
-def _loader(modality: Modality, dataset: str | Path) -> Callable[[Wanted], Cohort]:
-    """What loads a data set: its own module, or for a path the reader of the reader's own files."""
+def _load(modality: Modality, dataset: str | Path, wanted: Wanted) -> Cohort:
+    """A data set by its own module, or for a path by the reader of the reader's own files."""
     own = _own_path(dataset, tuple(DATASETS[modality]))
-    if own is None:
-        return partial(_load_known, import_source(dataset, modality).load)
-    from medpriv.data import own_files
-
-    return partial(own_files.READERS[modality], own)
-
-
-def _load_known(load: Callable[[Wanted], Cohort], wanted: Wanted) -> Cohort:
+    if own is not None:
+        return load_own(modality, own, wanted)
+    source = import_source(dataset, modality)
     if wanted.roles != Roles():
         raise ValueError(
             "label=, patient=, part=, sensitive=, drop=, missing= and missing_codes= describe your "
             f"own file; {wanted.dataset} is a data set of the course"
         )
-    return load(wanted)
-
-
-def table_roles(
-    *,
-    sensitive: str | Sequence[str] = (),
-    drop: str | Sequence[str] = (),
-    missing: str = "refuse",
-    missing_codes: Sequence[float] | None = None,
-    **columns: str | None,
-) -> Roles:
-    """What a caller says of the columns of a table, checked.
-
-    Raises:
-        ValueError: ``missing`` is none of its values.
-    """
-    sensitive, drop = (
-        (names,) if isinstance(names, str) else tuple(names) for names in (sensitive, drop)
-    )
-    codes = None if missing_codes is None else tuple(map(float, missing_codes))
-    missing = choose(missing, WAYS, "missing")
-    return Roles(sensitive=sensitive, drop=drop, missing=missing, missing_codes=codes, **columns)
+    return source.load(wanted)
 
 
 def _own_path(dataset: str | Path, known: tuple[str, ...]) -> Path | None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -14,23 +15,40 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medpriv.data.archives import refuse
-from medpriv.data.cohort import Cohort, Column, DataCard, Modality, Part
-from medpriv.data.csv_files import class_labels
-from medpriv.data.own_cells import nameless_rows, refuse_two_spellings
-from medpriv.data.own_missing import likely_codes
-from medpriv.data.own_split import member_rows, rows_of_parts
+from medpriv.data.cells import Cells, class_labels, forbid_rows, names_of, spelling
+from medpriv.data.cohort import PARTS, Cohort, Column, DataCard, Modality, Part
+from medpriv.data.own_numbers import likely_codes
 from medpriv.data.sources import Wanted
 from medpriv.data.splitting import (
     file_card,
     first_occurrences,
+    in_random_order,
     no_attributes,
     refuse_contradictions,
+    split_by_patient,
     split_rows,
 )
 
-WEIGHTS = (0.4, 0.4, 0.1, 0.1)
-LABELS = "labels.csv"
-YOURS = "yours to establish; the course cannot know it"
+LABELS: Final = "labels.csv"
+_WEIGHTS: Final = (0.4, 0.4, 0.1, 0.1)
+_YOURS: Final = "yours to establish; the course cannot know it"
+
+#: How the reader's own split may name a part.
+_PART_OF: Final = {
+    word: part
+    for part, words in {
+        "members": "members member train training",
+        "auxiliary": "auxiliary",
+        "victims": "victims victim",
+        "test": "test testing",
+        "others": "others other nonmembers nonmember non-members non-member",
+    }.items()
+    for word in words.split()
+}
+_OTHERS: Final = {"auxiliary": 4 / 6, "victims": 1 / 6, "test": 1 / 6}
+_SAY_PARTS: Final = (
+    f"write {', '.join(PARTS[:-1])} and {PARTS[-1]}, or members and others (or train and test)"
+)
 
 
 @dataclass(frozen=True)
@@ -49,12 +67,6 @@ class OwnRows:
     part: NDArray | None = None
 
 
-def labels_and_patients(frame: pd.DataFrame) -> tuple[NDArray, NDArray | None]:
-    """The columns ``label`` and, if there is one, ``patient`` of a table."""
-    patient = frame["patient"].to_numpy() if "patient" in frame else None
-    return frame["label"].to_numpy(), patient
-
-
 def own_card(path: Path, patient_identity: bool) -> DataCard:
     """The card of a reader's own file, of which the course knows nothing more."""
     return DataCard(
@@ -62,9 +74,9 @@ def own_card(path: Path, patient_identity: bool) -> DataCard:
         name=f"{path.parent.name}/{LABELS}" if path.name.lower() == LABELS else path.name,
         title="The reader's own data",
         origin="the reader's own file",
-        licence=YOURS,
-        consent=YOURS,
-        deidentification=YOURS,
+        licence=_YOURS,
+        consent=_YOURS,
+        deidentification=_YOURS,
         synthetic=False,
         patient_identity=patient_identity,
         citation="none",
@@ -73,6 +85,9 @@ def own_card(path: Path, patient_identity: bool) -> DataCard:
 
 def own_cohort(modality: Modality, read: OwnRows, wanted: Wanted) -> Cohort:
     """The rows, checked, without repetitions, and split by patient or as the reader says.
+
+    Patients are called by their place in the file, "patient 12", and not as the reader's data name
+    them: what a chapter prints of them names nobody.
 
     Raises:
         DataError: labels or patients are missing, contradict each other, or are written in two
@@ -94,8 +109,8 @@ def own_cohort(modality: Modality, read: OwnRows, wanted: Wanted) -> Cohort:
         keys = list(zip(keys, y.tolist(), strict=True))  # two people can measure alike
     else:
         refuse_contradictions(read.path, keys, y)
-    known_of_them = no_attributes(len(y)) if read.attributes is None else read.attributes
-    rows, part = Part(read.x, torch.from_numpy(y), who, known_of_them), read.part
+    attributes = no_attributes(len(y)) if read.attributes is None else read.attributes
+    rows, part = Part(read.x, torch.from_numpy(y), who, attributes), read.part
     if not known:
         notes = (*notes, "the patients are not named: each row counts as one")
     if not known or modality == "reports":
@@ -105,52 +120,30 @@ def own_cohort(modality: Modality, read: OwnRows, wanted: Wanted) -> Cohort:
         if wanted.deduplicate:
             rows, part = rows.take(unique), None if part is None else part[unique]
     card = file_card(own_card(read.path, known), read.path, *notes, digest=read.digest)
-    return replace(
-        _split(modality, card, classes, rows, part, read, wanted), sensitive=wanted.roles.sensitive
-    )
-
-
-def _split(
-    modality: Modality,
-    card: DataCard,
-    classes: tuple[str, ...],
-    rows: Part,
-    part: NDArray | None,
-    read: OwnRows,
-    wanted: Wanted,
-) -> Cohort:
     if part is None:
-        return split_rows(
-            modality, card, classes, rows, WEIGHTS, wanted, columns=read.columns, in_file_order=True
-        )
-    if wanted.patients is not None:
-        raise ValueError("patients= takes some of a file; this one says itself who is in each part")
-    note = "split into parts as the reader says; others are divided 4:1:1 by patient"
-    card = replace(card, notes=(*card.notes, note))
-    where = rows_of_parts(part, rows.patient, rows.y.numpy(), read.path, wanted.seed)
-    parts = {name: rows.take(index) for name, index in where.items()}
-    return Cohort(modality, card, classes, **parts, columns=read.columns).check()
+        cohort = split_rows(
+            modality, card, classes, rows, _WEIGHTS, wanted, columns=read.columns,
+            in_file_order=True,
+        )  # fmt: skip
+    else:
+        parts = _own_parts(rows, part, read.path, wanted)
+        note = "split into parts as the reader says; others are divided 4:1:1 by patient"
+        card = replace(card, notes=(*card.notes, note))
+        cohort = Cohort(modality, card, classes, **parts, columns=read.columns).check()
+    number = {name: f"patient {place}" for place, name in enumerate(pd.unique(who), start=1)}
+    called = {
+        name: replace(part, patient=np.array([number[one] for one in part.patient]))
+        for name, part in cohort.parts().items()
+    }
+    return replace(cohort, **called, sensitive=wanted.roles.sensitive)
 
 
-def _once(keys: Sequence[Hashable], part: NDArray | None) -> NDArray:
-    """The rows without repetitions; of rows alike in two parts the member's stays."""
-    if part is None:
-        return first_occurrences(keys)
-    order = np.argsort(~member_rows(part), kind="stable")
-    return np.sort(order[first_occurrences([keys[row] for row in order])])
-
-
-def _classes(labels: NDArray, path: Path) -> tuple[NDArray, tuple[str, ...]]:
+def _classes(labels: NDArray, path: Path) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     y, classes = class_labels(labels, path)
     if all(re.fullmatch(r"-?\d+", name) for name in classes):
-        codes = np.flatnonzero(likely_codes(np.array(classes, dtype=np.float64))[y])
-        if len(codes):
-            raise refuse(
-                path,
-                f"{len(codes)} label(s) look like a code for 'not known', the first in row "
-                f"{codes[0] + 1}",
-                "remove these rows, or name the classes by words",
-            )
+        codes = likely_codes(np.array(classes, dtype=np.float64))[y]
+        advice = "remove these rows, or name the classes by words"
+        forbid_rows(path, codes, "label(s) look like a code for 'not known'", advice)
     return y, classes
 
 
@@ -158,13 +151,74 @@ def _identities(patient: NDArray, rows: int, path: Path) -> NDArray[np.str_]:
     patient = np.asarray(patient)
     if patient.shape != (rows,):
         raise refuse(path, f"patient has shape {patient.shape}", f"expected ({rows},)")
-    names = np.array([name.strip() for name in patient.astype(str).tolist()], dtype=object)
-    missing = nameless_rows(names)
-    if len(missing):
+    advice = "name them all, or leave patient out"
+    cells = names_of(patient, path, "patients are not named", advice)
+    cells.forbid_two_spellings("a patient")
+    return cells.text.astype(str)
+
+
+def _once(keys: Sequence[Hashable], part: NDArray | None) -> NDArray:
+    """The rows without repetitions; of rows alike in two parts the member's stays."""
+    if part is None:
+        return first_occurrences(keys)
+    order = np.argsort(part != "members", kind="stable")
+    return np.sort(order[first_occurrences([keys[row] for row in order])])
+
+
+def parts_of(cells: Cells) -> NDArray | None:
+    """In which part each row is, ``(n,)``: one of ``PARTS``, or ``others`` beside ``members``.
+
+    ``None`` where a column that is called ``part`` never says so: it is a part of something else.
+
+    Raises:
+        DataError: only some of its cells do, or one of another name does not; or parts are missing.
+    """
+    parts = np.array([_PART_OF.get(spelling(word), "") for word in cells.words])
+    if cells.name == "part" and not parts.any():
+        return None
+    cells.forbid(
+        (parts == "")[cells.code],
+        f"{_SAY_PARTS}; or rename the column, if it means something else",
+        expected="a part",
+    )
+    said = set(parts)
+    if said == {"members", "test"}:
+        parts, said = np.where(parts == "test", "others", parts), {"members", "others"}
+    lacks = {"members", "others"} - said if "others" in said else set(PARTS) - said
+    if lacks or len(said) not in (2, len(PARTS)):
+        what = f"no row of {', '.join(sorted(lacks))}" if lacks else "others beside other parts"
+        raise cells.refuse(f"has {what}", _SAY_PARTS)
+    return parts[cells.code]
+
+
+def _own_parts(rows: Part, part: NDArray, path: Path, wanted: Wanted) -> dict[str, Part]:
+    """The reader's own split, the patients of each part in random order.
+
+    ``others`` are divided 4:1:1 by patient, in each class, into auxiliary, victims and test.
+
+    Raises:
+        DataError: a patient is in two parts.
+        ValueError: a number of patients is wanted.
+    """
+    if wanted.patients is not None:
+        raise ValueError("patients= takes some of a file; this one says itself who is in each part")
+    pairs = pd.DataFrame({"patient": rows.patient, "part": part}).drop_duplicates()
+    again = pairs[pairs["patient"].duplicated()]
+    if len(again):
+        second = int(again.index[0])
+        before = int((rows.patient == rows.patient[second]).argmax())
         raise refuse(
             path,
-            f"{len(missing)} patients are not named, the first in row {missing[0] + 1}",
-            "name them all, or leave patient out",
+            f"rows {before + 1} and {second + 1} are of one patient, in two parts "
+            f"({again['patient'].nunique()} such patient(s))",
+            "a patient belongs to one part: whoever trained the model is a member with all rows",
         )
-    refuse_two_spellings(names, "a patient", path)
-    return names.astype(str)
+    where = {name: np.flatnonzero(part == name) for name in (*PARTS, "others")}
+    others = where.pop("others")
+    if len(others):
+        labels = rows.y.numpy()[others]
+        shared = split_by_patient(rows.patient[others], _OTHERS, seed=wanted.seed, stratify=labels)
+        where |= {name: others[index] for name, index in shared.items()}
+    return {
+        name: rows.take(in_random_order(rows.patient, where[name], wanted.seed)) for name in PARTS
+    }

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from medpriv.data.archives import refuse
-from medpriv.data.csv_files import kind
-from medpriv.data.own_cells import missing_words, visible
+from medpriv.data.cells import Cells
 from medpriv.data.own_numbers import Numbers
 
 UNIT: Final = "days since 1970-01-01"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_HOW: Final = f"dates, as {UNIT}"
 _ISO: Final = "write dates as 2020-12-31"
-_TIME = (
+_DATE: Final = re.compile(
+    r"(?:(?P<first>\d{4})|(?P<a>\d{1,2}))(?P<mark>[-/.])(?P<b>\d{1,2})(?P=mark)"
+    r"(?(first)(?P<c>\d{1,2})|(?P<last>\d{4}))"
     r"(?:[T, ]+(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,]\d+)?)?"
     r"\s?(?P<half>[AaPp][Mm])?\s?(?P<zone>Z|[+-]\d\d:?\d\d)?)?"
-)
-_YEAR_FIRST = re.compile(
-    r"(?P<year>\d{4})(?P<mark>[-/.])(?P<a>\d{1,2})(?P=mark)(?P<b>\d{1,2})" + _TIME
-)
-_YEAR_LAST = re.compile(
-    r"(?P<a>\d{1,2})(?P<mark>[-/.])(?P<b>\d{1,2})(?P=mark)(?P<year>\d{4})" + _TIME
 )
 _COMPACT: Final = (19_000_101, 21_001_231)
 #: Forms that are refused where most cells have them, from so many different ones on.
@@ -39,7 +33,7 @@ _UNREAD: Final = (
 )
 
 
-def dates_of(name: str, cells: NDArray, path: Path) -> Numbers | None:
+def dates_of(cells: Cells) -> Numbers | None:
     """The column as days since 1970-01-01, or ``None`` if it is none of dates.
 
     Dates begin with the year, or have points, or the whole column shows which number is the day.
@@ -48,110 +42,75 @@ def dates_of(name: str, cells: NDArray, path: Path) -> Numbers | None:
     Raises:
         DataError: most cells are dates, and another is none; it is not clear which number is the
             day; some have a zone and others do not; or the cells have a form that is not read,
-            such as years of two digits. The message gives a row and quotes nothing.
+            such as years of two digits.
     """
-    codes, words = pd.factorize(cells)
-    empty, counts = missing_words(words), np.bincount(codes, minlength=len(words))
-    seen = [visible(word) for word in words]
-    most = counts[~empty].sum() / 2
-
-    def row(word: int) -> int:
-        return int(np.flatnonzero(codes == word)[0]) + 1
-
     for pattern, least, what, advice in _UNREAD:
-        alike = np.array([re.fullmatch(pattern, word) is not None for word in seen])
-        if counts[alike].sum() > most and alike.sum() >= least:
-            first = row(int(np.flatnonzero(alike)[0]))
-            raise refuse(path, f"the column {name!r} has {what}, such as in row {first}", advice)
-    found = [_YEAR_FIRST.fullmatch(word) or _YEAR_LAST.fullmatch(word) for word in seen]
-    dated = np.array([match is not None for match in found])
-    if counts[dated].sum() <= most:
+        alike = np.array([re.fullmatch(pattern, word) is not None for word in cells.seen])
+        if alike.sum() >= least and cells.are_most(alike):
+            cells.forbid(alike[cells.code], advice, what=what)
+    dates = [_DATE.fullmatch(word) for word in cells.seen]
+    dated = np.array([date is not None for date in dates])
+    if not cells.are_most(dated):
         return None
-    other = np.flatnonzero(~dated & ~empty)
-    if len(other):
-        raise refuse(
-            path,
-            f"the column {name!r} has {kind(words[other[0]])} in row {row(int(other[0]))} where a "
-            "date is expected",
-            f"{_ISO}, or empty these cells and choose missing=",
+    cells.forbid(
+        (~dated & ~cells.missing)[cells.code],
+        f"{_ISO}, or empty these cells and choose missing=",
+        expected="a date",
+    )
+    zoned = np.array([date is not None and date["zone"] is not None for date in dates])
+    both = "has times with and without a zone"
+    advice = "write all with one, or all without"
+    cells.forbid_both(zoned[cells.code], (dated & ~zoned)[cells.code], both, advice)
+    month_first = _month_first(cells, dates)
+    days = np.array([np.nan if date is None else _days(date, month_first) for date in dates])
+    no_such = (dated & np.isnan(days))[cells.code]
+    cells.forbid(no_such, "correct it", what="a date or time that does not exist")
+    return Numbers(days[cells.code], UNIT, _HOW)
+
+
+def _month_first(cells: Cells, dates: list[re.Match | None]) -> bool:
+    """Whether dates with ``/`` or ``-`` that end with the year begin with the month.
+
+    Raises:
+        DataError: the column shows both, or neither.
+    """
+    unsure = np.array([bool(date and date["last"] and date["mark"] != ".") for date in dates])
+    begin, then = (
+        np.array([int(date[key]) if date and date[key] else 0 for date in dates]) for key in "ab"
+    )
+    by_day, by_month = (unsure & (begin > 12))[cells.code], (unsure & (then > 12))[cells.code]
+    cells.forbid_both(by_day, by_month, "begins dates with the day and with the month", _ISO)
+    if not by_day.any() and not by_month.any():
+        what = "a date of which the day and the month cannot be told apart"
+        cells.forbid(unsure[cells.code], _ISO, what=what)
+    return bool(by_month.any())
+
+
+def _days(date: re.Match, month_first: bool) -> float:
+    """Days since 1970-01-01, NaN where there is no such date or time."""
+    day, month, hour = date["a"] or date["c"], date["b"], int(date["hour"] or 0)
+    if month_first and date["last"] and date["mark"] != ".":
+        day, month = month, day
+    if date["half"]:
+        hour = hour % 12 + 12 * (date["half"].lower() == "pm") if 1 <= hour <= 12 else 99
+    time = f"{hour:02}:{date['minute'] or '00'}:{date['second'] or '00'}{date['zone'] or 'Z'}"
+    try:
+        moment = datetime.fromisoformat(
+            f"{date['first'] or date['last']}-{month:>02}-{day:>02}T{time}"
         )
-    day_first = _day_first(name, found, row, path)
-    days = np.full(len(words), np.nan)
-    for number in np.flatnonzero(dated):
-        try:
-            days[number] = _days(found[number], day_first)
-        except ValueError as error:
-            raise refuse(
-                path,
-                f"the column {name!r} has a date in row {row(int(number))} that does not exist",
-                "correct it",
-            ) from error
-    return Numbers(days[codes], UNIT, f"dates, as {UNIT}")
+    except ValueError:
+        return np.nan
+    return (moment - _EPOCH) / timedelta(days=1)
 
 
-def compact_dates(values: NDArray) -> NDArray | None:
-    """Whole numbers such as 20201231 as days, if each of at least ten is a date; else ``None``."""
+def compact_dates(read: Numbers) -> Numbers:
+    """Whole numbers such as 20201231 as days, if each of at least ten is a date."""
     low, high = _COMPACT
-    if len(values) < 10 or not ((values >= low) & (values <= high)).all() or (values % 1).any():
-        return None
-    text = pd.Series(values).astype(np.int64).astype(str)
-    dates = pd.to_datetime(text, format="%Y%m%d", errors="coerce")
-    if dates.isna().any():
-        return None
-    return (dates - pd.Timestamp("1970-01-01")).dt.days.to_numpy(np.float64)
-
-
-def _day_first(name: str, found: list, row, path: Path) -> bool:
-    """Whether dates with ``/`` or ``-`` begin with the day."""
-    unsure = [
-        number
-        for number, match in enumerate(found)
-        if match and match.re is _YEAR_LAST and match["mark"] != "."
-    ]
-    if zones := [number for number, match in enumerate(found) if match and match["zone"]]:
-        without = [n for n, match in enumerate(found) if match and not match["zone"]]
-        if without:
-            raise refuse(
-                path,
-                f"the column {name!r} has times with and without a zone, in rows {row(zones[0])} "
-                f"and {row(without[0])}",
-                "write all with one, or all without",
-            )
-    days = [number for number in unsure if int(found[number]["a"]) > 12]
-    months = [number for number in unsure if int(found[number]["b"]) > 12]
-    if days and months:
-        raise refuse(
-            path,
-            f"the column {name!r} begins dates with the day and with the month, in rows "
-            f"{row(days[0])} and {row(months[0])}",
-            _ISO,
-        )
-    if unsure and not days and not months:
-        raise refuse(
-            path,
-            f"the column {name!r} has dates of which the day and the month cannot be told apart, "
-            f"such as in row {row(unsure[0])}",
-            _ISO,
-        )
-    return not months
-
-
-def _days(match: re.Match, day_first: bool) -> float:
-    a, b, year = int(match["a"]), int(match["b"]), int(match["year"])
-    month, day = (a, b) if match.re is _YEAR_FIRST else (b, a)
-    if match.re is _YEAR_LAST and match["mark"] != "." and not day_first:
-        month, day = day, month
-    hour = int(match["hour"] or 0)
-    if match["half"]:
-        if not 1 <= hour <= 12:
-            raise ValueError("no such hour")
-        hour = hour % 12 + 12 * (match["half"].lower() == "pm")
-    whole = datetime(year, month, day, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-    minute, second = int(match["minute"] or 0), int(match["second"] or 0)
-    if hour > 24 or minute > 59 or second > 60:
-        raise ValueError("no such time")
-    seconds = timedelta(hours=hour, minutes=minute, seconds=second).total_seconds()
-    if (zone := match["zone"]) and zone != "Z":
-        sign = -1 if zone[0] == "+" else 1
-        seconds += sign * (int(zone[1:3]) * 3600 + int(zone[-2:]) * 60)
-    return whole.days + seconds / 86_400
+    values = read.values
+    if read.unit or read.how or len(values) < 10 or not ((values >= low) & (values <= high)).all():
+        return read
+    text = pd.Series(values.astype(np.int64).astype(str))
+    days = (pd.to_datetime(text, format="%Y%m%d", errors="coerce") - pd.Timestamp(0)).dt.days
+    if (values % 1).any() or days.isna().any():
+        return read
+    return Numbers(days.to_numpy(np.float64), UNIT, _HOW)

@@ -39,8 +39,10 @@ by row and column, and no cell is quoted:
   ``train`` and ``test``), of whom the others are divided 4:1:1 by patient. A patient in two parts
   is refused. Without it the split is drawn.
 
-Without ``patient`` each row counts as a patient: then exact repetitions are removed (one
-person's data could otherwise be in two parts), and the card says what cannot be claimed. A text
+Patients are called by their place in the file, as "patient 12", whatever their names are, so that
+no page shows one. Without ``patient`` each row counts as a patient: then exact repetitions are
+removed (one person's data could otherwise be in two parts), and the card says what cannot be
+claimed. A text
 that repeats another is removed even where the patients are known: whoever owns the one can look
 the other up. All profiles use all patients.
 
@@ -67,14 +69,28 @@ publisher's file. Another gives all of its images, each a patient, and classes a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medpriv.data.archives import check_readable, refuse
+from medpriv.data.cells import Cells
 from medpriv.data.cohort import Cohort, Modality
+from medpriv.data.csv_files import read_csv
 from medpriv.data.description import DESCRIBED, KINDS, described
+from medpriv.data.image_files import to_images
+from medpriv.data.own_cohort import OwnRows, own_cohort, parts_of
 from medpriv.data.own_pictures import own_images
-from medpriv.data.own_tables import own_records, own_reports, read_table
-from medpriv.data.sources import Wanted
+from medpriv.data.own_tables import records_of, reports_of
+from medpriv.data.sources import DATASETS, Roles, Wanted
+from medpriv.data.splitting import row_keys
+from medpriv.runtime.hashing import content_hash
+from medpriv.runtime.seeds import check_seed
 
 
 def own_modality(path: Path) -> Modality:
@@ -83,11 +99,119 @@ def own_modality(path: Path) -> Modality:
         path, _ = described(path, tuple(KINDS))
     if path.suffix.lower() != ".csv":
         return "images"
-    return "reports" if "text" in read_table(path, "records or reports") else "records"
+    return "reports" if "text" in read_csv(path) else "records"
 
 
-READERS: dict[Modality, Callable[[Path, Wanted], Cohort]] = {
-    "images": own_images,
-    "records": own_records,
-    "reports": own_reports,
-}
+def load_own(modality: Modality, path: Path, wanted: Wanted) -> Cohort:
+    """The cohort of a reader's file or folder.
+
+    Raises:
+        DataError: it is malformed, or cannot be read beyond doubt.
+    """
+    if modality == "images":
+        return own_images(path, wanted)
+    if path.is_dir() or path.suffix.lower() != ".csv":
+        check_readable(path)
+        raise refuse(path, f"{modality} come as .csv", "or use load_images for images")
+    read = records_of if modality == "records" else reports_of
+    return read(read_csv(path), path, wanted)
+
+
+def cohort_from(
+    data: pd.DataFrame | Sequence[str] | NDArray | Tensor,
+    *,
+    label: Any,
+    patient: Any = None,
+    sensitive: str | Sequence[str] = (),
+    drop: str | Sequence[str] = (),
+    missing: str = "refuse",
+    missing_codes: Sequence[float] | None = None,
+    part: Any = None,
+    name: str = "my data",
+    seed: int = 0,
+) -> Cohort:
+    """A cohort of your own table, texts or images, by the rules of :mod:`medpriv.data.own_files`.
+
+    Args:
+        data: a table, of records or, with a column ``text``, of reports; n texts; or images,
+            ``(n, h, w)``, ``(n, c, h, w)`` or ``(n, h, w, c)`` with c of 1 or 3, uint8 or float in
+            [0, 1], which keep their size.
+        label: a table's column of the classes; else ``(n,)``, the class of each.
+        patient: a table's column that names the patients, else ``(n,)``; ``None`` if not known:
+            then each row counts as a patient.
+        sensitive: columns of a table of records, as for :func:`.load_records`.
+        drop: columns of a table to leave out.
+        missing: of records, what is done where nothing is known, as for :func:`.load_records`.
+        missing_codes: of records, numbers that mean "not known", as for :func:`.load_records`.
+        part: a table's column that says in which part each patient is, else ``(n,)``: ``members``
+            (who trained your model), ``auxiliary``, ``victims`` and ``test``; or ``members`` and
+            ``others``, who are divided 4:1:1 into the other three. Without it the split is drawn,
+            where a table has no column of that name.
+        name: of the data, on the card and in messages.
+        seed: decides who is in which part.
+
+    Raises:
+        DataError: the data are malformed, or cannot be read beyond doubt.
+        ValueError: a parameter is not valid.
+    """
+    if not name or name in {known for names in DATASETS.values() for known in names}:
+        raise ValueError(f"name={name!r} is a data set of the course; give yours another")
+    path = Path(name)
+    if isinstance(data, pd.DataFrame):
+        roles = Roles(
+            label, patient, "part" if part is None else part, sensitive, drop, missing,
+            missing_codes,
+        )  # fmt: skip
+        return _from_table(data, path, Wanted(name, "full", check_seed(seed), None, roles=roles))
+    if sensitive or drop or missing != "refuse" or missing_codes is not None:
+        raise ValueError("sensitive=, drop=, missing= and missing_codes= are for tables")
+    given = {"label": label, "patient": patient, "part": part}
+    columns = {key: _listed(one, key, path) for key, one in given.items() if one is not None}
+    lengths = {"data": len(data)} | {key: len(one) for key, one in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise refuse(path, f"the lengths are {lengths}", "give one of each for each row")
+    if isinstance(data, (np.ndarray, Tensor)) and np.ndim(data) > 1:
+        return _from_images(data, columns, path, Wanted(name, "full", check_seed(seed), None))
+    table = pd.DataFrame({"text": list(data), **columns})
+    known = None if patient is None else "patient"
+    return cohort_from(table, label="label", patient=known, name=name, seed=seed)
+
+
+def _from_table(data: pd.DataFrame, path: Path, wanted: Wanted) -> Cohort:
+    """A table as its file would be read: cells as text, and nothing where there is nothing."""
+    names = [str(name).strip() for name in data.columns]
+    if len(set(names)) < len(names):
+        raise refuse(path, "two columns share a name", "rename them")
+    if len(data) < 2:
+        raise refuse(path, f"it has {len(data)} row(s)", "more are needed")
+    columns = {}
+    for place, name in enumerate(names):
+        column = data.iloc[:, place]
+        cells = zip(column.astype(object).tolist(), column.isna(), strict=True)
+        text = ["" if gone else str(cell).strip() for cell, gone in cells]
+        columns[name] = np.array(text, dtype=object)
+    table = pd.DataFrame(columns, dtype=object)
+    digest = content_hash(names, [cells.tolist() for cells in columns.values()])
+    read = reports_of if "text" in table and "text" not in wanted.roles.drop else records_of
+    return read(table, path, wanted, digest)
+
+
+def _from_images(
+    data: NDArray | Tensor, columns: dict[str, list[Any]], path: Path, wanted: Wanted
+) -> Cohort:
+    pixels = data.detach().cpu().numpy() if isinstance(data, Tensor) else data
+    x = to_images(pixels, path)
+    text = {key: np.array([str(cell) for cell in one]) for key, one in columns.items()}
+    digest = content_hash(x, *(text.get(key) for key in ("label", "patient", "part")))
+    part = parts_of(Cells("part=", text["part"].astype(object), path)) if "part" in text else None
+    rows = OwnRows(
+        path, x, text["label"], text.get("patient"), row_keys(x.numpy()), digest=digest, part=part
+    )
+    return own_cohort("images", rows, wanted)
+
+
+def _listed(values: Any, what: str, path: Path) -> list[Any]:
+    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
+    if isinstance(array, (str, bytes)) or np.ndim(array) != 1:
+        raise refuse(path, f"{what} is no list", f"give {what}= as a list, one for each row")
+    return list(array)

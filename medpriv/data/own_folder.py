@@ -5,9 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
-
-import pandas as pd
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 from medpriv.data.archives import refuse
 from medpriv.data.own_cohort import LABELS
@@ -21,7 +19,6 @@ class Listed:
     """The rows of a folder's table, and the file of each."""
 
     table: Path
-    frame: pd.DataFrame
     files: tuple[Path, ...]
 
     def notes(self) -> tuple[str, str]:
@@ -92,13 +89,14 @@ def _named(table: Path, row: int, name: str) -> Path:
         if file.exists():  # opening a pipe would wait for ever
             raise refuse(file, f"this is not a file (row {row})", f"correct {table.name}")
     wrong = f"there is no such file (row {row} of {table.name})"
-    there = [path.relative_to(table.parent).as_posix() for path in files_in(table.parent)]
+    there = (path.relative_to(table.parent) for path in files_in(table.parent))
     if _composed(inside) in map(_composed, there):
-        wrong += ", but one whose name differs only in how its accents are stored (NFC or NFD)"
-    elif _composed(inside).casefold() in (_composed(one).casefold() for one in there):
-        wrong += ", but one whose name differs only in capitals"
+        wrong += (
+            ", but one whose name differs only in capitals, or in how its accents are stored (NFC "
+            "or NFD)"
+        )
     raise refuse(table.parent / inside, wrong, f"correct its name in {table.name}")
 
 
-def _composed(name: object) -> str:
-    return unicodedata.normalize("NFC", str(name))
+def _composed(name: PurePath) -> str:
+    return unicodedata.normalize("NFC", name.as_posix()).casefold()

@@ -9,36 +9,39 @@ nothing. Ranges (``40-49``) and stages (``1a``) are categories.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from medpriv.data.archives import refuse
-from medpriv.data.cohort import DataError
-from medpriv.data.csv_files import kind
-from medpriv.data.own_cells import missing_words, visible
+from medpriv.data.cells import Cells, visible
 
 Marks = Callable[[], set[str]]
 
-_CELL = re.compile(
+_NUMBER: Final = re.compile(
     r"(?P<bound>(?:[<>]=?|[≤≥~≈±])\s*)?(?P<currency>[$€£]\s*)?(?P<sign>[+-]?)\s*"
     r"(?P<body>\d[\d.,'’ ]*|[.,]\d+)(?P<power>[eE][+-]?\d+(?!\w))?\s*"
     r"(?P<unit>10\^\d[^\s<>,;=-]*|"
     r"(?!(?:st|nd|rd|th)$)(?:[%‰°µμΩ€$£A-Za-z\[]|/ ?[^\W\d])[^\s<>,;=-]*(?: [^\s\d<>,;=-]+)*)?"
 )
-_POINT = re.compile(r"\d+\.\d*|\.\d+")
-_COMMA = re.compile(r"\d*,\d+")
-_EITHER = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
-_APART = re.compile(r"([1-9]\d{0,2}(?:[ '’]\d{3})+)([.,]\d+)?")
-_COMMAS = re.compile(r"[1-9]\d{0,2}(?:(?:,\d{3}){2,}|(?:,\d{3})+\.\d+|(?:,\d\d)+,\d{3}(?:\.\d+)?)")
-_POINTS = re.compile(r"[1-9]\d{0,2}(?:(?:\.\d{3}){2,}|(?:\.\d{3})+,\d+)")
-_STAGE = re.compile(r"\d[a-eA-E]")
-_LARGEST = float(np.finfo(np.float32).max)
+# The digits of a number with a decimal point, and of one with a decimal comma. India parts by two.
+_WITH_POINT: Final = re.compile(
+    r"(?:\d+|[1-9]\d{0,2}(?:(?:[ '’]\d{3})+|(?:,\d{3})+|(?:,\d\d)+,\d{3}))(?:\.\d*)?|\.\d+"
+)
+_WITH_COMMA: Final = re.compile(
+    r"(?:\d+|[1-9]\d{0,2}(?:(?:[ '’]\d{3})+|(?:\.\d{3})+))(?:,\d+)?|,\d+"
+)
+_EITHER: Final = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
+_STAGE: Final = re.compile(r"\d[a-eA-E]?")
+_LARGEST: Final = float(np.finfo(np.float32).max)
+_PLAINLY: Final = "write decimals with a point, and nothing between thousands"
+
+_BELOW: Final = (-7, -8, -9, -77, -88, -99, -777, -888, -999, -7777, -8888, -9999, -99999)
+_ABOVE: Final = (77, 88, 99, 777, 888, 999, 7777, 8888, 9999, 99999, 999999)
+_CODES: Final = {*_BELOW, *_ABOVE, -1, 9}
 
 
 @dataclass(frozen=True)
@@ -56,221 +59,210 @@ class Numbers:
     how: str = ""
 
 
-class _Cell(NamedTuple):
-    text: str
-    mark: str  # of decimals: "," or "."; "" where none is seen; ",?" and ".?" may part thousands
+class _Number(NamedTuple):
+    """A cell that is one: ``mark`` is that of its decimals, or ",?" and ".?" if of thousands."""
+
+    digits: str
+    mark: str
     unit: str
     bound: bool  # such as "<0.5"
-    plain: bool  # as Python writes it
 
     def value(self, decimal: str) -> float:
-        """The number, where this is the decimal mark."""
-        mark = self.mark[:1]
-        if self.mark.endswith("?") and mark != decimal:
-            return float(self.text.replace(mark, ""))
-        return float(self.text.replace(",", "."))
+        thousands = "," if decimal == "." else "."
+        return float(self.digits.replace(thousands, "").replace(decimal, "."))
 
 
-def read_number(cell: str) -> _Cell | None:
-    """What a cell says, if it is a number."""
-    seen = visible(cell).replace("\u2212", "-")
-    found = _CELL.fullmatch(seen)
-    if found is None:
+def _number(cell: str) -> _Number | None:
+    """What a cell says, as a reader sees it, if it is a number."""
+    found = _NUMBER.fullmatch(cell.replace("\u2212", "-"))
+    body = found["body"].strip() if found else ""
+    point, comma = _WITH_POINT.fullmatch(body), _WITH_COMMA.fullmatch(body)
+    if not found or not (point or comma):
         return None
-    body, mark = found["body"].strip(), ""
-    if apart := _APART.fullmatch(body):
-        body = re.sub(r"[ '’]", "", body)
-        mark = (apart[2] or "")[:1]
-    elif _EITHER.fullmatch(body):
-        mark = ",?" if "," in body else ".?"
-    elif _COMMAS.fullmatch(body):
-        body, mark = body.replace(",", ""), "."
-    elif _POINTS.fullmatch(body):
-        body, mark = body.replace(".", ""), ","
-    elif _POINT.fullmatch(body):
-        mark = "."
-    elif _COMMA.fullmatch(body):
-        mark = ","
-    elif not body.isdecimal():
-        return None
-    text = found["sign"] + body + (found["power"] or "")
+    held = re.sub("[^.,]", "", body)
+    mark = "," if not point else "." if not comma else held and f"{held}?"
+    digits = found["sign"] + re.sub("[ '’]", "", body) + (found["power"] or "")
     unit = " ".join(filter(None, ((found["currency"] or "").strip(), found["unit"])))
-    plain = text == cell.strip() and mark in ("", ".", ".?")
-    return _Cell(text, mark, unit, found["bound"] is not None, plain)
+    return _Number(digits, mark, unit, found["bound"] is not None)
 
 
 def decimal_marks(columns: Iterable[NDArray]) -> set[str]:
     """The decimal marks that the cells of columns show beyond doubt: each column's first ones."""
-    found = set()
-    for cells in columns:
-        read = (read_number(str(cell)) for cell in pd.unique(cells)[:200])
-        found |= {cell.mark for cell in read if cell and cell.mark in (",", ".")}
-    return found
+    first = (visible(str(cell)) for cells in columns for cell in pd.unique(cells)[:200])
+    return {one.mark for one in map(_number, first) if one} & {",", "."}
 
 
-def numbers_of(name: str, cells: NDArray, path: Path, marks: Marks) -> Numbers | None:
+def numbers_of(cells: Cells, marks: Marks) -> Numbers | None:
     """The column as numbers, or ``None`` if it is one of something else.
 
     Args:
-        name: of the column, for messages.
-        cells: ``(n,)`` text.
-        path: of the file, for messages.
+        cells: of the column.
         marks: gives the decimal marks that the whole table shows, and ``;`` where its columns are
             not parted by commas, so that it may be of a place where decimals are.
 
     Raises:
         DataError: most cells are numbers, and others are not; their units differ; one is a bound
-            such as ``<0.5``; or it cannot be told what a comma or a point parts. The message gives
-            a row and quotes nothing.
+            such as ``<0.5``; or it cannot be told what a comma or a point parts.
     """
-    values = pd.to_numeric(cells, errors="coerce").astype(np.float64)
-    points = [cell for cell in cells if "." in cell]
-    if np.isfinite(values).all() and not (points and all(map(_EITHER.fullmatch, points))):
-        return Numbers(_not_too_large(name, values, path))
-    codes, words = pd.factorize(cells)
-    empty, counts = missing_words(words), np.bincount(codes, minlength=len(words))
-    read = [None if gone else read_number(word) for word, gone in zip(words, empty, strict=True)]
-    if not _most_are_numbers(words, empty, read, counts):
+    plain = pd.to_numeric(cells.text, errors="coerce").astype(np.float64)
+    points = [cell for cell in cells.text if "." in cell]
+    if np.isfinite(plain).all() and not (points and all(map(_EITHER.fullmatch, points))):
+        return Numbers(plain)
+    words = [
+        None if gone else _number(w) for w, gone in zip(cells.seen, cells.missing, strict=True)
+    ]
+    number = np.array([word is not None for word in words])
+    bound = np.array([word is not None and word.bound for word in words])
+    if not cells.are_most(number) or (number == bound).all() or _are_stages(cells):
         return None
-    where = _Where(name, path, codes)
-    others = [i for i, cell in enumerate(read) if cell is None and not empty[i]]
-    if others:
-        raise where.refuse_cells(
-            others,
-            f"{kind(words[others[0]])}",
-            "where a finite number is expected",
-            "correct these cells, or empty them and choose missing=",
-        )
-    bounds = [i for i, cell in enumerate(read) if cell and cell.bound]
-    if bounds:
-        raise where.refuse_cells(
-            bounds,
-            "a bound, such as below or above a limit,",
-            "where a number is expected",
-            "decide on a number for it, such as the limit, or make categories of all cells",
-        )
-    unit = _one_unit(where, read)
-    decimal = _decimal(where, read, marks)
-    found = np.array([np.nan if cell is None else cell.value(decimal) for cell in read])
-    return Numbers(_not_too_large(name, found[codes], path), unit, _how(read, unit, decimal))
-
-
-def _most_are_numbers(
-    words: NDArray, empty: NDArray, read: list[_Cell | None], counts: NDArray
-) -> bool:
-    number = np.array([cell is not None for cell in read])
-    exact = np.array([cell is not None and not cell.bound for cell in read])
-    seen = [visible(word) for word in words[~empty]]
-    stages = any(map(_STAGE.fullmatch, seen)) and all(
-        _STAGE.fullmatch(word) or re.fullmatch(r"\d", word) for word in seen
+    cells.forbid(
+        (~number & ~cells.missing)[cells.code],
+        "correct these cells, or empty them and choose missing=",
+        expected="a finite number",
     )
-    filled = counts[~empty].sum()
-    return bool(exact.any() and counts[number].sum() > filled / 2 and not stages)
+    cells.forbid(
+        bound[cells.code],
+        "decide on a number for it, such as the limit, or make categories of all cells",
+        what="a bound, such as below or above a limit,",
+        expected="a number",
+    )
+    unit = next(word.unit for word in words if word)
+    differs = np.array([word is not None and word.unit != unit for word in words])
+    cells.forbid_both(
+        (number & ~differs)[cells.code],
+        differs[cells.code],
+        "has numbers in different units, or with and without one",
+        "convert them to one unit, and write it in the column's name",
+    )
+    mark = np.array([word and word.mark for word in words], dtype=object)[cells.code]
+    decimal = _decimal(cells, mark, marks)
+    values = np.array([np.nan if word is None else word.value(decimal) for word in words])
+    how = _how({*mark}, unit, decimal)
+    if not how and np.isnan(plain)[number[cells.code]].any():
+        how = "with other signs or separated thousands"
+    return Numbers(values[cells.code], unit, how)
 
 
-@dataclass(frozen=True)
-class _Where:
-    """Which column is read, and in which rows its different cells are."""
-
-    name: str
-    path: Path
-    codes: NDArray
-
-    def row(self, word: int) -> int:
-        return int(np.flatnonzero(self.codes == word)[0]) + 1
-
-    def refuse_cells(self, words: list[int], what: str, where: str, advice: str) -> DataError:
-        many = int(np.isin(self.codes, words).sum())
-        return refuse(
-            self.path,
-            f"the column {self.name!r} has {what} in row {self.row(words[0])} ({many} such "
-            f"cell(s)) {where}",
-            advice,
-        )
-
-    def refuse_two(self, first: int, second: int, what: str, advice: str) -> DataError:
-        return refuse(
-            self.path,
-            f"the column {self.name!r} has {what}, in rows {self.row(first)} and "
-            f"{self.row(second)}",
-            advice,
-        )
+def _are_stages(cells: Cells) -> bool:
+    seen = [one for one, gone in zip(cells.seen, cells.missing, strict=True) if not gone]
+    return all(map(_STAGE.fullmatch, seen)) and any(one[1:] for one in seen)
 
 
-def _one_unit(where: _Where, read: list[_Cell | None]) -> str:
-    first: dict[str, int] = {}
-    for number, cell in enumerate(read):
-        if cell is not None:
-            first.setdefault(cell.unit, number)
-    if len(first) > 1:
-        raise where.refuse_two(
-            *list(first.values())[:2],
-            "numbers in different units, or with and without one",
-            "convert them to one unit, and write it in the column's name",
-        )
-    return next(iter(first))
-
-
-def _decimal(where: _Where, read: list[_Cell | None], marks: Marks) -> str:
+def _decimal(cells: Cells, mark: NDArray, marks: Marks) -> str:
     """What parts the decimals of a column, or ``"."`` where nothing does.
+
+    Args:
+        cells: of the column.
+        mark: ``(n,)`` what each cell shows of it.
+        marks: as for :func:`numbers_of`.
 
     Raises:
         DataError: it is both, or cannot be told.
     """
-    first: dict[str, int] = {}
-    for number, cell in enumerate(read):
-        if cell is not None and cell.mark:
-            first.setdefault(cell.mark, number)
-    advice = "write decimals with a point, and nothing between thousands"
-    if {",", "."} <= set(first):
-        raise where.refuse_two(first[","], first["."], "decimal commas and decimal points", advice)
-    if "," in first and ".?" in first:
-        raise where.refuse_two(
-            first[","], first[".?"], "decimal commas, and points that may part thousands", advice
-        )
-    if "," in first or "." in first:
-        return "," if "," in first else "."
-    unsure = {mark for mark in (",?", ".?") if mark in first}
+    for point, what in ((".", "points"), (".?", "points that may part thousands")):
+        both = f"has decimal commas and decimal {what}"
+        cells.forbid_both(mark == ",", mark == point, both, _PLAINLY)
+    held = {*mark} - {None}
+    if sure := held & {",", "."}:
+        return sure.pop()
+    unsure = held - {""}
     if not unsure:
         return "."
     shown = marks()
-    if unsure == {",?"} and len(shown & {",", "."}) == 1:
-        return (shown & {",", "."}).pop()
+    others = shown & {",", "."}
+    if unsure == {",?"} and len(others) == 1:
+        return others.pop()
     # Without anything to go by they are decimals, if all cells have them and commas end columns.
-    alone = not shown and all(cell.mark for cell in read if cell)
-    if unsure == {".?"} and (shown in ({"."}, {".", ";"}) or alone):
+    if unsure == {".?"} and (others == {"."} or (not shown and "" not in held)):
         return "."
-    raise where.refuse_cells(
-        [number for number, cell in enumerate(read) if cell and cell.mark in unsure],
-        "a number with one comma or point, three digits before its end,",
-        "which may part decimals or thousands",
-        f"{advice}; where all have three decimals, write a fourth",
+    cells.forbid(
+        np.isin(mark, list(unsure)),
+        f"{_PLAINLY}; where all have three decimals, write a fourth",
+        what="a number with one comma or point, three digits before its end,",
+        expected="a number of which it is clear whether that parts decimals or thousands",
     )
+    return "."
 
 
-def _how(read: list[_Cell | None], unit: str, decimal: str) -> str:
-    cells = [cell for cell in read if cell is not None]
-    told = []
-    if any(cell.mark == "," or (cell.mark == ",?" and decimal == ",") for cell in cells):
-        told.append("with decimal commas")
-    if any(cell.mark == ",?" and decimal == "." for cell in cells):
-        told.append("with commas between thousands")
-    marks = {cell.mark for cell in cells}
-    if decimal == "." and ".?" in marks and "." not in marks:
-        told.append("with decimal points before three digits")
-    if unit:
-        told.append("without their unit, which is noted with the column")
-    if not told and not all(cell.plain for cell in cells):
-        told.append("with other signs or separated thousands")
-    return " and ".join(told)
+def _how(marks: set[str], unit: str, decimal: str) -> str:
+    told = {
+        "with decimal commas": "," in marks or (",?" in marks and decimal == ","),
+        "with commas between thousands": ",?" in marks and decimal == ".",
+        "with decimal points before three digits": ".?" in marks and not marks & {".", ","},
+        "without their unit, which is noted with the column": bool(unit),
+    }
+    return " and ".join(how for how, so in told.items() if so)
 
 
-def _not_too_large(name: str, values: NDArray, path: Path) -> NDArray[np.float64]:
-    large = np.flatnonzero(np.abs(np.nan_to_num(values, posinf=np.inf, neginf=-np.inf)) > _LARGEST)
-    if len(large):
-        raise refuse(
-            path,
-            f"the column {name!r} has a number in row {large[0] + 1} that is too large",
-            "correct it, or write the column in a larger unit",
+def check_32_bits(cells: Cells, values: NDArray[np.float64]) -> None:
+    """Pass if a network's 32 bits hold the column's numbers, and whole ones apart.
+
+    Raises:
+        DataError: they do not.
+    """
+    cells.forbid(
+        np.abs(values) > _LARGEST,
+        "correct it, or write the column in a larger unit",
+        what="a number that is too large",
+    )
+    known = values[~np.isnan(values)]
+    large = np.abs(known).max(initial=0) > 2**24 and not (known % 1).any()
+    if large and len(np.unique(known.astype(np.float32))) < len(np.unique(known)):
+        raise cells.refuse(
+            "has whole numbers so large that some would become the same",
+            f"subtract the smallest, or leave it out with drop=({cells.name!r},)",
         )
+
+
+def without_codes(cells: Cells, values: NDArray, codes: Sequence[float] | None) -> NDArray:
+    """The column's numbers, NaN in the place of ``codes``.
+
+    Raises:
+        DataError: none are given (``None``), and some numbers look like codes.
+    """
+    if codes is not None:
+        return np.where(np.isin(values, np.asarray(codes, dtype=np.float64)), np.nan, values)
+    cells.forbid(
+        likely_codes(values),
+        "empty these cells, or say with missing_codes=(…) which numbers mean so in this table, and "
+        "with missing_codes=() that none does",
+        what="a number far from all others that looks like a code for 'not known'",
+    )
     return values
+
+
+def likely_codes(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which numbers look like codes for "nothing is known".
+
+    Of a column whose other numbers are not negative: -9, -99, -999 and the like, and -1 where
+    others reach 10. And 99, 999 and the like, of at least twice the largest other number; and 9
+    beside 0 to 3.
+
+    Args:
+        values: ``(n,)``, NaN where nothing is known.
+    """
+    # One of the two ends is a code if any number is: of most columns that is all it takes.
+    if not {np.nanmin(values, initial=np.inf), np.nanmax(values, initial=-np.inf)} & _CODES:
+        return np.zeros(len(values), dtype=bool)
+    known = np.unique(values[~np.isnan(values)])
+    return np.isin(values, list(_codes_among(known)))
+
+
+def _codes_among(known: NDArray) -> set[float]:
+    """The likely codes among the different numbers of a column, ascending."""
+    rest = known[~np.isin(known, _BELOW + _ABOVE)]
+    if not len(rest):
+        return set()
+    below = set(known) & set(_BELOW)
+    if len(rest) > 1 and rest[0] == -1 and rest[1] >= 0 and rest[-1] >= 10:
+        below, rest = below | {-1.0}, rest[1:]
+    found = below if rest[0] >= 0 else set()
+    # A number stands out from the largest before it that is no code.
+    largest = np.abs(rest).max()
+    for one in known[np.isin(known, _ABOVE)]:
+        if one >= 2 * largest and one > rest[-1]:
+            found = found | {one}
+        else:
+            largest = max(largest, abs(one))
+    levels = set(known) - {9.0}
+    return found | {9.0} if 9 in known and len(levels) > 1 and levels <= {0, 1, 2, 3} else found

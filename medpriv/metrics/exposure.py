@@ -91,7 +91,7 @@ def exposed_tail(
     counts = np.concatenate([np.ones((1, len(report)), dtype=counts.dtype), counts])
     areas = resampled_auc(report, members, counts)
     rest = np.setdiff1d(np.arange(areas.shape[1]), chosen)
-    confirmed, others = (_mean(areas[:, who], seed) for who in (chosen, rest))
+    confirmed, others = (_mean(areas[:, who], members[:, who], seed) for who in (chosen, rest))
     before = found.auc(0, found.inside[0])
     return Tail(
         chosen=chosen,
@@ -263,8 +263,12 @@ def share_of(found: int, patients: int) -> Estimate:
     return Estimate(found / patients, float(ends.low), float(ends.high), patients)
 
 
-def _mean(areas: np.ndarray, seed: int) -> Estimate:
-    """The mean over patients of ``(1 + B, k)`` areas, with an interval over models."""
-    means = np.nanmean(areas, axis=1)
-    found = interval(means[0], means[1:], patient=np.arange(len(means)), seed=seed)
+def _mean(areas: np.ndarray, inside: np.ndarray, seed: int) -> Estimate:
+    """The mean over patients of ``(1 + B, k)`` areas, with an interval over models.
+
+    Where each area is 1, it is as sure as a share of the fewest models on one side of a patient.
+    """
+    means, models = np.nanmean(areas, axis=1), np.arange(len(inside))
+    few = int(np.minimum(inside.sum(0), (~inside).sum(0)).min())
+    found = interval(means[0], means[1:], share_of=few, patient=models, seed=seed)
     return replace(found, patients=areas.shape[1])

@@ -76,7 +76,7 @@ def model_auc(
     score, inside = checked(np.asarray(score).T, np.asarray(inside).T, "a model had all or none")
     areas = auc_of_ranks(midranks(score), inside)
     counts = patient_bootstrap(np.arange(len(areas)), draws=draws, seed=seed)
-    return interval(areas.mean(), counts @ areas / len(areas))
+    return interval(areas.mean(), counts @ areas / len(areas), share_of=len(areas))
 
 
 def patient_table(

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from medpriv.data.cells import class_labels
 from medpriv.data.cohort import DataError
-from medpriv.data.csv_files import class_labels, codes, numbers, read_csv
+from medpriv.data.csv_files import read_csv
+from medpriv.data.sources.openml import values_of
 
 HTML = b"\n<!DOCTYPE html><html><body>Please log in</body></html>"
 HERE = Path("toy.csv")
@@ -32,7 +34,7 @@ def test_csv_gives_stripped_text(tmp_path, text):
     frame = read_csv(write(tmp_path / "toy.csv", text), ("a", "b"))
     assert frame["a"].tolist() == ["1", "2"]
     assert frame["b"].tolist() == ["x y", "é"]
-    assert numbers(frame, "a", HERE).tolist() == [1.0, 2.0]
+    assert values_of(frame, {"a": "cm"}, HERE).tolist() == [[1.0], [2.0]]
 
 
 def test_csv_keeps_words_that_look_missing(tmp_path):
@@ -48,7 +50,7 @@ def test_csv_keeps_words_that_look_missing(tmp_path):
         ("a,b\n1,2\n", "utf-8", r"has 1 row\(s\)"),
         ("a,c\n1,2\n3,4\n", "utf-8", r"lacks the column\(s\) b \(it has a, c\)"),
         ("a,b,a\n1,2,3\n4,5,6\n", "utf-8", "columns 1 and 3 of the header share their names"),
-        ("Osei,yes\nAbara,no\nKhan,yes\n", "utf-8", r"\(it has 2 columns, and .* patient's"),
+        ("Osei,yes\nAbara,no\nKhan,yes\n", "utf-8", r"\(it has 2 columns, .* patient's\)"),
         ("a,b\n1,2\n1,2,3\n", "utf-8", "this is no table"),
         ("a,b\n1,2,3\n4,5,6\n", "utf-8", "this is no table"),
         ('a,b\n1,"2\n3,4\n', "utf-8", "this is no table"),
@@ -65,6 +67,28 @@ def test_csv_that_is_refused(tmp_path, text, encoding, wrong):
 
 
 @pytest.mark.parametrize(
+    "rows",
+    [
+        ["Osei,Accra,ill", "Khan,Oslo,well", "Abara,Lagos,ill"],
+        ["Osei,34,ill", "Khan,51,well", "Abara,47,well"],
+        ["Osei,NA,ill", "Khan,51,well", "Abara,47,well"],
+        ["2020-01-05,Osei,0", "2020-01-06,Khan,1", "2020-01-07,Abara,1"],
+        ["Osei,yes,unknown", "Khan,no,0", "Abara,yes,1"],
+    ],
+)
+def test_the_first_row_of_a_file_without_a_header_is_not_shown(tmp_path, rows):
+    with pytest.raises(DataError, match=r"lacks the column\(s\) label .*check the") as caught:
+        read_csv(write(tmp_path / "toy.csv", "\n".join(rows)), ("label",))
+    assert not [cell for cell in rows[0].split(",") if len(cell) > 1 and cell in str(caught.value)]
+
+
+def test_names_of_columns_are_shown_where_they_are_names(tmp_path):
+    path = write(tmp_path / "toy.csv", "Outcome,age\nill,34\nwell,51\n")
+    with pytest.raises(DataError, match=r"lacks the column\(s\) label \(it has Outcome, age\)"):
+        read_csv(path, ("label",))
+
+
+@pytest.mark.parametrize(
     ("cell", "kind"),
     [
         ("", "an empty cell"),
@@ -78,17 +102,18 @@ def test_csv_that_is_refused(tmp_path, text, encoding, wrong):
 def test_text_in_a_number_column(tmp_path, cell, kind):
     frame = read_csv(write(tmp_path / "toy.csv", f'a,b\n1,2\n3,"{cell}"\n'))
     with pytest.raises(DataError, match=f"column 'b' has {kind} in row 2") as caught:
-        numbers(frame, "b", HERE)
+        values_of(frame, {"b": "cm"}, HERE)
     assert len(cell) < 3 or cell == "nan" or cell not in str(caught.value)  # it is a patient's
 
 
 def test_codes_are_positions(tmp_path):
     frame = read_csv(write(tmp_path / "toy.csv", "a,b\n3,1\n1.0,1\n2,9\n"))
-    assert codes(frame, "a", ("1", "2", "3"), HERE).tolist() == [2, 0, 1]
+    written = {"one": ["1"], "two": ["2", "zwei"], "three": ["3"]}
+    assert values_of(frame, {"a": written}, HERE)[:, 0].tolist() == [2, 0, 1]
     with pytest.raises(
-        DataError, match=r"column 'b' has another number in row 3.*expected one of 1, 2"
+        DataError, match=r"'b' has another number in row 3.*one of 1, 2, zwei, 3 is expected"
     ):
-        codes(frame, "b", ("1", "2"), HERE)
+        values_of(frame, {"b": written}, HERE)
 
 
 @pytest.mark.parametrize(

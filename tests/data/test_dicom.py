@@ -92,12 +92,22 @@ def test_patients_are_those_of_the_files_and_all_share_one_scale(tmp_path):
     assert len(seen) == 12
     for number, pixels in enumerate(stored):
         expected = ((pixels - float(low)) / (high - low)).astype(np.float32)
-        assert seen[expected.tobytes()] == (f"p{number // 2}", number // 2 % 2)
+        assert seen[expected.tobytes()] == (f"patient {number // 2 + 1}", number // 2 % 2)
     notes = " ".join(cohort.card.notes)
     assert f"12 picture(s) without a window have one scale, from {low} to {high}" in notes
     assert "told apart by the files' PatientID" in notes
     assert NAME not in str(cohort.card)
     assert cohort.card.patient_identity
+
+
+def test_nothing_in_a_cohort_names_a_patient(tmp_path):
+    files = patients()
+    for number, file in enumerate(files):
+        file.PatientID = f"{NAME}-{number // 2}"
+    cohort = load_images(folder(tmp_path / "mine", files), size=SIDE)
+    assert NAME not in repr(cohort)
+    named = [name for part in cohort.parts().values() for name in part.patient]
+    assert set(named) == {f"patient {number}" for number in range(1, 7)}
 
 
 def test_rows_by_uid_and_names_without_suffix(tmp_path):
@@ -117,7 +127,7 @@ def test_rows_by_uid_and_names_without_suffix(tmp_path):
     with pytest.raises(DataError, match="SOPInstanceUID of row 1 is that of 2 files"):
         load_images(path, size=SIDE)
     (path / "labels.csv").write_text("file,uid,label\nIM0,1.2.3,0\nIM1,1.2.3,1\n")
-    with pytest.raises(DataError, match="file and uid of row 1 are two pictures"):
+    with pytest.raises(DataError, match="a uid that are two pictures, the first in row 1"):
         load_images(path, size=SIDE)
 
 
@@ -125,7 +135,7 @@ def test_a_column_patient_goes_before_the_files(tmp_path):
     rows = [f"{number}.dcm,{number % 2},w{number}" for number in range(12)]
     table = "\n".join(["file,label,patient", *rows])
     cohort = load_images(folder(tmp_path / "mine", patients(), table), size=SIDE)
-    assert {name for name, _ in pictures(cohort).values()} == {f"w{n}" for n in range(12)}
+    assert {name for name, _ in pictures(cohort).values()} == {f"patient {n}" for n in range(1, 13)}
     assert "6 PatientID(s) of the files are under several" in " ".join(cohort.card.notes)
 
 

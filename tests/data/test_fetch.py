@@ -21,7 +21,7 @@ import medpriv
 from medpriv.data import fetch
 from medpriv.data.cohort import DataError
 from medpriv.data.fetch import Source, locate
-from medpriv.data.sources import openml
+from medpriv.data.sources.openml import openml_source
 from medpriv.runtime.cache import CacheError
 
 BODY = bytes(range(256)) * 4000  # about 1 MB: several chunks
@@ -263,8 +263,8 @@ def test_openml_is_asked_once_and_kept(cache, monkeypatch):
         return Bunch
 
     monkeypatch.setattr("sklearn.datasets.fetch_openml", fetch_openml)
-    toys = openml.OpenmlTable("toy", 7)
-    first, second = openml.locate_table(toys), openml.locate_table(toys)
+    toys = openml_source("toy", 7)
+    first, second = locate(toys), locate(toys)
     assert first == second
     assert first.read_text() == "a,b\n1,x\n2,\n"
     assert len(asked) == 1
@@ -273,7 +273,7 @@ def test_openml_is_asked_once_and_kept(cache, monkeypatch):
     for place in range(len(whole)):
         first.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
         with pytest.warns(RuntimeWarning, match="not as it was downloaded.*Downloading it again"):
-            assert openml.locate_table(toys).read_bytes() == whole
+            assert locate(toys).read_bytes() == whole
     assert len(asked) == 1 + len(whole)
 
 
@@ -291,5 +291,5 @@ def test_openml_that_fails_leaves_nothing(cache, monkeypatch, error):
 
     monkeypatch.setattr("sklearn.datasets.fetch_openml", fetch_openml)
     with pytest.raises(DataError, match=r"OpenML failed .*put it as toy\.csv.*MEDPRIV_DATA"):
-        openml.locate_table(openml.OpenmlTable("toy", 7))
+        locate(openml_source("toy", 7))
     assert left(cache) == []

@@ -13,7 +13,7 @@ from medpriv import data
 from medpriv.data import fetch
 from medpriv.data.listing import cards as cards_
 from medpriv.data.listing import file_names
-from medpriv.data.sources import DATASETS, MEDMNIST, VOLUMES, import_source, openml, source_module
+from medpriv.data.sources import DATASETS, MEDMNIST, VOLUMES, import_source, source_module
 from real import real_file
 
 NAMES = [(modality, name) for modality, names in DATASETS.items() for name in names]
@@ -28,9 +28,7 @@ def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.delenv("MEDPRIV_DATA", raising=False)
     monkeypatch.setenv("MEDPRIV_CACHE", str(tmp_path / "cache"))
-    for module in (fetch, openml):
-        monkeypatch.setattr(module, "local_file", refuse)
-    monkeypatch.setattr(fetch, "download", refuse)
+    monkeypatch.setattr(fetch, "local_file", refuse)
     return tmp_path
 
 

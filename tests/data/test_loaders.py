@@ -205,7 +205,7 @@ def test_own_records(tmp_path):
     assert [column.name for column in cohort.columns] == ["age", "sex"]
     frame = cohort.frame("test")
     for patient, age, sex in zip(cohort.test.patient, frame["age"], frame["sex"], strict=True):
-        number = int(patient[1:])
+        number = int(patient.removeprefix("patient ")) - 1
         assert (age, sex) == (30 + number / 4, "fm"[number % 2])
     assert "the column id was left out" in cohort.card.notes
 

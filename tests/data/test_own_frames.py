@@ -58,7 +58,7 @@ def test_the_rules_of_files_hold(tmp_path):
 def test_who_trained_the_model_is_a_member():
     trained = FRAME.assign(trained=np.where(FRAME["who"] < 8, "train", "test"))
     cohort = cohort_from(trained, **ROLES, part="trained")
-    assert set(cohort.members.patient) == {str(who) for who in range(8)}
+    assert set(cohort.members.patient) == {f"patient {who}" for who in range(1, 9)}
     assert cohort.auxiliary.patients == 8
     assert [cohort.victims.patients, cohort.test.patients] == [2, 2]
     named = trained.rename(columns={"trained": "part"})
@@ -73,7 +73,7 @@ def test_texts(part):
     assert sum(map(len, cohort.parts().values())) == N
     if part:
         assert set(cohort.members.x) == set(TEXTS[::2])
-    with pytest.raises(DataError, match="for each text"):
+    with pytest.raises(DataError, match="for each row"):
         cohort_from(TEXTS, label=[0, 1])
 
 
@@ -100,9 +100,9 @@ def test_images_keep_their_size(kind, part):
 
 def test_images_that_are_refused():
     label = np.arange(N) % 2
-    with pytest.raises(DataError, match="40 rows but 3 labels"):
+    with pytest.raises(DataError, match="'data': 40, 'label': 3"):
         cohort_from(PIXELS, label=label[:3])
-    with pytest.raises(DataError, match="part has 3 values"):
+    with pytest.raises(DataError, match="'part': 3.*one of each"):
         cohort_from(PIXELS, label=label, part=SPLIT[:3])
     with pytest.raises(DataError, match="has a word in row 1"):
         cohort_from(PIXELS, label=label, part=["here"] * N)

@@ -32,7 +32,7 @@ def write(folder: Path, sep: str = ",", **columns: Sequence[object]) -> Path:
 def in_order(cohort: Cohort, name: str) -> list[object]:
     """A column in the order of the file."""
     cells = {
-        int(patient[1:]): cell
+        int(patient.removeprefix("patient ")) - 1: cell
         for key, part in cohort.parts().items()
         for patient, cell in zip(part.patient, cohort.frame(key)[name], strict=True)
     }
@@ -80,7 +80,7 @@ def test_numbers_as_spreadsheets_write_them(tmp_path, form, note, unit):
         ([">100" if i % 3 else i for i in range(N)], "a bound.* in row 2"),
         ([f"{1000 + i * i:,}" for i in range(N)], r"in row 1 \(40 such.*decimals or thousands"),
         (["3,5" if i == 3 else v for i, v in enumerate(FINE)], "decimal commas and decimal points"),
-        (["1e39" if i == 4 else v for i, v in enumerate(FINE)], "row 5 that is too large"),
+        (["1e39" if i == 4 else v for i, v in enumerate(FINE)], "too large in row 5"),
         (["many" if i == 4 else v for i, v in enumerate(FINE)], "a word in row 5"),
         ([f"{60 + i}/{50 + i}" for i in range(N)], "two numbers in a cell"),
         ([""] * N, "empty in all rows.*drop="),
@@ -153,7 +153,7 @@ def test_what_is_missing_is_refused_until_somebody_decides(tmp_path, sign):
 @pytest.mark.parametrize("code", [-9, -99, -999, 99, 999, 9999, -1, "-9.0", "999"])
 def test_codes_for_missing_are_asked_about(tmp_path, code):
     cells = [code if i % 9 == 3 else 5 + i * 3 % 31 for i in range(N)]
-    with pytest.raises(DataError, match=r"first in row 4 \(5 such cell.*missing_codes="):
+    with pytest.raises(DataError, match=r"in row 4 \(5 such cell.*missing_codes="):
         column(tmp_path, cells, missing="median")
     kept = column(tmp_path, cells, missing_codes=())
     assert kept == [float(cell) for cell in cells]
@@ -329,7 +329,7 @@ def test_the_readers_own_split(tmp_path, words):
     assert {name: part.patients for name, part in cohort.parts().items()} == {
         "members": 10, "auxiliary": 7, "victims": 1, "test": 2,
     }  # fmt: skip
-    assert set(cohort.members.patient) == {f"p{i}" for i in range(0, N // 2, 2)}
+    assert set(cohort.members.patient) == {f"patient {i}" for i in range(1, N // 2, 2)}
     assert [one.name for one in cohort.columns] == ["x"]
     patients[4] = patients[2]
     with pytest.raises(DataError, match="rows 3 and 5 are of one patient, in two parts"):

@@ -81,7 +81,7 @@ def test_without_such_columns_the_card_says_that_words_stand_for_facts(tmp_path:
 def test_what_says_neither_yes_nor_no_is_refused_and_not_quoted(
     tmp_path: Path, cell: str, kind: str
 ) -> None:
-    says = rf"mine\.csv: the column 'hiv' .* has {kind} in row 8 \(1 such cell"
+    says = rf"mine\.csv: the column 'hiv' has {kind} in row 8 \(1 such cell.*yes or no is expected"
     path = reports(tmp_path, hiv=[*["1", "0"] * 3, "1", cell, *["0"] * 32])
     with pytest.raises(DataError, match=says) as caught:
         load_reports(path)

@@ -102,6 +102,19 @@ def test_the_interval_is_of_other_models() -> None:
     assert 50 <= covered <= 60  # at 95 %, fewer than 50 once in 3,000
 
 
+def test_patients_who_are_always_told_apart_have_room_below() -> None:
+    """An AUC of 1 in each resample says only what so many models have not shown."""
+    score, inside = toy()
+    tail = exposed_tail(np.where(np.arange(PATIENTS) < 30, inside, score), inside, draws=20)
+    assert (tail.chosen < 30).all()
+    assert tail.exposed.all()
+    report = inside[tail.models][:, tail.chosen]
+    few = np.minimum(report.sum(0), (~report).sum(0)).min()
+    assert (tail.confirmed.value, tail.confirmed.high) == (1, 1)
+    assert tail.confirmed.low == pytest.approx(0.025 ** (1 / few))
+    assert tail.gain.low > 0.3
+
+
 # --- The exact test -------------------------------------------------------------------------------
 
 

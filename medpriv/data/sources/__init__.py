@@ -60,6 +60,21 @@ class Roles:
     missing: str = "refuse"
     missing_codes: tuple[float, ...] | None = None
 
+    def __post_init__(self) -> None:
+        """Take single names and other sequences, too.
+
+        Raises:
+            ValueError: ``missing`` is none of its values.
+        """
+        choose(self.missing, ("refuse", "category", "median"), "missing")
+        sensitive, drop = (
+            (names,) if isinstance(names, str) else tuple(names)
+            for names in (self.sensitive, self.drop)
+        )
+        codes = self.missing_codes
+        codes = None if codes is None else tuple(map(float, codes))
+        vars(self).update(sensitive=sensitive, drop=drop, missing_codes=codes)
+
 
 @dataclass(frozen=True)
 class Wanted:

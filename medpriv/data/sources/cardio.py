@@ -25,32 +25,26 @@ from numpy.typing import NDArray
 
 from medpriv.data.archives import refuse
 from medpriv.data.cohort import Cohort, DataCard, Part
-from medpriv.data.csv_files import (
-    class_labels,
-    codes,
-    numbers,
-    read_csv,
-    table_columns,
-    table_values,
-)
+from medpriv.data.csv_files import read_csv
+from medpriv.data.fetch import locate
 from medpriv.data.sources import Wanted
-from medpriv.data.sources.openml import OpenmlTable, locate_table
+from medpriv.data.sources.openml import columns_of, openml_source, values_of
 from medpriv.data.splitting import file_card, no_attributes, split_rows
 from medpriv.runtime.profile import CARDIO_PATIENTS
 from medpriv.runtime.resources import json_resource
 
-SOURCE = OpenmlTable("cardio", 45547)
+SOURCE = openml_source("cardio", 45547)
 CLASSES = ("no disease", "disease")
 WEIGHTS = (0.4, 0.4, 0.05, 0.15)
 DAYS_A_YEAR = 365.25
 _TABLES = json_resource(__file__, "cardio.json")
 CARD = DataCard.of(_TABLES)
-COLUMNS = table_columns(_TABLES["columns"])
+COLUMNS = columns_of(_TABLES["columns"])
 
 
 def load(wanted: Wanted) -> Cohort:
     """Cardiovascular disease records; class 1 is disease present."""
-    path = locate_table(SOURCE)
+    path = locate(SOURCE)
     values, labels, identity = read_cardio(path)
     broken = impossible(values)
     keep = ~np.logical_or.reduce(list(broken.values()))
@@ -78,28 +72,20 @@ def read_cardio(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64], NDA
     Raises:
         DataError: a column is missing or holds what it should not.
     """
-    _, *rest = _TABLES["columns"].items()
-    frame = read_csv(path, (*dict(rest), "cardio"))
-    age = _age_years(frame, path)
-    values = np.column_stack([age, table_values(frame, dict(rest), path)])
-    class_labels(frame["cardio"].to_numpy(), path)
-    labels = codes(frame, "cardio", ("0", "1"), path)
+    _, *others = _TABLES["columns"].items()
+    frame = read_csv(path, (*dict(others), "cardio"))
+    age = next((name for name in ("age_years", "age_days", "age") if name in frame), None)
+    if age is None:
+        raise refuse(path, "it lacks an age", "expected a column age_years, age_days or age")
+    values = values_of(frame, {age: "years", **dict(others)}, path)
+    # OpenML and Kaggle call days "age": nobody is 150 years old, nor 150 days.
+    values[:, 0] /= DAYS_A_YEAR if np.median(values[:, 0]) > 150 else 1
+    labels = values_of(frame, {"cardio": {"no": ("0",), "yes": ("1",)}}, path)[:, 0]
     number = frame["id"] if "id" in frame else pd.Series(np.arange(len(frame)).astype(str))
     if number.duplicated().any():
         twice = number[number.duplicated()].iloc[0]
         raise refuse(path, f"the id {twice} occurs twice", "one record is one patient here")
-    return values, labels, ("cardio-" + number).to_numpy(dtype=str)
-
-
-def _age_years(frame: pd.DataFrame, path: Path) -> NDArray[np.float64]:
-    if "age_years" in frame:
-        return numbers(frame, "age_years", path)
-    name = next((name for name in ("age_days", "age") if name in frame), None)
-    if name is None:
-        raise refuse(path, "it lacks an age", "expected a column age_years, age_days or age")
-    age = numbers(frame, name, path)
-    # OpenML and Kaggle call days "age": nobody is 150 years old, nor 150 days.
-    return age / DAYS_A_YEAR if np.median(age) > 150 else age
+    return values, labels.astype(np.int64), ("cardio-" + number).to_numpy(dtype=str)
 
 
 def impossible(values: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:

@@ -10,24 +10,25 @@ from numpy.typing import NDArray
 
 from medpriv.data.archives import refuse
 from medpriv.data.cohort import Cohort, DataCard, Part
-from medpriv.data.csv_files import positions, read_csv, table_columns, table_values
+from medpriv.data.csv_files import read_csv, require_columns
+from medpriv.data.fetch import locate
 from medpriv.data.sources import Wanted
-from medpriv.data.sources.openml import OpenmlTable, locate_table
+from medpriv.data.sources.openml import columns_of, openml_source, values_of
 from medpriv.data.splitting import file_card, no_attributes, split_rows
 from medpriv.runtime.resources import json_resource
 
-SOURCE = OpenmlTable("heart", 49)  # "heart-c", version 1
+SOURCE = openml_source("heart", 49)  # "heart-c", version 1
 CLASSES = ("no disease", "disease")
 WEIGHTS = (0.35, 0.35, 0.1, 0.2)
 UNKNOWN = "not recorded"
 _TABLES = json_resource(__file__, "heart.json")
 CARD = DataCard.of(_TABLES)
-COLUMNS = table_columns(_TABLES["columns"])
+COLUMNS = columns_of(_TABLES["columns"])
 
 
 def load(wanted: Wanted) -> Cohort:
     """The Cleveland records in all profiles; class 1 is a vessel narrowed by over 50 %."""
-    path = locate_table(SOURCE)
+    path = locate(SOURCE)
     values, labels = read_heart(path)
     unknown = {
         column.name: int((values[:, position] == len(column.values) - 1).sum())
@@ -59,6 +60,7 @@ def read_heart(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
             "are renumbered and 1 means healthy",
             "use UCI's file with the column num, or OpenML's (leave the file out)",
         )
-    frame = read_csv(path, (*(column.name for column in COLUMNS), "num"))
-    values = table_values(frame, _TABLES["columns"], path)
-    return values, positions(frame, "num", _TABLES["label"], path)
+    names = [*(column.name for column in COLUMNS), "num"]
+    require_columns(frame, names, path, "check the header row")
+    labels = values_of(frame, {"num": _TABLES["label"]}, path)[:, 0]
+    return values_of(frame, _TABLES["columns"], path), labels.astype(np.int64)

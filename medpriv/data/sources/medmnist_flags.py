@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from medpriv.data.archives import read_npz, refuse
+from medpriv.data.cells import class_labels
 from medpriv.data.cohort import PARTS, Cohort, DataCard, Part
-from medpriv.data.csv_files import class_labels
 from medpriv.data.fetch import Source, locate
 from medpriv.data.image_files import resize, to_images
 from medpriv.data.sources import MEDMNIST, Wanted
