@@ -56,7 +56,7 @@ def heads() -> list[dict[str, object]]:
 
 
 def images() -> list[dict[str, object]]:
-    """16 CNNs on 100 patients of the phantoms at 32x32, 2 epochs: by itself, and as one."""
+    """16 CNNs on 100 patients of the phantoms at 32x32, 10 epochs: by itself, and as one."""
     cohort = data.load_images("phantom", size=32, seed=0)
     part = cohort.members.first_patients(100)
 
@@ -64,7 +64,7 @@ def images() -> list[dict[str, object]]:
         with seeded(seed, "bench"):
             return ImageCNN(size=32, classes=len(cohort.classes))
 
-    recipe = Recipe(2, batch_size=64, weight_decay=1e-2)
+    recipe = Recipe(10, batch_size=64, weight_decay=1e-2)
     return [
         _row("16 CNNs on images", make, part, 16, recipe),
         _row("16 CNNs on images, computed as one", make, part, 16, recipe, at_once=16),

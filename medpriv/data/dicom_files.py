@@ -3,8 +3,8 @@
 The stored numbers become measured ones by the file's rescale slope and intercept (or its modality
 table). Where a file says how it is to be shown, by a VOI table or a window, that runs from 0 to 1;
 of several the first counts. The other grey files share one scale, from the smallest to the largest
-value of them all. Padding is 0. ``MONOCHROME1`` is inverted, so that 1 is white. Colours come as
-RGB, of which 1 is full.
+value of them all. Padding is 0. ``MONOCHROME1`` is turned round, so that 1 is white; on the shared
+scale about what its bits can hold. Colours come as RGB, of which 1 is full.
 
 Errors name rows of the table, and neither files nor what is in them: both can name patients.
 """
@@ -110,7 +110,7 @@ def read_head(table: Path, row: int, path: Path) -> Head:
         if not grey or _says_how_shown(file):
             return Head(patient.strip(), uid, shape[2], None)
     with _reading(table, row, path) as file:
-        values, padding = _measured_values(file)
+        values, padding = _on_shared_scale(file)
         kept = values[~padding]
         span = (float(kept.min()), float(kept.max())) if kept.size else (np.inf, -np.inf)
         return Head(patient.strip(), uid, 1, span)
@@ -132,15 +132,14 @@ def read_dicom(table: Path, row: int, path: Path, span: tuple[float, float]) -> 
         if file.PhotometricInterpretation not in GREY:
             pixels = _stored_pixels(file) / (2.0**file.BitsStored - 1)
             return torch.from_numpy(pixels.astype(np.float32)).movedim(-1, 0)[None]
-        values, padding = _measured_values(file)
-        if file.get("VOILUTSequence"):
-            grey = _through_table(values, file)
-        elif _says_how_shown(file):
-            grey = _through_window(values, file)
+        if _says_how_shown(file):
+            values, padding = _measured_values(file)
+            through = _through_table if file.get("VOILUTSequence") else _through_window
+            grey = through(values, file).clip(0, 1)
+            grey = 1 - grey if file.PhotometricInterpretation == "MONOCHROME1" else grey
         else:
-            grey = (values - span[0]) / max(span[1] - span[0], 1e-12)
-        grey = grey.clip(0, 1)
-        grey = 1 - grey if file.PhotometricInterpretation == "MONOCHROME1" else grey
+            values, padding = _on_shared_scale(file)
+            grey = ((values - span[0]) / max(span[1] - span[0], 1e-12)).clip(0, 1)
         return torch.from_numpy(np.where(padding, 0, grey).astype(np.float32))[None, None]
 
 
@@ -220,11 +219,17 @@ def _check_bits(file: Dataset, count: int) -> None:
     if overlays or stored == allocated or allocated == 1 or syntax.is_encapsulated:
         return
     order = "<" if syntax.is_little_endian else ">"
-    signed = bool(file.PixelRepresentation)
-    raw = np.frombuffer(file.PixelData, f"{order}{'ui'[signed]}{allocated // 8}")[:count]
-    low, high = (-(2 ** (stored - 1)), 2 ** (stored - 1)) if signed else (0, 2**stored)
-    if raw.min() < low or raw.max() >= high:
+    kind = "i" if file.PixelRepresentation else "u"
+    raw = np.frombuffer(file.PixelData, f"{order}{kind}{allocated // 8}")[:count]
+    low, high = _ends(file)
+    if raw.min() < low or raw.max() > high:
         raise UnfitError(f"has pixels beyond its {stored} bits")
+
+
+def _ends(file: Dataset) -> NDArray[np.int64]:
+    """The smallest and the largest number that a file's bits can hold."""
+    half = 2 ** (int(file.BitsStored) - 1)
+    return np.array([-half, half - 1] if file.PixelRepresentation else [0, 2 * half - 1])
 
 
 def _measured_values(file: Dataset) -> tuple[NDArray, NDArray[np.bool_]]:
@@ -240,6 +245,18 @@ def _measured_values(file: Dataset) -> tuple[NDArray, NDArray[np.bool_]]:
         ends = np.array([first, last]).astype(stored.dtype)
         padding = (stored >= ends.min()) & (stored <= ends.max())
     return apply_modality_lut(stored, file).astype(np.float64), padding
+
+
+def _on_shared_scale(file: Dataset) -> tuple[NDArray, NDArray[np.bool_]]:
+    """The same, but MONOCHROME1 turned about its ends: black is 0, however many bits others have."""
+    from pydicom.pixels import apply_modality_lut
+
+    values, padding = _measured_values(file)
+    if file.PhotometricInterpretation != "MONOCHROME1":
+        return values, padding
+    if not file.get("BitsStored") or file.get("FloatPixelData") or file.get("DoubleFloatPixelData"):
+        raise UnfitError("is MONOCHROME1 of floats and says not how it is to be shown")
+    return apply_modality_lut(_ends(file), file).astype(np.float64).sum() - values, padding
 
 
 def _says_how_shown(file: Dataset) -> bool:

@@ -80,11 +80,11 @@ def _composed(name: PurePath) -> str:
     return unicodedata.normalize("NFC", name.as_posix()).casefold()
 
 
-def about_files(table: Path, files: Sequence[Path]) -> tuple[str, tuple[str, str]]:
+def about_files(table: Path, files: Sequence[Path]) -> tuple[str, list[str]]:
     """The sha256 of the table and of the files in it, and what the card says of both."""
     there = {path for path in files_in(table.parent) if path.suffix.lower() in PICTURES}
     named = [(file.relative_to(table.parent).as_posix(), file) for file in files]
-    return content_hash([(LABELS, table), *named]), (
-        f"{len(there - set(files))} picture(s) that {LABELS} does not name were left out",
-        f"the sha256 is over the names and contents of {LABELS} and the pictures in it",
-    )
+    notes = [f"the sha256 is over the names and contents of {LABELS} and the pictures in it"]
+    if left := len(there - set(files)):
+        notes.insert(0, f"{left} picture(s) that {LABELS} does not name were left out")
+    return content_hash([(LABELS, table), *named]), notes

@@ -63,31 +63,32 @@ def plan(
     # Weights, gradients and Adam's two moments; what the backward pass needs of each row, and as
     # much again for its gradients.
     each = 4 * own + 2 * longest * _bytes_a_row(network, x)
-    whole = 3 * models * own  # the result, and its copies when it is written
+    here = models * own  # of all, whoever is trained
     there = 0 if device.type == "cpu" else rows * x[0].nbytes
     if at_once is None:
-        fast = 1 if convolves(network) else _CPU
-        room = free_bytes(device) - there - (whole if device.type == "cpu" else 0)
-        wanted = min(models, fast if device.type == "cpu" else models)
-        at_once = max(1, min(wanted, room // max(each, 1)))
+        fast = models if device.type != "cpu" else 1 if convolves(network) else _CPU
+        room = free_bytes(device) - (here if device.type == "cpu" else there)
+        at_once = max(1, min(models, fast, room // each))
     at_once = min(require_integer("at_once", at_once, 1), models)
-    _check_fits(models, {device: there + at_once * each}, whole, at_once)
+    together, written = at_once * each, 4 * here  # the file is made of copies
+    if device.type == "cpu":
+        needs = {device: max(written, here + together)}
+    else:
+        needs = {device: there + together, torch.device("cpu"): written}
+    for place, need in needs.items():
+        _check_fits(f"{models} models, {at_once} at once,", need, place)
     if at_once > 1:
         _check_together(network, x, y)
-    return Plan(at_once, whole + there + at_once * each)
+    return Plan(at_once, sum(needs.values()))
 
 
-def _check_fits(models: int, needs: dict[torch.device, int], whole: int, at_once: int) -> None:
-    cpu = torch.device("cpu")
-    needs[cpu] = needs.get(cpu, 0) + whole
-    for device, need in needs.items():
-        free = free_bytes(device)
-        if need > free:
-            raise MemoryError(
-                f"{models} models, {at_once} at once, need about {_said(need)} of memory "
-                f"({device.type}), and {_said(free)} are free. Train fewer models, fewer "
-                "at_once=..., or with a smaller batch_size"
-            )
+def _check_fits(what: str, need: int, device: torch.device) -> None:
+    free = free_bytes(device)
+    if need > free:
+        raise MemoryError(
+            f"{what} need about {_said(need)} of memory ({device.type}), and {_said(free)} are "
+            "free. Train fewer models, fewer at_once=..., or with a smaller batch_size"
+        )
 
 
 def _said(number: int) -> str:

@@ -40,7 +40,7 @@ Untrained = Cohort | nn.Module | Callable[[Part, int], nn.Module]
 
 @dataclass(frozen=True)
 class ManyModels:
-    """M trained models of one architecture; see :func:`train_many`.
+    """M trained models of one architecture; see :func:`medpriv.training.train_many`.
 
     Attributes:
         stack: their weights, on the CPU.

@@ -191,7 +191,6 @@ def test_pixels_are_those_that_were_measured(tmp_path_factory, data):
         slope, intercept = data.draw(st.sampled_from([(1, -1024), (0.5, 3), (2, 0)]))
         tags = {"RescaleSlope": slope, "RescaleIntercept": intercept}
         measured = measured * slope + intercept
-    span = (float(measured.min()), float(measured.max()) + 1)
     form = data.draw(st.sampled_from([None, "", "LINEAR", "LINEAR_EXACT", "SIGMOID"]))
     if form is not None:
         centre, width = data.draw(st.sampled_from([(40, 400), (128, 256), (-600, 1500)]))
@@ -204,14 +203,36 @@ def test_pixels_are_those_that_were_measured(tmp_path_factory, data):
         else:
             expected = (measured - (centre - 0.5 - (width - 1) / 2)) / (width - 1)
     else:
-        expected = (measured - span[0]) / (span[1] - span[0])
-    expected = expected.clip(0, 1)
-    if data.draw(st.booleans()):
-        tags["PhotometricInterpretation"], expected = "MONOCHROME1", 1 - expected
+        expected = None
+    turned = data.draw(st.booleans())
+    if turned:
+        tags["PhotometricInterpretation"] = "MONOCHROME1"
     file = written(pixels, bits=bits, big=big and kind == "2", **tags)
+    if expected is not None:
+        expected = 1 - expected.clip(0, 1) if turned else expected.clip(0, 1)
+        assert np.allclose(seen(file, folder), expected, atol=1e-5)
+        return
+    if turned:  # about the ends of what so many bits hold
+        ends = np.array([low, high - 1]) * float(tags.get("RescaleSlope", 1))
+        measured = ends.sum() + 2 * float(tags.get("RescaleIntercept", 0)) - measured
+    span = (float(measured.min()), float(measured.max()) + 1)
+    expected = (measured - span[0]) / (span[1] - span[0])
     assert np.allclose(seen(file, folder, span), expected, atol=1e-5)
-    whole = (measured.min(), measured.max()) if form is None else None
-    assert read_head(TABLE, 1, folder / "one.dcm").span == whole
+    assert read_head(TABLE, 1, folder / "one.dcm").span == (measured.min(), measured.max())
+
+
+def test_black_is_black_whatever_the_bits(tmp_path):
+    """A film of 12 bits whose 0 is white beside one of 14 whose 0 is black, without windows."""
+    true = np.zeros((8, 8))
+    true[2:6, 2:6] = RNG.uniform(0.4, 0.9, (4, 4))
+    white = (4095 - np.rint(true * 4095)).astype(np.uint16)
+    dark = np.rint(true * 16383).astype(np.uint16)
+    span = (0, 16383)
+    first = seen(written(white, bits=12, PhotometricInterpretation="MONOCHROME1"), tmp_path, span)
+    other = seen(written(dark, bits=14), tmp_path, span)
+    assert first[0, 0] == other[0, 0] == 0
+    assert np.allclose(first, true * 4095 / 16383, atol=1e-3)
+    assert np.allclose(other, true, atol=1e-3)
 
 
 def test_padding_is_black_and_not_in_the_range(tmp_path):
@@ -220,10 +241,13 @@ def test_padding_is_black_and_not_in_the_range(tmp_path):
     for first in (-2000, 65536 - 2000):
         file = written(pixels, bits=16, PhotometricInterpretation="MONOCHROME1")
         file.add_new("PixelPaddingValue", "SS" if first < 0 else "US", first)
-        shown = seen(file, tmp_path, (0, 1000))
+        save(file, tmp_path / "one.dcm")
+        span = read_head(TABLE, 1, tmp_path / "one.dcm").span
+        assert span == (-1 - pixels[1:].max(), -1 - pixels[1:].min())  # turned about its 16 bits
+        shown = seen(file, tmp_path, span)
         assert (shown[0] == 0).all()
-        assert np.allclose(shown[1:], 1 - pixels[1:] / 1000, atol=1e-6)
-        assert read_head(TABLE, 1, tmp_path / "one.dcm").span[0] >= 0
+        below = pixels[1:].max() - pixels[1:]
+        assert np.allclose(shown[1:], below / below.max(), atol=1e-6)
 
 
 @pytest.mark.parametrize("bits", [8, 12])

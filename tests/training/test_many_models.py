@@ -279,12 +279,17 @@ def test_convolutions_on_a_cpu_are_trained_one_after_the_other(
 # --- Memory ---------------------------------------------------------------------------------------
 
 
-def planned(free: int, monkeypatch: pytest.MonkeyPatch, number: int | None = None) -> at_once.Plan:
-    """For 100 small dense networks: 4,162 bytes... of weights each."""
+WEIGHTS = 4 * (256 * 8 + 8 + 8 * 2 + 2)  # bytes of one of the dense networks
+
+
+def planned(
+    free: int, patch: pytest.MonkeyPatch, number: int | None = None, models: int = 100
+) -> at_once.Plan:
+    """For dense networks, in batches of 16 rows."""
     part = images()
-    monkeypatch.setattr(at_once, "free_bytes", lambda device: free)
+    patch.setattr(at_once, "free_bytes", lambda device: free)
     return at_once.plan(
-        dense(part, 0), part.x[:4], part.y[:4], 16, (100, len(part)),
+        dense(part, 0), part.x[:4], part.y[:4], 16, (models, len(part)),
         device=torch.device("cpu"), at_once=number,
     )  # fmt: skip
 
@@ -302,12 +307,12 @@ def test_fewer_at_once_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) ->
     assert at_once._said(much.bytes) in str(error.value)
 
 
-def test_the_weights_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Adding one more at once costs its weights four times, and a batch of activations twice."""
-    one, two = (planned(10**9, monkeypatch, number).bytes for number in (1, 2))
-    weights = 4 * (256 * 8 + 8 + 8 * 2 + 2)
-    row = 4 * (256 + 8 + 2)  # what each layer is given and the logits
-    assert 4 * weights + 2 * 16 * row <= two - one <= 4 * weights + 4 * 16 * row
+def test_weights_and_what_a_batch_leaves_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = (planned(10**9, monkeypatch, number, 64).bytes for number in (32, 64))
+    row = 4 * (256 + 8 + 2)  # what each layer is given, and the logits
+    each = (two - one) / 32
+    assert 4 * WEIGHTS + 2 * 16 * row <= each <= 4 * WEIGHTS + 4 * 16 * row
+    assert planned(10**9, monkeypatch, 1, 10_000).bytes == 4 * 10_000 * WEIGHTS  # to be written
 
 
 def test_a_container_has_what_is_left_of_its_limit(tmp_path: Path) -> None:
