@@ -248,7 +248,7 @@ def _measured_values(file: Dataset) -> tuple[NDArray, NDArray[np.bool_]]:
 
 
 def _on_shared_scale(file: Dataset) -> tuple[NDArray, NDArray[np.bool_]]:
-    """The same, but MONOCHROME1 turned about its ends: black is 0, however many bits others have."""
+    """The same, MONOCHROME1 turned about its ends: its black is that of files of other bits."""
     from pydicom.pixels import apply_modality_lut
 
     values, padding = _measured_values(file)
