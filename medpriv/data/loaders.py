@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from medpriv.data.cohort import Cohort, Modality
-from medpriv.data.description import DESCRIBED, KINDS, described
-from medpriv.data.own_files import load_own
+from medpriv.data.own_files import DESCRIBED, described, load_own
 from medpriv.data.sources import DATASETS, Roles, Wanted, import_source
 from medpriv.data.splitting import MIN_PATIENTS
 from medpriv.runtime.arguments import require_integer
@@ -141,7 +140,7 @@ def load_reports(
 
 
 def _with_roles(
-    dataset: str | Path, said: Roles, known: Sequence[str] = tuple(KINDS)
+    dataset: str | Path, said: Roles, *known: Sequence[str]
 ) -> tuple[str | Path, Roles]:
     """A table and what is said of its columns, by the caller or in a file that describes it."""
     if not str(dataset).lower().endswith(DESCRIBED):
@@ -149,8 +148,7 @@ def _with_roles(
     path = Path(dataset).expanduser()
     if said != Roles():
         raise ValueError(f"{path.name} says what its columns are; say it there, or in the call")
-    table, roles = described(path, known)
-    return table, Roles(**roles)
+    return described(path, *known)
 
 
 def _wanted(

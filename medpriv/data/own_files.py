@@ -69,9 +69,10 @@ publisher's file. Another gives all of its images, each a patient, and classes a
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -80,9 +81,8 @@ from torch import Tensor
 
 from medpriv.data.archives import check_readable, refuse
 from medpriv.data.cells import Cells
-from medpriv.data.cohort import Cohort, Modality
+from medpriv.data.cohort import Cohort, DataError, Modality
 from medpriv.data.csv_files import read_csv
-from medpriv.data.description import DESCRIBED, KINDS, described
 from medpriv.data.image_files import to_images
 from medpriv.data.own_cohort import OwnRows, own_cohort, parts_of
 from medpriv.data.own_pictures import own_images
@@ -92,11 +92,51 @@ from medpriv.data.splitting import row_keys
 from medpriv.runtime.hashing import content_hash
 from medpriv.runtime.seeds import check_seed
 
+DESCRIBED = ".toml"
+#: What a description can say of a table, beside its ``file``.
+_SAID: Final = {
+    **dict.fromkeys(("label", "patient", "part", "missing"), "a text"),
+    **dict.fromkeys(("sensitive", "drop"), "a list of texts"),
+    "missing_codes": "a list of numbers",
+}
+
+
+def described(path: Path, known: Sequence[str] = tuple(_SAID)) -> tuple[Path, Roles]:
+    """The table that a ``.toml`` describes, and what it says of the columns.
+
+    ``file`` is the table, beside the description or below; the other keys are arguments of
+    :func:`medpriv.data.load_records`: ``label``, ``patient``, ``part``, ``sensitive``, ``drop``,
+    ``missing`` and ``missing_codes``, of which ``known`` apply.
+
+    Raises:
+        DataError: it is no TOML, ``file`` is missing, or a key is unknown or of another kind.
+    """
+    example = 'expected a line: file = "patients.csv"'
+    try:
+        said = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise DataError(f"{path.name} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        raise DataError(f"{path.name} is no TOML; {example}") from None
+    file = said.pop("file", None)
+    if not isinstance(file, str):
+        raise DataError(f"{path.name} names no table; {example}")
+    if not said.keys() <= set(known):
+        can = f"beside file it can say: {', '.join(known)}"
+        raise DataError(f"{path.name} says something that is unknown here; {can}")
+    for key, value in said.items():
+        inside = value if isinstance(value, list) else [value]
+        kinds = {float if type(one) is int else type(one) for one in inside}
+        fits = kinds <= {float if key == "missing_codes" else str}
+        if not fits or isinstance(value, list) != _SAID[key].startswith("a list"):
+            raise DataError(f"{path.name}: {key} has to be {_SAID[key]}")
+    return path.parent / file, Roles(**said)
+
 
 def own_modality(path: Path) -> Modality:
     """What kind of data a file of the reader's holds, by its suffix and, of a CSV, its header."""
     if path.suffix.lower() == DESCRIBED:
-        path, _ = described(path, tuple(KINDS))
+        path, _ = described(path)
     if path.suffix.lower() != ".csv":
         return "images"
     return "reports" if "text" in read_csv(path) else "records"
