@@ -222,7 +222,7 @@ def test_pixels_are_those_that_were_measured(tmp_path_factory, data):
 
 
 def test_black_is_black_whatever_the_bits(tmp_path):
-    """A film of 12 bits whose 0 is white beside one of 14 bits whose 0 is black, without windows."""
+    """12 bits whose 0 is white beside 14 bits whose 0 is black, both without a window."""
     true = np.zeros((8, 8))
     true[2:6, 2:6] = RNG.uniform(0.4, 0.9, (4, 4))
     white = (4095 - np.rint(true * 4095)).astype(np.uint16)
