@@ -3,7 +3,7 @@
 The stored numbers become measured ones by the file's rescale slope and intercept (or its modality
 table). Where a file says how it is to be shown, by a VOI table or a window, that runs from 0 to 1;
 of several the first counts. The other grey files share one scale, from the smallest to the largest
-value of them all, ``MONOCHROME1`` turned about what its bits can hold. Padding is 0, and 1 is white.
+value of them all, ``MONOCHROME1`` turned about what its bits hold. Padding is 0, and 1 is white.
 Colours come as RGB, of which 1 is full.
 
 Errors name rows of the table, and neither files nor what is in them: both can name patients.
