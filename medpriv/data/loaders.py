@@ -144,8 +144,8 @@ def _with_roles(
     dataset: str | Path, said: Roles, known: Sequence[str] = tuple(KINDS)
 ) -> tuple[str | Path, Roles]:
     """A table and what is said of its columns, by the caller or in a file that describes it."""
-    path = Path(dataset).expanduser()
-    if path.suffix.lower() != DESCRIBED:
+    path = Path(dataset).expanduser() if isinstance(dataset, str | Path) else None
+    if path is None or path.suffix.lower() != DESCRIBED:
         return dataset, said
     if said != Roles():
         raise ValueError(f"{path.name} says what its columns are; say it there, or in the call")
