@@ -3,8 +3,8 @@
 The stored numbers become measured ones by the file's rescale slope and intercept (or its modality
 table). Where a file says how it is to be shown, by a VOI table or a window, that runs from 0 to 1;
 of several the first counts. The other grey files share one scale, from the smallest to the largest
-value of them all. Padding is 0. ``MONOCHROME1`` is turned round, so that 1 is white; on the shared
-scale about what its bits can hold. Colours come as RGB, of which 1 is full.
+value of them all, ``MONOCHROME1`` turned about what its bits hold. Padding is 0, and 1 is white.
+Colours come as RGB, of which 1 is full.
 
 Errors name rows of the table, and neither files nor what is in them: both can name patients.
 """
@@ -248,15 +248,13 @@ def _measured_values(file: Dataset) -> tuple[NDArray, NDArray[np.bool_]]:
 
 
 def _on_shared_scale(file: Dataset) -> tuple[NDArray, NDArray[np.bool_]]:
-    """The same, MONOCHROME1 turned about its ends: its black is that of files of other bits."""
+    """The same, of which more is whiter: ``MONOCHROME1`` is turned about what its bits can hold."""
     from pydicom.pixels import apply_modality_lut
 
     values, padding = _measured_values(file)
-    if file.PhotometricInterpretation != "MONOCHROME1":
-        return values, padding
-    if not file.get("BitsStored") or file.get("FloatPixelData") or file.get("DoubleFloatPixelData"):
-        raise UnfitError("is MONOCHROME1 of floats and says not how it is to be shown")
-    return apply_modality_lut(_ends(file), file).astype(np.float64).sum() - values, padding
+    if file.PhotometricInterpretation == "MONOCHROME1":
+        values = apply_modality_lut(_ends(file), file).astype(np.float64).sum() - values
+    return values, padding
 
 
 def _says_how_shown(file: Dataset) -> bool:

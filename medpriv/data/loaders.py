@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from medpriv.data.cohort import Cohort, Modality
-from medpriv.data.own_files import DESCRIBED, described, load_own
+from medpriv.data.own_files import DESCRIBED, SAID, described, load_own
 from medpriv.data.sources import DATASETS, Roles, Wanted, import_source
 from medpriv.data.splitting import MIN_PATIENTS
 from medpriv.runtime.arguments import require_integer
@@ -140,7 +140,7 @@ def load_reports(
 
 
 def _with_roles(
-    dataset: str | Path, said: Roles, *known: Sequence[str]
+    dataset: str | Path, said: Roles, known: Sequence[str] = tuple(SAID)
 ) -> tuple[str | Path, Roles]:
     """A table and what is said of its columns, by the caller or in a file that describes it."""
     if not str(dataset).lower().endswith(DESCRIBED):
@@ -148,7 +148,7 @@ def _with_roles(
     path = Path(dataset).expanduser()
     if said != Roles():
         raise ValueError(f"{path.name} says what its columns are; say it there, or in the call")
-    return described(path, *known)
+    return described(path, known)
 
 
 def _wanted(

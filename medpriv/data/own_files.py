@@ -94,14 +94,14 @@ from medpriv.runtime.seeds import check_seed
 
 DESCRIBED = ".toml"
 #: What a description can say of a table, beside its ``file``.
-_SAID: Final = {
+SAID: Final = {
     **dict.fromkeys(("label", "patient", "part", "missing"), "a text"),
     **dict.fromkeys(("sensitive", "drop"), "a list of texts"),
     "missing_codes": "a list of numbers",
 }
 
 
-def described(path: Path, known: Sequence[str] = tuple(_SAID)) -> tuple[Path, Roles]:
+def described(path: Path, known: Sequence[str] = tuple(SAID)) -> tuple[Path, Roles]:
     """The table that a ``.toml`` describes, and what it says of the columns.
 
     ``file`` is the table, beside the description or below; the other keys are arguments of
@@ -128,8 +128,8 @@ def described(path: Path, known: Sequence[str] = tuple(_SAID)) -> tuple[Path, Ro
         inside = value if isinstance(value, list) else [value]
         kinds = {float if type(one) is int else type(one) for one in inside}
         fits = kinds <= {float if key == "missing_codes" else str}
-        if not fits or isinstance(value, list) != _SAID[key].startswith("a list"):
-            raise DataError(f"{path.name}: {key} has to be {_SAID[key]}")
+        if not fits or isinstance(value, list) != SAID[key].startswith("a list"):
+            raise DataError(f"{path.name}: {key} has to be {SAID[key]}")
     return path.parent / file, Roles(**said)
 
 
