@@ -8,8 +8,9 @@ import torch
 
 from experiments.recording import Table
 from medpriv import attacks, data, deployment, metrics
-from medpriv.evaluation.attack_catalog.reports import FACT_PENALTY, from_other_facts
+from medpriv.evaluation.attack_catalog.reports import from_other_facts
 from medpriv.models import build_target
+from medpriv.models.probes import FACT_PENALTY
 
 
 def fact_cell(dataset: str, seed: int, reports: int) -> dict[str, Any]:

@@ -17,9 +17,9 @@ from medpriv.attacks.reports.slot_reader import SlotReader
 from medpriv.data.cohort import Cohort, Part
 from medpriv.defenses import rounded
 from medpriv.defenses.compression import projected
-from medpriv.evaluation.attack_catalog.reports import FACT_PENALTY
 from medpriv.evaluation.attacks import attackers
 from medpriv.models import build_target
+from medpriv.models.probes import FACT_PENALTY
 from medpriv.runtime.seeds import rng
 
 WORDS = 40  # to which Open-i's reports are cut

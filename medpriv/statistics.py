@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import NormalDist
 
 import numpy as np
 
@@ -23,9 +24,11 @@ class Estimate:
         high: where it ends.
         patients: of how many patients it is, where two groups are compared of the smaller; 0 where
             nobody said.
-        resampled: ``(draws,)`` the figure in each resample, for :meth:`gain`.
-        drawn: names the resamples; figures of one name rest on the same ones. Empty where a
-            share's interval is not theirs, since they have no spread.
+        resampled: ``(draws,)`` the figure in each resample, for :meth:`gain`. None where a share's
+            interval is not theirs, since they have no spread.
+        drawn: names the resamples; figures of one name rest on the same ones.
+        reach: by how much it may change where as many patients as none of these rules out are
+            otherwise, see :func:`unseen`; NaN where nobody said.
     """
 
     value: float
@@ -34,23 +37,31 @@ class Estimate:
     patients: int = field(default=0, repr=False, compare=False)
     resampled: np.ndarray | None = field(default=None, repr=False, compare=False)
     drawn: str = field(default="", repr=False, compare=False)
+    reach: float = field(default=math.nan, repr=False, compare=False)
 
     def gain(self, over: Estimate) -> Estimate:
         """By how much it exceeds another figure of the same patients.
 
-        In pairs where both rest on the same resamples of patients, and the difference has a spread
-        in them. Else, as where one is a share of none or of all, the squares of both distances are
-        added (Zou & Donner 2008, Stat. Med. 27:1693). That is meant for figures that have nothing
-        to do with each other; where both do well with the same patients it is too wide.
+        In pairs where both rest on the same resamples of patients. Pairs that never differ may
+        differ by what so many patients have not shown, ``reach``. Where there are no pairs, as
+        where one is a share of none or of all, the squares of both distances are added (Zou &
+        Donner 2008, Stat. Med. 27:1693). That is meant for figures that have nothing to do with
+        each other; where both do well with the same patients it is too wide.
         """
         value = self.value - over.value
         if self.drawn and self.drawn == over.drawn:
-            found = interval(value, self.resampled - over.resampled)
-            if found.low != found.high:
-                return replace(found, patients=self.patients)
-        down = math.hypot(self.value - self.low, over.high - over.value)
-        up = math.hypot(self.high - self.value, over.value - over.low)
-        return Estimate(value, value - down, value + up, self.patients)
+            resampled = self.resampled - over.resampled
+            found = interval(value, resampled)
+            if found.low < found.high:
+                low, high = _outer(found, resampled)
+                return replace(found, low=low, high=high, patients=self.patients, reach=self.reach)
+            reach = max(self.reach, over.reach)
+            if found.low == 0 and reach >= 0:
+                return Estimate(value, -reach, reach, self.patients, reach=reach)
+        ours, theirs = (_outer(one, one.resampled) for one in (self, over))
+        down = math.hypot(self.value - ours[0], theirs[1] - over.value)
+        up = math.hypot(ours[1] - self.value, over.value - theirs[0])
+        return Estimate(value, value - down, value + up, self.patients, reach=self.reach)
 
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
@@ -101,16 +112,44 @@ def interval(
             patients can be compared in pairs.
         seed: of these draws.
     """
-    own = {"patients": 0 if patient is None else len(np.unique(np.asarray(patient)))}
+    own = {
+        "patients": 0 if patient is None else len(np.unique(np.asarray(patient))),
+        "reach": unseen(share_of) if share_of else math.nan,
+    }
     if np.isnan(resampled).all():
-        return Estimate(float(value), float("nan"), float("nan"), **own)
+        return Estimate(float(value), math.nan, math.nan, **own)
     low, high = np.nanpercentile(resampled, [2.5, 97.5])
     if share_of and low == high and low in (0, 1):
         low, high = (0.0, unseen(share_of)) if low == 0 else (1 - unseen(share_of), 1.0)
-    elif patient is not None:
+    else:
+        own["resampled"] = resampled
+    if patient is not None and "resampled" in own:
         who = hashlib.sha256("\0".join(map(str, patient)).encode()).hexdigest()
-        own |= {"resampled": resampled, "drawn": f"{who} {seed} {len(resampled)}"}
+        own["drawn"] = f"{who} {seed} {len(resampled)}"
     return Estimate(float(value), float(low), float(high), **own)
+
+
+def _outer(found: Estimate, resampled: np.ndarray | None) -> tuple[float, float]:
+    """The ends of its interval, or of the BCa one of its resamples where these are further out.
+
+    Where few patients were hit, each of the two is too narrow on one side: percentiles on the
+    upper, since more may be hit of those whom nobody has drawn, and BCa (Efron 1987, JASA 82:171)
+    on the lower. Its acceleration is a sixth of the resamples' skewness, which it is of a mean.
+    """
+    drawn = np.array([]) if resampled is None else resampled[~np.isnan(resampled)]
+    if not len(drawn) or np.ptp(drawn) == 0:
+        return found.low, found.high
+    value, normal, least = found.value, NormalDist(), 0.5 / len(drawn)
+    lean = (((drawn - drawn.mean()) / drawn.std()) ** 3).mean() / 6
+    below = ((drawn < value).mean() + (drawn <= value).mean()) / 2
+    bias = normal.inv_cdf(min(max(below, least), 1 - least))
+    levels = []
+    for end in (bias + normal.inv_cdf(0.025), bias + normal.inv_cdf(0.975)):
+        # Beyond its pole the formula turns round; nothing is surer than all of the resamples.
+        far = end / (1 - lean * end) if lean * end < 1 else math.copysign(math.inf, end)
+        levels.append(normal.cdf(bias + far))
+    low, high = np.quantile(drawn, levels)
+    return min(found.low, float(low)), max(found.high, float(high))
 
 
 def unseen(patients: int) -> float:
@@ -136,21 +175,27 @@ def estimates(
     ``score`` takes a guess and how often each row counts, ``(draws, n)``, and returns one score
     under each count, ``(draws,)``, or k of them, ``(k, draws)``; a baseline meets the same counts.
     ``shares`` says of each score of how many patients it is a share, 0 if of none, see
-    :func:`interval`; with a baseline no score is one.
+    :func:`interval`. With a baseline no score is one; but where resamples of a difference of shares
+    have no spread, its ends are those of :meth:`Estimate.gain`.
     """
     counts = patient_bootstrap(patient, draws=draws, seed=seed)
     counts = np.concatenate([np.ones((1, len(patient)), dtype=counts.dtype), counts])
-    found = score(guess, counts)
-    if baseline is not None:
-        found = found - score(baseline, counts)
-    found = np.atleast_2d(found)
-    if baseline is not None or not shares:
-        shares = [0] * len(found)
-    pairs = zip(found, shares, strict=True)
-    return [
-        interval(row[0], row[1:], share_of=share_of, patient=patient, seed=seed)
-        for row, share_of in pairs
-    ]
+
+    def ends(found: np.ndarray, shares: Sequence[int] = ()) -> list[Estimate]:
+        return [
+            interval(row[0], row[1:], share_of=share_of, patient=patient, seed=seed)
+            for row, share_of in zip(found, shares or [0] * len(found), strict=True)
+        ]
+
+    ours = np.atleast_2d(score(guess, counts))
+    if baseline is None:
+        return ends(ours, shares)
+    theirs = np.atleast_2d(score(baseline, counts))
+    paired = ends(ours - theirs)
+    if not shares:
+        return paired
+    each = zip(paired, ends(ours, shares), ends(theirs, shares), strict=True)
+    return [one.gain(other) if pair.low == pair.high else pair for pair, one, other in each]
 
 
 def resampled_auc(case: np.ndarray, score: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -207,12 +252,18 @@ def difference(
 ) -> Estimate:
     """By how much a score exceeds a baseline on the same victims: a paired interval.
 
-    ``values`` and ``baseline`` are ``(n,)`` scores, of which truth values count as 1 and 0.
-    Patients, seed and errors are as for :func:`mean_estimate`.
+    ``values`` and ``baseline`` are ``(n,)`` scores, of which truth values count as 1 and 0. Of
+    scores from 0 to 1 that differ by the same on every victim, such as those of two guesses that
+    are alike, the ends are those of :meth:`Estimate.gain`. Patients, seed and errors are as for
+    :func:`mean_estimate`.
     """
-    gain = np.asarray(values, dtype=float) - np.asarray(baseline, dtype=float)
-    means = _means(gain, patient, 2000, seed)
-    return interval(means[0], means[1:], patient=patient, seed=seed)
+    both = [np.asarray(one, dtype=float) for one in (values, baseline)]
+    means = _means(both[0] - both[1], patient, 2000, seed)
+    found = interval(means[0], means[1:], patient=patient, seed=seed)
+    if found.low != found.high or any(one.min() < 0 or one.max() > 1 for one in both):
+        return found
+    ours, theirs = (mean_estimate(one, patient, seed=seed) for one in both)
+    return ours.gain(theirs)
 
 
 def _means(values: np.ndarray, patient: np.ndarray, draws: int, seed: int) -> np.ndarray:

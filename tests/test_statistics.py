@@ -180,7 +180,7 @@ def test_every_share_of_none_has_room_above_it() -> None:
     assert precision.low == pytest.approx(0.025 ** (1 / 4))  # four patients are told anything
     assert recall.value == pytest.approx(0.4)
     recall, precision = statement_scores(truth, truth, patient[:10], baseline=truth)
-    assert recall == precision == Estimate(0, 0, 0)  # a difference is no share
+    assert recall == precision == Estimate(0, pytest.approx(-room), pytest.approx(room))
 
 
 @pytest.mark.parametrize("patients", [8, 40, 400])
@@ -221,9 +221,54 @@ def test_a_gain_is_in_pairs_as_by_the_function_for_it(seed: int, patients: int) 
         one, other, paired = (getattr(scores, name) for scores in (*both, apart))
         found = one.gain(other)
         assert found.value == pytest.approx(paired.value)
-        if paired.low < paired.high:
-            assert (found.low, found.high) == pytest.approx((paired.low, paired.high))
+        assert found.low <= paired.low + 1e-9
+        assert found.high >= paired.high - 1e-9
         assert found.patients == len(np.unique(patient))
+
+
+@pytest.mark.parametrize(("found", "patients"), [(3, 30), (6, 60), (20, 40), (58, 60)])
+def test_the_ends_of_a_gain_are_the_outer_ones_of_two_intervals(found: int, patients: int) -> None:
+    """Against scipy's BCa, whose acceleration is a jackknife's: of a mean the two are near."""
+    who = np.arange(patients)
+    hits, usual = (who < found) * 1.0, (who < 1) * 0.5
+    apart = hits - usual
+    ours, theirs = (mean_estimate(one, who, draws=20_000) for one in (hits, usual))
+    gain = ours.gain(theirs)
+    ends = [
+        stats.bootstrap(
+            (apart,), np.mean, n_resamples=20_000, method=method, rng=np.random.default_rng(1)
+        ).confidence_interval
+        for method in ("percentile", "bca")
+    ]
+    room = 0.1 * apart.std() / np.sqrt(patients) + 0.5 / patients  # a step of the resamples
+    assert gain.low == pytest.approx(min(one.low for one in ends), abs=room)
+    assert gain.high == pytest.approx(max(one.high for one in ends), abs=room)
+
+
+def test_a_gain_of_two_guesses_that_are_alike_may_be_what_nobody_has_shown() -> None:
+    """The accuracy of n patients who never differ: another share of them may, in either way."""
+    draw = np.random.default_rng(0)
+    for patients in (40, 100, 1000):
+        truth, who = draw.integers(0, 2, patients), np.arange(patients)
+        guess = np.where(draw.random(patients) < 0.8, truth, 1 - truth)
+        off = 1 - 0.025 ** (1 / patients)
+        same = attribute_scores(truth, guess, who, 2, baseline=guess)
+        assert (same.accuracy.low, same.accuracy.high) == pytest.approx((-off, off))
+        alone = attribute_scores(truth, guess, who, 2)
+        assert alone.mcc.gain(alone.mcc) == same.mcc
+        assert alone.accuracy.gain(alone.accuracy) == same.accuracy
+        # As many right ones are wrong, of one value: Matthews' coefficient in full.
+        table = np.array([[((truth == a) & (guess == b)).sum() for b in (0, 1)] for a in (0, 1)])
+        worst = []
+        for value in (0, 1):
+            other = table / patients
+            moved = min(off, other[value, value])
+            other[value, value] -= moved
+            other[value, 1 - value] += moved
+            sides = np.prod([*other.sum(0), *other.sum(1)])
+            worst.append(np.linalg.det(other) / np.sqrt(sides))
+        assert same.mcc.low <= min(worst) - alone.mcc.value + 1e-9
+        assert same.mcc.low == -same.mcc.high
 
 
 def test_a_gain_over_others_adds_the_squares_of_both_distances() -> None:
@@ -277,10 +322,15 @@ def test_answers_that_do_not_fit_the_part_have_no_utility(shape: tuple[int, ...]
         utility_of(torch.zeros(shape), part)
 
 
-def test_a_gain_of_one_is_no_share() -> None:
-    patient = np.arange(5)
-    assert difference(np.ones(5), np.zeros(5), patient) == Estimate(1, 1, 1)
-    assert difference(np.ones(5), np.ones(5), patient) == Estimate(0, 0, 0)
+def test_a_difference_of_shares_without_spread_has_an_interval() -> None:
+    patient, off = np.arange(5), 1 - 0.025 ** (1 / 5)
+    whole = difference(np.ones(5), np.zeros(5), patient)
+    assert whole == Estimate(1, pytest.approx(1 - 2 * off), 1)  # each share may be so far away
+    alike = Estimate(0, pytest.approx(-off), pytest.approx(off))
+    assert difference(np.ones(5), np.ones(5), patient) == alike
+    assert difference([True, False] * 5, [True, False] * 5, np.arange(10) // 2) == alike
+    other = 100.0 * np.arange(5)  # of no known scale
+    assert difference(other, other, patient) == Estimate(0, 0, 0)
 
 
 def test_an_estimate_reads_as_text() -> None:

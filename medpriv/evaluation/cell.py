@@ -211,7 +211,7 @@ def _to_beat(rivals: Sequence[dict[str, Estimate]]) -> dict[str, Estimate]:
 def _measure(metric: str, found: dict[str, Estimate], baseline: Estimate) -> Row:
     """What each attacker has in one metric, and what the best of them has over the baseline."""
     best = max(found.values(), key=lambda one: one.value)
-    adaptive = found["adaptive"]
+    gain, adaptive = best.gain(baseline), found["adaptive"]
     return {
         "metric": metric,
         "n": adaptive.patients,
@@ -220,7 +220,8 @@ def _measure(metric: str, found: dict[str, Estimate], baseline: Estimate) -> Row
         "low": adaptive.low,
         "high": adaptive.high,
         **_ends("baseline", baseline),
-        **_ends("gain", best.gain(baseline)),
+        **_ends("gain", gain),
+        "reach": gain.reach,
     }  # fmt: skip
 
 

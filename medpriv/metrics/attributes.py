@@ -51,7 +51,8 @@ def attribute_scores(
         patient: ``(n,)`` the patient of each row.
         values: how many values there are.
         baseline: ``(n,)`` int, guesses to beat: each score is then ours minus theirs on the same
-            victims, with a paired interval.
+            victims, with a paired interval; where that has no spread, as of two guesses that are
+            alike on every victim, with the one of :meth:`medpriv.statistics.Estimate.gain`.
         draws: bootstrap resamples over patients.
         seed: decides the resamples.
 
@@ -59,8 +60,6 @@ def attribute_scores(
         ValueError: no rows, lengths differ, or a value lies outside 0..values-1.
     """
     truth, guess = _whole(truth, values, patient), _whole(guess, values, patient)
-    if baseline is not None:
-        baseline = _whole(baseline, values, patient)
 
     def tables(guess: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """``(draws, values, values)``: how often each truth met each guess."""
@@ -71,18 +70,30 @@ def attribute_scores(
     def scores(guess: np.ndarray, counts: np.ndarray) -> np.ndarray:
         return _scores(tables(guess, counts))
 
-    found = estimates(scores, guess, baseline, patient, draws=draws, seed=seed)
+    def alone(guess: np.ndarray) -> list[Estimate]:
+        found = estimates(scores, guess, None, patient, draws=draws, seed=seed)
+        once = tables(guess, np.ones((1, len(truth))))[0]
+        others = _scores(_one_way_off(once, unseen(found[0].patients)))
+        ends = zip(found, others.min(1), others.max(1), strict=True)
+        return [_no_surer(one, float(low), float(high)) for one, low, high in ends]
+
+    found = alone(guess)
+    if baseline is not None:
+        baseline = _whole(baseline, values, patient)
+        paired = estimates(scores, guess, baseline, patient, draws=draws, seed=seed)
+        each = zip(paired, found, alone(baseline), strict=True)
+        found = [one.gain(other) if pair.low == pair.high else pair for pair, one, other in each]
     if len(np.unique(truth)) == 1:
         found[1:] = (replace(one, low=math.nan, high=math.nan, drawn="") for one in found[1:])
-    if baseline is None and any(one.low == one.high for one in found):
-        share = unseen(found[0].patients)
-        others = _scores(_one_way_off(tables(guess, np.ones((1, len(truth))))[0], share))
-        ends = zip(found, others.min(1), others.max(1), strict=True)
-        found = [
-            replace(one, low=float(low), high=float(high), drawn="") if one.low == one.high else one
-            for one, low, high in ends
-        ]
     return AttributeScores(*found)
+
+
+def _no_surer(found: Estimate, low: float, high: float) -> Estimate:
+    """A score that was found, in an interval of these ends at least where it has no spread."""
+    reach = max(found.value - low, high - found.value)
+    if found.low == found.high:
+        return replace(found, low=low, high=high, resampled=None, drawn="", reach=reach)
+    return replace(found, reach=reach)
 
 
 def top_precision(
@@ -127,16 +138,20 @@ def _scores(tables: np.ndarray) -> np.ndarray:
 def _one_way_off(table: np.ndarray, share: float) -> np.ndarray:
     """The table, and those in which a share of all rows is guessed in one other way.
 
-    Rows of one truth (all that it has, where they are fewer), or of each, who are guessed right.
+    Rows of one truth (all that it has, where they are fewer), any of them or those that are guessed
+    right, or rows of each truth, who are guessed right.
     """
     changed = [table, (1 - share) * table + share * np.diag(table.sum(1))]
     for truth, guess in np.ndindex(table.shape):
-        other, row = table.astype(float), table[truth]
-        moved = min(share * table.sum(), row.sum())
-        if row.sum():
-            other[truth] = row * (1 - moved / row.sum())
-            other[truth, guess] += moved
-            changed.append(other)
+        row = table[truth]
+        right = np.where(np.arange(len(row)) == truth, row, 0)
+        for some in (row, right):
+            if some.any():
+                moved = min(share * table.sum(), some.sum())
+                other = table.astype(float)
+                other[truth] -= some * moved / some.sum()
+                other[truth, guess] += moved
+                changed.append(other)
     return np.stack(changed)
 
 

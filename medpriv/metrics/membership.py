@@ -45,7 +45,8 @@ def advantage(
     members, others = _patients(member, patient)
     (fewer, more), (less, further) = _room(found, members), _room(accused, others)
     low, high = gain.low - fewer - further, gain.high + more + less
-    return Estimate(gain.value, low, high, patients=min(members, others))
+    few = min(members, others)
+    return replace(gain, low=low, high=high, patients=few, reach=unseen(few))
 
 
 def _room(rate: np.ndarray, patients: int) -> tuple[float, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from medpriv.statistics import Estimate, estimates, fewest_of_each, resampled_auc
@@ -54,7 +56,8 @@ def auc(
 
     # Where the area is 1, each fact's is: the smallest of them is the least sure.
     few = min((fewest_of_each(truth[:, fact], patient) for fact in chosen), default=0)
-    return estimates(area, scores, other, patient, draws=draws, seed=seed, shares=[few])[0]
+    found = estimates(area, scores, other, patient, draws=draws, seed=seed, shares=[few])[0]
+    return replace(found, reach=found.reach / max(1, len(chosen)))  # if one fact is otherwise
 
 
 def _columns(values: np.ndarray) -> np.ndarray:

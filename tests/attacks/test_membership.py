@@ -16,6 +16,7 @@ from medpriv.attacks.membership import (
     lira_attack,
     loss_attack,
     losses,
+    middle_threshold,
     rmia_attack,
     shadow_attack,
     train_shadows,
@@ -47,6 +48,25 @@ def test_the_margin_stays_exact_and_finite_where_scores_round_to_one() -> None:
     assert true_margin(scores, y)[0].item() == pytest.approx(40, abs=1e-3)
     assert true_margin(scores, y).isfinite().all()
     assert true_margin(scores, 1 - y).isfinite().all()
+    assert losses(scores, y)[0].item() == pytest.approx(np.exp(-40), rel=1e-3)
+    assert losses(scores, y)[1] >= 0
+
+
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=30))
+def test_no_cut_calls_more_nearly_half_of_the_others_members(scores: list[int]) -> None:
+    others = np.array(scores) / 7
+    called = (others > middle_threshold(others)).mean()
+    cuts = [(others > cut).mean() for cut in (-np.inf, *others)]
+    assert abs(called - 0.5) == pytest.approx(min(abs(share - 0.5) for share in cuts))
+
+
+def test_where_nothing_ties_the_middle_is_the_median() -> None:
+    for rows in (9, 10):
+        others = rng(0, "others").normal(size=rows)
+        assert middle_threshold(others) == torch.from_numpy(others).median()
+    for wrong in ([], [0.1, float("nan")]):
+        with pytest.raises(ValueError, match="a score of each of some others"):
+            middle_threshold(np.array(wrong))
 
 
 def test_lira_on_normal_scores_has_its_closed_form() -> None:

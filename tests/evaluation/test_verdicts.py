@@ -16,7 +16,7 @@ from medpriv.evaluation.attack_catalog import images
 from medpriv.evaluation.cell import _measure, _to_beat
 from medpriv.evaluation.verdicts import tidy, verdict, warn_of_guesses
 from medpriv.metrics import attribute_scores
-from medpriv.statistics import Estimate
+from medpriv.statistics import Estimate, interval, patient_bootstrap
 
 
 def row(*measures: dict[str, Any], error: str = "") -> dict[str, Any]:
@@ -38,6 +38,16 @@ def measure(low: float, high: float, n: int = 100) -> dict[str, Any]:
         ([measure(-0.02, 0.05, n=29)], "inconclusive"),
         ([measure(-0.23, -0.04)], "inconclusive"),  # turned round it may be a leak
         ([measure(0.2, 0.4, n=9)], "inconclusive"),
+        (
+            [measure(0.01, 0.3) | {"naive": 0.4, "adaptive": 0.5, "averaged": math.nan}],
+            "inconclusive",
+        ),  # the better of two is above 0 more often
+        ([measure(0.01, 0.3) | {"naive": 0.4, "adaptive": 0.4}], "leaks"),  # these are one
+        ([measure(0.01, 0.3), measure(-0.2, 0.1)], "inconclusive"),  # and so is one of two metrics
+        ([measure(0.001, 0.05)], "leaks"),
+        ([measure(0.001, 0.05, n=10)], "inconclusive"),  # few patients: Student's t
+        ([measure(-0.02, 0.05) | {"reach": 0.09}], "inconclusive"),  # none of them shows it
+        ([measure(-0.02, 0.05) | {"reach": 0.08}], "no leak seen"),
         ([measure(0.2, 0.4, n=0)], "leaks"),  # whoever wrote the attack did not say of how many
         ([measure(-0.02, 0.05, n=0)], "inconclusive"),
         ([measure(math.nan, math.nan)], "inconclusive"),
@@ -74,6 +84,56 @@ def test_who_is_better_by_averaging_is_no_mere_guess() -> None:
     table = tidy(rows)
     assert table["gain_interval"][0].left == pytest.approx(better["gain_low"])
     assert table["verdict"].tolist() == ["leaks", "inconclusive"]
+
+
+def judged(
+    draw: np.random.Generator, counts: np.ndarray, metrics: int, attackers: int, gain: float,
+    usual: float,
+) -> str:  # fmt: skip
+    """The verdict on guesses that are right of so many more patients than a baseline's are."""
+    patients = counts.shape[1]
+    who = np.arange(patients)
+
+    def share(chance: float, luck: np.ndarray) -> Estimate:
+        """Of patients who are hit, half of them by what all guesses have in common."""
+        hits = np.where(draw.random(patients) < 0.5, luck, draw.random(patients)) < chance
+        resampled = counts @ hits / patients
+        return interval(hits.mean(), resampled, share_of=patients, patient=who)
+
+    names = ("adaptive", "naive", "averaged")[:attackers]
+    measures = []
+    for number in range(metrics):
+        luck = draw.random(patients)
+        found = {name: share(usual + gain, luck) for name in names}
+        measures.append(_measure(str(number), found, share(usual, luck)))
+    return verdict(row(*measures), "quick")
+
+
+@pytest.mark.parametrize(("metrics", "attackers"), [(1, 1), (1, 3), (3, 1), (3, 3)])
+def test_where_nothing_leaks_few_rows_say_so(metrics: int, attackers: int) -> None:
+    """At most 2.5 % in all, however many figures a row has.
+
+    More than 20 of 400 have a chance of 0.2 % at a rate of 2.5 %; by the 95 % interval of the best
+    figure it would be 80 or more of three attackers and three metrics.
+    """
+    draw, counts = np.random.default_rng(0), patient_bootstrap(np.arange(30))
+    said = [judged(draw, counts, metrics, attackers, 0.0, 0.3) for _ in range(400)]
+    assert said.count("leaks") <= 20
+
+
+@pytest.mark.parametrize("usual", [0.0, 0.02, 0.1, 0.3])
+@pytest.mark.parametrize("patients", [40, 60, 150])
+def test_a_leak_of_a_tenth_is_seldom_cleared(usual: float, patients: int) -> None:
+    """In at most 2.5 % (of 400, 20; see above), also where few patients are hit."""
+    draw, counts = np.random.default_rng(1), patient_bootstrap(np.arange(patients))
+    said = [judged(draw, counts, 1, 1, 0.1, usual) for _ in range(400)]
+    assert said.count("no leak seen") <= 20
+
+
+def test_a_system_without_a_leak_is_cleared_where_there_are_patients_enough() -> None:
+    draw, counts = np.random.default_rng(2), patient_bootstrap(np.arange(1000))
+    said = [judged(draw, counts, 1, 1, 0.0, 0.1) for _ in range(50)]
+    assert said.count("no leak seen") >= 45
 
 
 def alike(patients: int) -> Cohort:

@@ -25,7 +25,13 @@ from medpriv.attacks.membership.ratios import (
     rmia,
     yeom,
 )
-from medpriv.attacks.membership.scores import best_threshold, loss_attack, losses, true_margin
+from medpriv.attacks.membership.scores import (
+    best_threshold,
+    loss_attack,
+    losses,
+    middle_threshold,
+    true_margin,
+)
 from medpriv.attacks.membership.shadow_models import (
     Shadows,
     lira_attack,
@@ -44,6 +50,7 @@ __all__ = [
     "lira_online",
     "loss_attack",
     "losses",
+    "middle_threshold",
     "of_patients",
     "probability_ratio",
     "probability_ratio_online",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from medpriv.data.cohort import class_numbers
@@ -32,12 +33,16 @@ def true_margin(scores: Tensor, y: Tensor) -> Tensor:
 def losses(scores: Tensor, y: Tensor) -> Tensor:
     """The cross-entropy of each row, in nats: ``(n, K)`` scores, ``(n,)`` labels → ``(n,)``.
 
+    Where p_y rounds to 1 it is what the other scores leave, so that sure answers do not all tie.
+
     Raises:
         ValueError: as for :func:`true_margin`.
     """
     y = _labels(scores, y)
-    own = scores.double().gather(1, y[:, None])[:, 0]
-    return -own.clamp(min=LEAST).log()
+    scores = scores.double()
+    own = scores.gather(1, y[:, None])[:, 0]
+    others = scores.scatter(1, y[:, None], 0.0).sum(1)
+    return torch.where(own == 1, others.log1p(), -own.clamp(min=LEAST).log())
 
 
 def _labels(scores: Tensor, y: Tensor) -> Tensor:
@@ -86,3 +91,30 @@ def loss_attack(view: View, x: Tensor | Sequence[str], y: Tensor) -> Tensor:
     """
     view.require("scores", "the loss threshold")
     return -losses(view(x), y)
+
+
+def middle_threshold(others: np.ndarray) -> float:
+    """Where to cut a score so that as nearly half of the others as can be are called members.
+
+    An attacker who knows no member can choose the rate of false alarms, and no more. Where many
+    score alike, as by a label, half cannot be had: they are called members together, or none of
+    them is. By a label alone whoever is classified rightly is then called a member, which has the
+    difference of the two accuracies for its advantage (Yeom et al. 2018, section 3.2).
+
+    Args:
+        others: ``(m,)`` scores of rows who are no members.
+
+    Returns:
+        The threshold; whoever scores above it is called a member.
+
+    Raises:
+        ValueError: no score, or one that is NaN.
+    """
+    others = np.asarray(others, dtype=float)
+    if others.ndim != 1 or not len(others) or np.isnan(others).any():
+        raise ValueError("expected a score of each of some others, none of them NaN")
+    middle = np.sort(others)[(len(others) - 1) // 2]
+    above, with_ties = (others > middle).sum(), (others >= middle).sum()
+    if abs(2 * above - len(others)) <= abs(2 * with_ties - len(others)):
+        return float(middle)
+    return float(np.nextafter(middle, -np.inf))

@@ -30,10 +30,12 @@ def loss_threshold(fitted_on: View, used_on: View, case: Case) -> Estimate:
     """Yeom's advantage over members and patients of the test part, who are no members.
 
     Called a member is whose loss is below the median loss of the attacker's own rows, who are no
-    members either; that threshold is measured on ``fitted_on``.
+    members either (:func:`medpriv.attacks.membership.middle_threshold`); that threshold is measured
+    on ``fitted_on``.
     """
     own, (x, y, patient, member) = _some(case.cohort.auxiliary), _people(case)
-    threshold = attacks.membership.loss_attack(fitted_on, own.x, own.y).median()
+    usual = attacks.membership.loss_attack(fitted_on, own.x, own.y)
+    threshold = attacks.membership.middle_threshold(usual.numpy())
     called = attacks.membership.loss_attack(used_on, x, y) > threshold
     return metrics.advantage(called.numpy(), member, patient)
 

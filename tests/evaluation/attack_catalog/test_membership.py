@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from medpriv.attacks.membership import Shadows, loss_attack
 from medpriv.data import load_records
+from medpriv.defenses import label_alone
 from medpriv.deployment import View, deploy
 from medpriv.evaluation import NOTHING, Case, compare, named_attack, named_defense, trained
 from medpriv.evaluation.attack_catalog import membership
 from medpriv.evaluation.cell import _measure, _rebuilt
 from medpriv.evaluation.verdicts import verdict
-from medpriv.training import train_target
+from medpriv.training import predict, train_target
 from medpriv.training.targets import target_recipe
 
 NAMES = ("membership, shadow models", "membership, offline LiRA", "membership, offline RMIA")
@@ -55,6 +56,35 @@ def test_members_of_an_overfitted_model_are_found(name: str) -> None:
     assert abs(attack(stranger, stranger, case).value - 0.5) < 4 * spread
     plain = loss_attack(long(case), x, y)  # the same members, by no shadow models
     assert found["AUC"].value > roc_auc_score(member, plain) - 0.05
+
+
+class Surer(nn.Module):
+    """A network whose logits are so many times as large."""
+
+    def __init__(self, network: nn.Module, times: float) -> None:
+        super().__init__()
+        self.network, self.times = network, times
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x) * self.times
+
+
+def test_where_most_scores_tie_the_loss_still_tells_members() -> None:
+    """By a label whoever is classified rightly is called one (the gap of Yeom et al. 2018)."""
+    case, attack = overfitted(), named_attack("records", "membership, loss threshold")
+    recipe = replace(target_recipe(case.cohort, "quick"), epochs=200, learning_rate=1e-2)
+    model = train_target(case.cohort, recipe=recipe, device="cpu")
+    x, y, _, member = membership._people(case)
+    right = (predict(model, x).argmax(1) == y).numpy()
+    gap = right[member].mean() - right[~member].mean()
+    assert gap > 0.2
+    plain = deploy(model, expose="scores")
+    label = deploy(model, expose="scores", defenses=[label_alone()])
+    for fitted_on in (plain, label):
+        assert attack(fitted_on, label, case).value == pytest.approx(gap)
+    sure = deploy(Surer(model, 3.0), expose="scores")
+    assert (sure(x).max(1).values == 1).double().mean() > 0.5  # their losses are 0
+    assert attack(sure, sure, case).value > gap + 0.02
 
 
 def lucky(view: View, x: Tensor, y: Tensor, shadows: Shadows) -> Tensor:
