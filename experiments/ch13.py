@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from experiments.recording import Table
-from medpriv import attacks, data, training
+from medpriv import attacks, data, deployment, training
 from medpriv.attacks.membership import true_margin
+from medpriv.attacks.records.candidate_values import Sensitive
 from medpriv.data.cohort import Cohort, Part
 from medpriv.defenses import Privately, train_privately
 from medpriv.evaluation.attack_catalog.records import imputed
@@ -43,12 +44,10 @@ def records_cell(dataset: str, seed: int) -> dict[str, Any]:
     """One cell of ``13-records``: membership and an attribute of the same patients.
 
     The columns: ``inside`` and ``outside``, the accuracy on patients who were in the training and
-    on the others; those of :func:`tail_of` for membership, and with ``attribute_`` before them for
-    the attribute, where the statistic is what the attack says of the patient's true value;
-    ``right_in`` and ``right_out``, how often it is guessed right, ``imputation`` without a model;
-    those of :func:`together`; and ``tail_right``, ``rest_right``, how much oftener than by
-    imputation the attribute is guessed right of those whom membership's tail holds, and of the
-    others.
+    on the others; those of :func:`tail_of` for membership; ``imputation``, how often the attribute
+    is guessed right without a model; and of two attacks on it those of :func:`beside`: from the
+    confidence in the true outcome, and, with ``units_`` before them, from hidden units, which
+    reads neither the outcome nor any answer.
     """
     cohort = data.load_records(dataset, seed=seed)
     pool = cohort.members.first_patients(POOL[dataset])
@@ -56,23 +55,45 @@ def records_cell(dataset: str, seed: int) -> dict[str, Any]:
     models = training.train_many(cohort, pool, inside, recipe=USUAL, seed=seed)
     scores = models.scores(pool.x)
     member = margins(scores, pool.y)
-    posterior, guessed = attribute(cohort, pool, models, SECRETS[dataset], seed)
-    truth = attacks.sensitive(cohort.columns, SECRETS[dataset]).truth(pool.x)
-    hit = (posterior.argmax(2) == truth).numpy()
-    without = (guessed.argmax(1) == truth).numpy()
-    told = posterior.gather(2, truth.expand(MODELS, -1)[..., None])[..., 0].numpy()
-    tail = exposed_tail(member, inside, share=TAIL, seed=seed)
-    gain = hit[tail.models].mean(0) - without
-    rest = np.setdiff1d(np.arange(len(pool)), tail.chosen)
+    wanted = attacks.sensitive(cohort.columns, SECRETS[dataset])
+    truth = wanted.truth(pool.x)
+    prior = imputed(cohort, wanted, cohort.auxiliary, pool, seed)
+    without = (prior.argmax(1) == truth).numpy()
+    by_confidence = from_confidence(models, pool, wanted, prior)
+    by_units = from_units(models, cohort.auxiliary, pool, wanted, prior)
     right = (scores.argmax(2) == pool.y).numpy()
     return {
         "inside": right[inside].mean(),
         "outside": right[~inside].mean(),
         **tail_of(member, inside, seed),
+        "imputation": without.mean(),
+        **beside(member, by_confidence, truth, without, inside, seed),
+        **{
+            f"units_{name}": value
+            for name, value in beside(member, by_units, truth, without, inside, seed).items()
+        },
+    }
+
+
+def beside(
+    member: Scores, posterior: Tensor, truth: Tensor, without: NDArray, inside: NDArray, seed: int
+) -> dict[str, float]:
+    """An attack on an attribute beside membership inference.
+
+    The columns: those of :func:`tail_of`, with ``attribute_`` before them, where the statistic is
+    what the attack says of the patient's true value; ``right_in`` and ``right_out``, how often it
+    guesses right; those of :func:`together`; and ``tail_right``, ``rest_right``, how much oftener
+    than by imputation it guesses right of those whom membership's tail holds, and of the others.
+    """
+    hit = (posterior.argmax(2) == truth).numpy()
+    told = posterior.gather(2, truth.expand(len(posterior), -1)[..., None])[..., 0].numpy()
+    tail = exposed_tail(member, inside, share=TAIL, seed=seed)
+    gain = hit[tail.models].mean(0) - without
+    rest = np.setdiff1d(np.arange(len(truth)), tail.chosen)
+    return {
         **{f"attribute_{name}": value for name, value in tail_of(told, inside, seed).items()},
         "right_in": hit[inside].mean(),
         "right_out": hit[~inside].mean(),
-        "imputation": without.mean(),
         **together(member, told, inside, seed),
         "tail_right": gain[tail.chosen].mean(),
         "rest_right": gain[rest].mean(),
@@ -85,20 +106,22 @@ def margins(scores: Tensor, y: Tensor) -> Scores:
     return flat.view(scores.shape[:2]).numpy()
 
 
-def attribute(
-    cohort: Cohort, pool: Part, models: ManyModels, name: str, seed: int
-) -> tuple[Tensor, Tensor]:
-    """What each model's confidence in the true outcome says of an attribute, times imputation.
-
-    Returns:
-        ``(M, n, V)`` posteriors, and the imputation's ``(n, V)``.
-    """
-    wanted = attacks.sensitive(cohort.columns, name)
-    prior = imputed(cohort, wanted, cohort.auxiliary, pool, seed)
+def from_confidence(models: ManyModels, pool: Part, wanted: Sensitive, prior: Tensor) -> Tensor:
+    """Each model's confidence in the true outcome, times imputation: posteriors ``(M, n, V)``."""
     rows = wanted.written(pool.x)
     grid = models.scores(rows.flatten(0, 1)).unflatten(1, rows.shape[:2])
-    found = [attacks.confidence_posterior(one, pool.y, prior) for one in grid]
-    return torch.stack(found), prior
+    return torch.stack([attacks.confidence_posterior(one, pool.y, prior) for one in grid])
+
+
+def from_units(
+    models: ManyModels, own: Part, pool: Part, wanted: Sensitive, prior: Tensor
+) -> Tensor:
+    """The hidden units of each model that go with a value, times imputation: ``(M, n, V)``."""
+    found = []
+    for number in range(len(models)):
+        view = deployment.deploy(models.model(number), expose="weights")
+        found.append(attacks.fit_neurons(view, own.x, wanted).guess(pool.x, prior))
+    return torch.stack(found)
 
 
 def tail_of(score: Scores, inside: NDArray, seed: int) -> dict[str, float]:
@@ -139,13 +162,14 @@ def together(first: Scores, second: Scores, inside: NDArray, seed: int) -> dict[
     }
     pairs = [(risk[0, 0], risk[1, 1]), (risk[0, 1], risk[1, 0])]
     return {
-        "rank": float(np.mean([_rank(*pair) for pair in pairs])),
-        "rank_same": _rank(patient_auc(first, inside), patient_auc(second, inside)),
+        "rank": float(np.mean([spearman(*pair) for pair in pairs])),
+        "rank_same": spearman(patient_auc(first, inside), patient_auc(second, inside)),
         "overlap": float(np.mean([tail_overlap(*pair, share=TAIL).share for pair in pairs])),
     }
 
 
-def _rank(first: NDArray, second: NDArray) -> float:
+def spearman(first: NDArray, second: NDArray) -> float:
+    """The rank correlation, without an interval: those are over seeds."""
     return rank_correlation(first, second, draws=2).value
 
 
