@@ -45,8 +45,8 @@ class Estimate:
         In pairs where both rest on the same resamples of patients. Pairs that never differ may
         differ by what so many patients have not shown, ``reach``. Where there are no pairs, as
         where one is a share of none or of all, the squares of both distances are added (Zou &
-        Donner 2008, Stat. Med. 27:1693). That is meant for figures that have nothing to do with
-        each other; where both do well with the same patients it is too wide.
+        Donner 2008, Stat. Med. 27:1693), as for figures that have nothing to do with each other:
+        too wide where both do well with the same patients, too narrow where with opposite ones.
         """
         value = self.value - over.value
         if self.drawn and self.drawn == over.drawn:
@@ -252,18 +252,18 @@ def difference(
 ) -> Estimate:
     """By how much a score exceeds a baseline on the same victims: a paired interval.
 
-    ``values`` and ``baseline`` are ``(n,)`` scores, of which truth values count as 1 and 0. Of
-    scores from 0 to 1 that differ by the same on every victim, such as those of two guesses that
-    are alike, the ends are those of :meth:`Estimate.gain`. Patients, seed and errors are as for
-    :func:`mean_estimate`.
+    ``values`` and ``baseline`` are ``(n,)`` scores, of which truth values count as 1 and 0. Where
+    scores from 0 to 1 differ by the same on every victim, as those of two guesses that are alike,
+    the share of patients whom none of these rules out (:func:`unseen`) may differ by anything from
+    -1 to 1. Patients, seed and errors are as for :func:`mean_estimate`.
     """
     both = [np.asarray(one, dtype=float) for one in (values, baseline)]
     means = _means(both[0] - both[1], patient, 2000, seed)
     found = interval(means[0], means[1:], patient=patient, seed=seed)
     if found.low != found.high or any(one.min() < 0 or one.max() > 1 for one in both):
         return found
-    ours, theirs = (mean_estimate(one, patient, seed=seed) for one in both)
-    return ours.gain(theirs)
+    value, off = found.value, unseen(found.patients)
+    return replace(found, low=value - off * (1 + value), high=value + off * (1 - value), reach=off)
 
 
 def _means(values: np.ndarray, patient: np.ndarray, draws: int, seed: int) -> np.ndarray:
