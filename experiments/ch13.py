@@ -33,6 +33,7 @@ POOL = {"warfarin": 600, "cardio": 2_000}
 USUAL = training.Recipe(40, batch_size=128, weight_decay=1e-3, exact=True)
 #: What is guessed of a record.
 SECRETS = {"warfarin": "vkorc1", "cardio": "gender"}
+SEX = {"warfarin": "sex", "cardio": "gender"}
 SHUFFLES = 20
 TAIL = 0.05
 SEEDS = list(range(10))
@@ -44,10 +45,11 @@ def records_cell(dataset: str, seed: int) -> dict[str, Any]:
     """One cell of ``13-records``: membership and an attribute of the same patients.
 
     The columns: ``inside`` and ``outside``, the accuracy on patients who were in the training and
-    on the others; those of :func:`tail_of` for membership; ``imputation``, how often the attribute
-    is guessed right without a model; and of two attacks on it those of :func:`beside`: from the
-    confidence in the true outcome, and, with ``units_`` before them, from hidden units, which
-    reads neither the outcome nor any answer.
+    on the others; those of :func:`tail_of` for membership; ``gap_class`` and ``gap_sex``, by how
+    much the mean AUC of patients of the last class, and of women, is above that of the others;
+    ``imputation``, how often the attribute is guessed right without a model; and of two attacks on
+    it those of :func:`beside`: from the confidence in the true outcome, and, with ``units_`` before
+    them, from hidden units, which reads neither the outcome nor any answer.
     """
     cohort = data.load_records(dataset, seed=seed)
     pool = cohort.members.first_patients(POOL[dataset])
@@ -66,6 +68,8 @@ def records_cell(dataset: str, seed: int) -> dict[str, Any]:
         "inside": right[inside].mean(),
         "outside": right[~inside].mean(),
         **tail_of(member, inside, seed),
+        "gap_class": gap(member, inside, last_class(cohort, pool)),
+        "gap_sex": gap(member, inside, _women(cohort, pool)),
         "imputation": without.mean(),
         **beside(member, by_confidence, truth, without, inside, seed),
         **{
@@ -98,6 +102,22 @@ def beside(
         "tail_right": gain[tail.chosen].mean(),
         "rest_right": gain[rest].mean(),
     }
+
+
+def gap(score: Scores, inside: NDArray, group: NDArray[np.bool_]) -> float:
+    """By how much the mean AUC of a group of patients is above that of the others."""
+    each = patient_auc(score, inside)
+    return float(each[group].mean() - each[~group].mean())
+
+
+def last_class(cohort: Cohort, part: Part) -> NDArray[np.bool_]:
+    """Whose class is the last: the high dose, the disease, the finding."""
+    return part.y.numpy() == len(cohort.classes) - 1
+
+
+def _women(cohort: Cohort, pool: Part) -> NDArray[np.bool_]:
+    sex = attacks.sensitive(cohort.columns, SEX[cohort.card.name])
+    return (sex.truth(pool.x) == sex.names.index("female")).numpy()
 
 
 def margins(scores: Tensor, y: Tensor) -> Scores:

@@ -9,11 +9,23 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from experiments.ch13 import MODELS, SEEDS, TAIL, Scores, margins, spearman, tail_of, together
+from experiments.ch13 import (
+    MODELS,
+    SEEDS,
+    TAIL,
+    Scores,
+    gap,
+    last_class,
+    margins,
+    spearman,
+    tail_of,
+    together,
+)
 from experiments.recording import Table
 from medpriv import attacks, data, deployment, metrics, training
 from medpriv.data.cohort import Cohort, Part
@@ -33,68 +45,108 @@ INVERSE_STEPS = 400
 def images_cell(dataset: str, seed: int) -> dict[str, Any]:
     """One cell of ``13-images``: membership, and inversion of what a model was trained on.
 
-    Of a patient's images both figures are the mean. The columns: ``inside``, ``outside``,
-    ``pooled`` and ``agreement`` as in :func:`records_cell`; ``ssim_in`` and ``ssim_out``, how alike
+    Of a patient's images all figures are the mean. The columns: ``patients``, ``inside``,
+    ``outside``, ``pooled``, ``gap_class`` and ``agreement`` as in
+    :func:`experiments.ch13.records_cell`; ``confirmed``, the AUC of the worst 5 % by one half of
+    the models on the other (so few models test nobody); ``ssim_in`` and ``ssim_out``, how alike
     reconstructions are of those who were in the training and of others; ``closest``, the same of
-    the attacker's most similar image without a model; ``inversion``, the AUC over all patients of
-    SSIM as a sign of membership; those of :func:`together`; ``rank_level``, the rank correlation of
-    membership's exposure with how much SSIM her reconstructions have over the closest image, on
-    models that did not measure the exposure, and ``overlap_level`` of the worst 5 %.
+    the attacker's most similar image without a model; ``found``, the share of reconstructions that
+    are nearer to the patient's image than to any other; ``inversion``, the AUC over all patients of
+    SSIM as a sign of membership, ``inversion_confirmed`` of its worst 5 %, and
+    ``inversion_agreement``; those of :func:`experiments.ch13.together`; and the rank correlation
+    of membership's exposure, ``rank_level`` with how much SSIM her reconstructions have over the
+    closest image, ``rank_apart`` with the logarithm of how much farther the closest other image is
+    than hers, both on models that did not measure the exposure, and ``overlap_level`` and
+    ``overlap_apart`` of the worst 5 %.
     """
     cohort = data.load_images(dataset, seed=seed, size=SIZE)
-    pool = cohort.members.first_patients(IMAGE_PATIENTS)
+    pool = cohort.members
+    if dataset == "mias":  # which is small; the attacker's own images stay his
+        pool = _joined(pool, cohort.victims, cohort.test)
+    pool = pool.first_patients(IMAGE_PATIENTS)
     inside = training.halves(pool.patient, IMAGE_MODELS, seed=seed)
     models = training.train_many(cohort, pool, inside, recipe=IMAGE_RECIPE, seed=seed)
     scores = models.scores(pool.x)
     own = cohort.auxiliary.x
-    found = np.stack(
-        [_inverted(models, number, own, pool.x, seed) for number in range(IMAGE_MODELS)]
-    )
+    made = [_inverted(models, number, own, pool.x, seed) for number in range(IMAGE_MODELS)]
+    found = np.stack([metrics.ssim(pool.x, one) for one in made])
     closest = metrics.ssim(pool.x, metrics.nearest_image(pool.x, own))
     member, alike = (by_patient(one, pool.patient) for one in (margins(scores, pool.y), found))
     had = by_patient(inside, pool.patient) > 0
-    over = by_patient(found - closest, pool.patient)
+    apart = np.stack([_apart(pool, one) for one in made])
     right = (scores.argmax(2) == pool.y).numpy()
+    last = by_patient(last_class(cohort, pool)[None], pool.patient)[0] > 0
     return {
+        "patients": pool.patients,
         "inside": right[inside].mean(),
         "outside": right[~inside].mean(),
         "pooled": model_auc(member, had).value,
+        "gap_class": gap(member, had, last),
+        **_halves(member, had, seed),
         "ssim_in": found[inside].mean(),
         "ssim_out": found[~inside].mean(),
         "closest": closest.mean(),
+        "found": (apart > 0).mean(),
         "inversion": model_auc(alike, had).value,
+        **{f"inversion_{name}": one for name, one in _halves(alike, had, seed).items()},
         **together(member, alike, had, seed),
-        **_with_level(member, had, over, seed),
+        **_with_level("level", member, had, by_patient(found - closest, pool.patient), seed),
+        **_with_level("apart", member, had, by_patient(apart, pool.patient), seed),
     }
 
 
-def _inverted(models: ManyModels, number: int, own: Tensor, x: Tensor, seed: int) -> Scores:
-    """SSIM of each image with what the inverse network of one model makes of its features."""
+def _joined(*parts: Part) -> Part:
+    x, y = (torch.cat([getattr(one, name) for one in parts]) for name in ("x", "y"))
+    patient = np.concatenate([one.patient for one in parts])
+    attributes = pd.concat([one.attributes for one in parts], ignore_index=True)
+    return Part(x, y, patient, attributes)
+
+
+def _inverted(models: ManyModels, number: int, own: Tensor, x: Tensor, seed: int) -> Tensor:
+    """What the inverse network of one model makes of each image's features."""
     view = deployment.deploy(models.model(number), expose="features", split=SPLIT)
     recipe = training.Recipe.of_steps(INVERSE_STEPS, len(own), batch_size=16)
     made = attacks.fit_inverse_network(view, own, seed=seed, queries=len(own), recipe=recipe)
-    return metrics.ssim(x, made.guess(view.intercept(x)))
+    return made.guess(view.intercept(x))
+
+
+def _apart(pool: Part, made: Tensor) -> Scores:
+    """``(n,)`` the log of how much farther the closest other patient's image is than the true."""
+    error = torch.cdist(made.flatten(1).double(), pool.x.flatten(1).double()).square().numpy()
+    same = pool.patient[:, None] == pool.patient
+    return np.log(np.where(same, np.inf, error).min(1) / error.diagonal())
+
+
+def _halves(score: Scores, inside: NDArray, seed: int) -> dict[str, float]:
+    """The worst 5 % by one half of the models on the other, and the halves' rank correlation."""
+    one, other = (patient_auc(score[half], inside[half]) for half in halves_of(len(score), seed))
+    size = max(1, round(TAIL * len(one)))
+    worst = [
+        judge[np.argsort(-chose)[:size]].mean() for chose, judge in ((one, other), (other, one))
+    ]
+    return {"confirmed": float(np.mean(worst)), "agreement": spearman(one, other)}
 
 
 def by_patient(values: NDArray, patient: NDArray) -> Scores:
     """The mean over each patient's rows: ``(M, rows)`` → ``(M, patients)``, sorted by name."""
-    names, place = np.unique(patient, return_inverse=True)
-    mine = np.eye(len(names))[place]
+    _, place = np.unique(patient, return_inverse=True)
+    mine = np.eye(place.max() + 1)[place]
     return values @ (mine / mine.sum(0))
 
 
-def _with_level(member: Scores, inside: NDArray, level: Scores, seed: int) -> dict[str, float]:
+def _with_level(
+    name: str, member: Scores, inside: NDArray, level: Scores, seed: int
+) -> dict[str, float]:
     """Exposure to membership beside what another attack takes from her, trained on or not."""
     a, b = halves_of(len(member), seed)
     pairs = [
         (patient_auc(member[one], inside[one]), level[other].mean(0))
         for one, other in ((a, b), (b, a))
     ]
-    first, second = (patient_auc(member[one], inside[one]) for one in (a, b))
+    shares = [tail_overlap(*pair, share=TAIL).share for pair in pairs]
     return {
-        "agreement": spearman(first, second),
-        "rank_level": float(np.mean([spearman(*pair) for pair in pairs])),
-        "overlap_level": float(np.mean([tail_overlap(*pair, share=TAIL).share for pair in pairs])),
+        f"rank_{name}": float(np.mean([spearman(*pair) for pair in pairs])),
+        f"overlap_{name}": float(np.mean(shares)),
     }
 
 
@@ -108,10 +160,10 @@ def reports_cell(dataset: str, seed: int) -> dict[str, Any]:
     """One cell of ``13-reports``: membership in the head's training, and what embeddings tell.
 
     The encoder is trained on no patient here, so that what an embedding tells of her does not
-    depend on who trained the head. The columns: ``inside``, ``outside`` and those of
-    :func:`tail_of`; ``facts``, the share of a patient's facts that are read right, and ``copied``,
-    the same of the nearest of the attacker's reports; ``f1`` of what his decoder writes, and
-    ``nearest`` of that report; ``rank_facts``, ``overlap_facts``, ``rank_text`` and
+    depend on who trained the head. The columns: ``inside``, ``outside``, ``gap_class`` and those of
+    :func:`experiments.ch13.tail_of`; ``facts``, the share of a patient's facts that are read right,
+    and ``copied``, the same of the nearest of the attacker's reports; ``f1`` of what his decoder
+    writes, and ``nearest`` of that report; ``rank_facts``, ``overlap_facts``, ``rank_text`` and
     ``overlap_text``, of exposure to membership with the gain of either over the nearest report.
     """
     cohort = data.load_reports(dataset, seed=seed)
@@ -128,10 +180,12 @@ def reports_cell(dataset: str, seed: int) -> dict[str, Any]:
     decoder = attacks.fit_report_decoder(view, own.x, seed=seed, queries=DECODED, longest=WORDS)
     written = metrics.token_f1(pool.x, decoder.guess(seen))
     right = (scores.argmax(2) == pool.y).numpy()
+    last = by_patient(last_class(cohort, pool)[None], pool.patient)[0] > 0
     found: dict[str, Any] = {
         "inside": right[inside].mean(),
         "outside": right[~inside].mean(),
         **tail_of(member, had, seed),
+        "gap_class": gap(member, had, last),
         "facts": facts.mean(),
         "copied": copied.mean(),
         "f1": written.mean(),
