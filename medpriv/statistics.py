@@ -254,7 +254,7 @@ def difference(
 
     ``values`` and ``baseline`` are ``(n,)`` scores, of which truth values count as 1 and 0. Where
     scores from 0 to 1 differ by the same on every victim, as those of two guesses that are alike,
-    the share of patients whom none of these rules out (:func:`unseen`) may differ by anything from
+    the share of patients whom none of these rules out (``unseen``) may differ by anything from
     -1 to 1. Patients, seed and errors are as for :func:`mean_estimate`.
     """
     both = [np.asarray(one, dtype=float) for one in (values, baseline)]
