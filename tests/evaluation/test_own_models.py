@@ -80,6 +80,7 @@ class Small(nn.Module):
 
 
 @pytest.mark.slow
+@pytest.mark.sampled(2, group="own networks")
 @pytest.mark.filterwarnings("ignore:not seen to be better")
 def test_a_network_with_layers_of_its_own(tmp_path: Path) -> None:
     cohort = load_images(profile="smoke", patients=80)

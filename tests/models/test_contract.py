@@ -587,6 +587,7 @@ def test_what_is_trained_otherwise_is_another_model(records: Cohort) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.sampled(2, group="own networks")
 def test_dp_sgd_of_a_resnet(pictures: Cohort) -> None:
     with seeded(0, "test"):
         net = resnet18(num_classes=2)
