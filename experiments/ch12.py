@@ -28,6 +28,7 @@ _LEFT_OUT = {
     "membership, shadow models",
     "membership, offline LiRA",
     "membership, offline RMIA",
+    "membership, offline BaVarIA",
 }
 _KEPT = (
     "metric", "naive", "adaptive", "averaged", "baseline", "low", "high", "utility", "accuracy",

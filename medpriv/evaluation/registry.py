@@ -39,7 +39,8 @@ def known_attacks(modality: str) -> tuple[Attack, ...]:
                rebuilds=True)
         for name, run in (("shadow models", membership.shadow_models),
                           ("offline LiRA", membership.offline_lira),
-                          ("offline RMIA", membership.offline_rmia))
+                          ("offline RMIA", membership.offline_rmia),
+                          ("offline BaVarIA", membership.offline_bavaria))
     )  # fmt: skip
     return (*_ATTACKS[modality], who, *shadows)
 

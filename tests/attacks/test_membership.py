@@ -11,6 +11,7 @@ from scipy import stats
 from torch import Tensor, nn
 
 from medpriv.attacks.membership import (
+    bavaria_attack,
     best_threshold,
     lira,
     lira_attack,
@@ -157,10 +158,10 @@ def test_a_model_that_learned_by_heart_gives_its_members_away(setting) -> None:
     guess = loss_attack(view, x, y).numpy() > threshold
     # 150 against 150: the standard error of an advantage is at most 0.06.
     assert advantage(guess, member, patient).low > 0.1
-    for attack in (shadow_attack, lira_attack, rmia_attack):
+    for attack in (shadow_attack, lira_attack, rmia_attack, bavaria_attack):
         order = attack(view, x, y, shadows).argsort(descending=True)[:150].numpy()
         assert member[order].mean() > 0.6
-    assert view.queries == 1_200
+    assert view.queries == 1_500
 
 
 def test_shadow_models_see_half_of_the_patients_and_no_victim(setting) -> None:
@@ -194,6 +195,7 @@ def test_what_a_view_must_give(setting) -> None:
         lambda: shadow_attack(view, x, y, shadows),
         lambda: lira_attack(view, x, y, shadows),
         lambda: rmia_attack(view, x, y, shadows),
+        lambda: bavaria_attack(view, x, y, shadows),
     ):
         with pytest.raises(ThreatModelError, match="needs scores"):
             attack()

@@ -34,6 +34,7 @@ from medpriv.attacks.membership.scores import (
 )
 from medpriv.attacks.membership.shadow_models import (
     Shadows,
+    bavaria_attack,
     lira_attack,
     rmia_attack,
     shadow_attack,
@@ -43,6 +44,7 @@ from medpriv.attacks.membership.shadow_models import (
 __all__ = [
     "Shadows",
     "bavaria",
+    "bavaria_attack",
     "bavaria_online",
     "best_threshold",
     "lira",

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from medpriv.attacks.membership.bavaria import bavaria
 from medpriv.attacks.membership.ratios import lira, probability_ratio
 from medpriv.attacks.membership.scores import LEAST, losses, true_margin
 from medpriv.data.cohort import Part
@@ -156,6 +157,20 @@ def rmia_attack(
     """
     view.require("scores", "RMIA")
     return probability_ratio(true_margin(view(x), y), _outside(shadows, y), a=a)
+
+
+def bavaria_attack(view: View, x: Tensor | Sequence[str], y: Tensor, shadows: Shadows) -> Tensor:
+    """Offline BaVarIA's score of each row, see :func:`bavaria`; a query a row.
+
+    Returns:
+        ``(n,)`` float64.
+
+    Raises:
+        ThreatModelError: the view gives no scores.
+        ValueError: there are fewer than two shadow models.
+    """
+    view.require("scores", "BaVarIA")
+    return bavaria(true_margin(view(x), y), _outside(shadows, y))
 
 
 def _outside(shadows: Shadows, y: Tensor) -> Tensor:

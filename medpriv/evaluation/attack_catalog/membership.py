@@ -51,8 +51,8 @@ def by_shadows(
     that the system is served: with the defense if he knows it (``case.known``).
 
     Args:
-        score: :func:`medpriv.attacks.membership.shadow_attack`, ``lira_attack`` or
-            ``rmia_attack``.
+        score: :func:`medpriv.attacks.membership.shadow_attack`, ``lira_attack``,
+            ``rmia_attack`` or ``bavaria_attack``.
         fitted_on: not asked.
         used_on: gives scores.
         case: of any modality.
@@ -92,6 +92,7 @@ def _plain(case: Case) -> View:
 shadow_models = partial(by_shadows, attacks.membership.shadow_attack)
 offline_lira = partial(by_shadows, attacks.membership.lira_attack)
 offline_rmia = partial(by_shadows, attacks.membership.rmia_attack)
+offline_bavaria = partial(by_shadows, attacks.membership.bavaria_attack)
 
 
 def as_many_of_both(case: Case) -> dict[str, Estimate]:
