@@ -1,7 +1,7 @@
 """Privacy attacks and defenses for medical deep learning: the package under the course.
 
 The rooms, from the ground up; each imports only those before it: ``runtime``, ``statistics``,
-``data``, ``models``, ``training``, ``deployment``, ``defenses``, ``metrics``, ``attacks``,
+``data``, ``models``, ``training``, ``deployment``, ``bounds``, ``defenses``, ``metrics``, ``attacks``,
 ``evaluation``, ``course``.
 """
 
@@ -10,7 +10,7 @@ from types import ModuleType
 
 __version__ = "0.1.0"
 _ROOMS = (
-    "attacks", "course", "data", "defenses", "deployment", "evaluation", "metrics", "models",
+    "attacks", "bounds", "course", "data", "defenses", "deployment", "evaluation", "metrics", "models",
     "runtime", "statistics", "training",
 )  # fmt: skip
 

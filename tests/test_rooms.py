@@ -23,6 +23,7 @@ ROOMS = (
     "models",
     "training",
     "deployment",
+    "bounds",
     "defenses",
     "metrics",
     "attacks",

@@ -5,10 +5,14 @@ each step draws members at random (Poisson sampling), clips every member's gradi
 adds normal noise to the sum, and an accountant adds up what all steps tell (PRV; Gopi et al. 2021).
 
 What is protected is that a *row* was in the training data. If a patient has several rows, epsilon
-for the patient is larger. What the trained model computes of an input at inference is not protected
+for the patient is larger; with ``unit="patient"`` patients are drawn, the gradients of all rows of
+one are summed and clipped once (as McMahan et al. 2018, ICLR, arXiv 1710.06963, do with users), and
+epsilon is the patient's. What the trained model computes of an input at inference is not protected
 at all. And whoever tries several settings and keeps the best has spent epsilon on each.
 
-Neighbours differ by one row that is added or taken away.
+Neighbours differ by one row, or one patient, that is added or taken away. How many there are is
+taken as public: the sampling rate, the divisor of the mean gradient, the number of steps and the
+usual delta depend on it.
 """
 
 from __future__ import annotations
@@ -16,8 +20,9 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -28,6 +33,7 @@ from medpriv.defenses.sample_gradients import bear_hooks, bear_sampling, quiet, 
 from medpriv.models.contract import Classifier, as_given, check_trainable, untrained_copy
 from medpriv.models.reports import ReportClassifier
 from medpriv.models.targets import build_target
+from medpriv.runtime.arguments import choose
 from medpriv.runtime.device import pick_device, to_device
 from medpriv.runtime.progress import progress
 from medpriv.runtime.seeds import seeded, torch_rng
@@ -40,7 +46,8 @@ class Privately:
 
     Attributes:
         epsilon: to spend in all.
-        delta: below 1 / members; ``None`` takes 1 / (10 members).
+        delta: below 1 / members; ``None`` takes 1 / (10 members). Members are rows, or patients
+            where these are the unit.
         epochs: passes over the data, on average.
         batch_size: members a step, on average.
         clip: the length to which each member's gradient is cut.
@@ -72,6 +79,7 @@ class PrivateModel:
         noise: the noise multiplier, in units of the clipping length.
         steps: how many were made.
         rate: the chance of a member to be in a step.
+        unit: whose epsilon it is: of a ``row`` or of a ``patient``.
     """
 
     model: nn.Module
@@ -80,6 +88,7 @@ class PrivateModel:
     noise: float
     steps: int
     rate: float
+    unit: str = "row"
 
 
 def train_privately(
@@ -89,6 +98,7 @@ def train_privately(
     seed: int = 0,
     device: str = "auto",
     model: nn.Module | None = None,
+    unit: Literal["row", "patient"] = "row",
 ) -> PrivateModel:
     """Train a cohort's target model with DP-SGD on its members.
 
@@ -105,19 +115,23 @@ def train_privately(
             mix members, such as batch norm, are replaced (``ModuleValidator.fix``), and layers
             write no longer in place. One that answers with something else than logits goes through
             :func:`medpriv.models.as_logits` first.
+        unit: who is drawn, clipped and accounted for. A patient's rows are in a step together.
 
     Raises:
         ValueError: delta is not below 1 / members, no noise reaches the epsilon, an input is
-            not finite, or the model does not give one logit for each class.
+            not finite, the model does not give one logit for each class, or the unit is the patient
+            and the data do not say whose a row is.
         TypeError: gradients of single members cannot be had of the model.
         FloatingPointError: a weight is no longer finite.
     """
-    members = len(cohort.members)
+    choose(unit, ("row", "patient"), "unit")
+    owner = _patients(cohort) if unit == "patient" else torch.arange(len(cohort.members))
+    members = int(owner.max()) + 1
     delta = 1 / (10 * members) if how.delta is None else how.delta
     if not 0 < delta < 1 / members:
         raise ValueError(
             f"delta must be above 0 and below 1 / members = {1 / members:.2g}, got {delta:.2g}: at "
-            "that value a training that publishes one member's row would count as private"
+            "that value a training that publishes one member's data would count as private"
         )
     where = pick_device(device)
     whole = _untrained(cohort, seed) if model is None else _prepared(model, cohort)
@@ -127,11 +141,22 @@ def train_privately(
     inputs, labels = cohort.members.x, cohort.members.y
     if isinstance(whole, ReportClassifier):
         inputs = predict(to_device(whole.encoder, where), inputs)
-        whole.head = _trained(whole.head, inputs, labels, how, noise, rate, steps, seed, where)
+        whole.head = _trained(whole.head, inputs, labels, owner, how, noise, rate, steps, seed, where)
     else:
-        whole = _trained(whole, inputs, labels, how, noise, rate, steps, seed, where)
+        whole = _trained(whole, inputs, labels, owner, how, noise, rate, steps, seed, where)
     whole = to_device(as_given(whole), where).eval()
-    return PrivateModel(whole, epsilon_spent(noise, rate, steps, delta), delta, noise, steps, rate)
+    spent = epsilon_spent(noise, rate, steps, delta)
+    return PrivateModel(whole, spent, delta, noise, steps, rate, unit)
+
+
+def _patients(cohort: Cohort) -> torch.Tensor:
+    """``(n,)`` int64: the number of the patient whose each member's row is."""
+    if not cohort.card.patient_identity:
+        raise ValueError(
+            f"{cohort.card.name} does not say which rows belong to one patient, so that nothing "
+            "can be proved for patients; name the column of patients, or take unit='row'"
+        )
+    return torch.from_numpy(np.unique(cohort.members.patient, return_inverse=True)[1])
 
 
 def _untrained(cohort: Cohort, seed: int) -> nn.Module:
@@ -194,6 +219,7 @@ def _trained(
     net: nn.Module,
     inputs: torch.Tensor,
     labels: torch.Tensor,
+    owner: torch.Tensor,
     how: Privately,
     noise: float,
     rate: float,
@@ -207,18 +233,23 @@ def _trained(
     strange = isinstance(net, Classifier) and bear_hooks(net, inputs, labels)
     # Plain layout: gradients of single members do not come in channels_last.
     net = net.to(where, memory_format=torch.contiguous_format).train()
-    rows = DataLoader(TensorDataset(inputs, labels), batch_size=min(how.batch_size, len(inputs)))
+    members = int(owner.max()) + 1
+    rows = DataLoader(TensorDataset(torch.arange(members)), batch_size=min(how.batch_size, members))
     private, optimizer, batches = _made_private(net, rows, how, noise, seed, where)
     batches.batch_sampler.generator = torch_rng(seed, "private batches")
     batches.batch_sampler.steps = steps
     # Opacus rounds both to whole batches; the accountant is told of these.
     batches.batch_sampler.sample_rate = rate
-    optimizer.expected_batch_size = rate * len(inputs)
+    optimizer.expected_batch_size = rate * members
     with quiet(), seeded(seed, "private training"):
-        for x, y in progress(batches, "private training", total=steps, unit="step"):
+        for (drawn,) in progress(batches, "private training", total=steps, unit="step"):
             optimizer.zero_grad()
+            who, place = (drawn, None) if members == len(inputs) else _rows_of(drawn, owner)
             # An empty draw still takes its step, of noise alone: the proof counts it.
-            F.cross_entropy(private(x.to(where)), y.to(where), reduction="mean").backward()
+            x, y = inputs[who].to(where), labels[who].to(where)
+            F.cross_entropy(private(x), y, reduction="mean").backward()
+            if place is not None:
+                _sum_by_member(private, place.to(where), len(drawn))
             optimizer.step()
     # Gradients of single members are no part of what is released.
     optimizer.zero_grad(set_to_none=True)
@@ -231,6 +262,21 @@ def _trained(
             f"({how.learning_rate})"
         )
     return trained
+
+
+def _rows_of(drawn: torch.Tensor, owner: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """All rows of the patients who are drawn, and the place of each row's patient among these."""
+    place = torch.full((int(owner.max()) + 1,), -1).index_copy(0, drawn, torch.arange(len(drawn)))
+    rows = (place[owner] >= 0).nonzero()[:, 0]
+    return rows, place[owner[rows]]
+
+
+def _sum_by_member(net: nn.Module, place: torch.Tensor, members: int) -> None:
+    """Put the sum over a member's rows in the place of each row's gradient, before clipping."""
+    for weight in net.parameters():
+        if weight.requires_grad:
+            total = weight.new_zeros(members, *weight.shape)
+            weight.grad_sample = total.index_add(0, place, weight.grad_sample)
 
 
 def _made_private(
