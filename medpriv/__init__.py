@@ -1,8 +1,8 @@
 """Privacy attacks and defenses for medical deep learning: the package under the course.
 
 The rooms, from the ground up; each imports only those before it: ``runtime``, ``statistics``,
-``data``, ``models``, ``training``, ``deployment``, ``bounds``, ``defenses``, ``metrics``, ``attacks``,
-``evaluation``, ``course``.
+``data``, ``models``, ``training``, ``deployment``, ``bounds``, ``defenses``, ``metrics``,
+``attacks``, ``evaluation``, ``course``.
 """
 
 import importlib
@@ -10,8 +10,8 @@ from types import ModuleType
 
 __version__ = "0.1.0"
 _ROOMS = (
-    "attacks", "bounds", "course", "data", "defenses", "deployment", "evaluation", "metrics", "models",
-    "runtime", "statistics", "training",
+    "attacks", "bounds", "course", "data", "defenses", "deployment", "evaluation", "metrics",
+    "models", "runtime", "statistics", "training",
 )  # fmt: skip
 
 

@@ -79,9 +79,7 @@ def best_guess(joint: ArrayLike, flips: float, answers: int = 1) -> float:
     return min(1.0, float(sum((joint @ one).max(0).sum() for one in likely)))
 
 
-def in_gallery(
-    labels: ArrayLike, flips: float, classes: int, answers: int = 1
-) -> float:
+def in_gallery(labels: ArrayLike, flips: float, classes: int, answers: int = 1) -> float:
     """How often the best attacker names the right one of N candidates, each as likely before.
 
     Args:

@@ -7,9 +7,9 @@ Wang 2022, AISTATS, arXiv 2106.08567: P and Q are a dominating pair, and so is t
 et al. 2023 (arXiv 2302.07225, theorem 2) estimate its curve by drawing; here it is computed, from
 the distribution of the privacy loss ln(dP / dQ):
 
-1. The loss of a step is put on a grid, each interval's mass divided between its ends so that P and Q
-   both keep it ("connect the dots"; Doroshenko et al. 2022, PoPETs, arXiv 2207.04380). That divides
-   each outcome into two that tell more, so it is a bound, and a tight one.
+1. The loss of a step is put on a grid, each interval's mass divided between its ends so that P and
+   Q both keep it ("connect the dots"; Doroshenko et al. 2022, PoPETs, arXiv 2207.04380). That
+   divides each outcome into two that tell more, so it is a bound, and a tight one.
 2. T steps add up T losses: the T-fold convolution, by FFT, of P's masses and of Q's.
 3. A test that calls out at losses from l on has level Q[loss ≥ l] and power P[loss ≥ l]. These
    points, joined by lines, are the curve.
@@ -112,7 +112,9 @@ def _grid_step(noise: float, rate: float, steps: int) -> float:
     moments = [[(density * one**k).sum() / density.sum() for k in (1, 2)] for one in losses]
     spread = math.sqrt(max(moments[0][1] - moments[0][0] ** 2, 1e-30))
     reach = (losses[1].max() - losses[0].min()) + 20 * math.sqrt(steps) * spread
-    far = abs(steps * moments[0][0]) + steps * abs((1 - rate) * moments[0][0] + rate * moments[1][0])
+    far = abs(steps * moments[0][0]) + steps * abs(
+        (1 - rate) * moments[0][0] + rate * moments[1][0]
+    )
     return max(spread / 100, (reach + far) / (_CELLS / 2))
 
 

@@ -70,7 +70,9 @@ def best_in_gallery(
     for name, value in (("answers", answers), ("draws", draws)):
         require_integer(name, value, 1)
     if not (sigma > 0 and 0 < error < 1):
-        raise ValueError(f"expected sigma above 0 and an error between 0 and 1; got {sigma}, {error}")
+        raise ValueError(
+            f"expected sigma above 0 and an error between 0 and 1; got {sigma}, {error}"
+        )
     if not len(codes) or (pictures is not None and len(pictures) != len(codes)):
         raise ValueError("expected one or more candidates, and a picture for each or none")
     places = _span(codes.detach().cpu().double().flatten(1)) * (answers**0.5 / sigma)

@@ -141,7 +141,9 @@ def train_privately(
     inputs, labels = cohort.members.x, cohort.members.y
     if isinstance(whole, ReportClassifier):
         inputs = predict(to_device(whole.encoder, where), inputs)
-        whole.head = _trained(whole.head, inputs, labels, owner, how, noise, rate, steps, seed, where)
+        whole.head = _trained(
+            whole.head, inputs, labels, owner, how, noise, rate, steps, seed, where
+        )
     else:
         whole = _trained(whole, inputs, labels, owner, how, noise, rate, steps, seed, where)
     whole = to_device(as_given(whole), where).eval()

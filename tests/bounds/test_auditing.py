@@ -12,7 +12,7 @@ from torch import Tensor
 from medpriv.bounds import power
 from medpriv.bounds.auditing import TESTS, Connect, Start, audit
 from medpriv.defenses import epsilon_of, randomised_response
-from medpriv.defenses.certified_split import in_ball
+from medpriv.defenses.ball import in_ball
 from medpriv.deployment import QueryBudgetError
 
 X, OTHER = torch.full((1, 2), -3.0), torch.full((1, 2), 3.0)

@@ -14,7 +14,7 @@ from scipy.stats import beta, norm
 
 from medpriv.bounds.ball import auc_ceiling, gallery_ceiling, guess_ceiling
 from medpriv.bounds.gallery import best_in_gallery
-from medpriv.defenses.certified_split import in_ball
+from medpriv.defenses.ball import in_ball
 
 RATIOS = st.floats(0, 10)
 
@@ -38,7 +38,9 @@ def test_ceilings_rise_with_the_ball_and_the_answers_and_fall_with_the_gallery(
     assert found >= 1 / gallery - 1e-12
     assert auc_ceiling(low, 1, answers) <= auc_ceiling(high, 1, answers) + 1e-12
     # Only √q C / σ counts; the mean of four answers is one with half the noise.
-    assert gallery_ceiling(gallery, low, 1, 4) == pytest.approx(gallery_ceiling(gallery, 2 * low, 1))
+    assert gallery_ceiling(gallery, low, 1, 4) == pytest.approx(
+        gallery_ceiling(gallery, 2 * low, 1)
+    )
     assert gallery_ceiling(gallery, 3 * low, 3) == pytest.approx(gallery_ceiling(gallery, low, 1))
 
 

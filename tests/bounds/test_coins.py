@@ -131,7 +131,12 @@ def test_limits() -> None:
 
 @pytest.mark.parametrize(
     ("classes", "labels", "flips", "answers"),
-    [(2, (0, 1), 0.3, 1), (3, (0, 1, 2), 0.4, 1), (2, (0, 1), 0.4, 16), (3, (0, 0, 1, 2, 2), 0.5, 4)],
+    [
+        (2, (0, 1), 0.3, 1),
+        (3, (0, 1, 2), 0.4, 1),
+        (2, (0, 1), 0.4, 16),
+        (3, (0, 0, 1, 2, 2), 0.5, 4),
+    ],
 )
 def test_the_best_attacker_reaches_the_ceiling_and_does_not_pass_it(
     classes: int, labels: tuple[int, ...], flips: float, answers: int

@@ -79,7 +79,9 @@ def test_it_spends_what_accountants_say(noise: float, rate: float, steps: int) -
     assert (found <= allowed(level) + 1e-9).all()
 
 
-@pytest.mark.parametrize(("noise", "rate", "steps"), [(1.0, 0.1, 10), (0.8, 0.1, 100), (5.0, 0.3, 30)])
+@pytest.mark.parametrize(
+    ("noise", "rate", "steps"), [(1.0, 0.1, 10), (0.8, 0.1, 100), (5.0, 0.3, 30)]
+)
 def test_hayes_estimate_by_drawing(noise: float, rate: float, steps: int) -> None:
     # Algorithm 2 of arXiv 2302.07225: likelihood ratios of draws without the row, the mean of the
     # largest share κ of them. Four standard errors.
@@ -106,7 +108,9 @@ def test_an_attacker_who_sees_every_step_does_not_pass_it() -> None:
     def scores(member: bool) -> np.ndarray:
         there = (draws.random((many, steps)) < rate) & member
         seen = draws.normal(0, noise, (many, steps)) + there
-        return np.logaddexp(math.log1p(-rate), math.log(rate) + (2 * seen - 1) / (2 * noise**2)).sum(1)
+        return np.logaddexp(
+            math.log1p(-rate), math.log(rate) + (2 * seen - 1) / (2 * noise**2)
+        ).sum(1)
 
     with_row, without = scores(True), scores(False)
     for cut in np.quantile(without, [0.5, 0.9, 0.99]):
@@ -122,7 +126,11 @@ def test_it_rises_with_steps_and_rate_and_falls_with_noise(
     noise: float, rate: float, steps: int
 ) -> None:
     found = training_power(noise, rate, steps).found(LEVELS)
-    for more in ((noise, rate, 2 * steps), (noise, min(1, 1.5 * rate), steps), (noise / 1.3, rate, steps)):
+    for more in (
+        (noise, rate, 2 * steps),
+        (noise, min(1, 1.5 * rate), steps),
+        (noise / 1.3, rate, steps),
+    ):
         assert (training_power(*more).found(LEVELS) >= found - 2e-4).all()
     assert (found >= LEVELS).all()
     assert found.max() <= 1

@@ -21,7 +21,9 @@ def test_of_a_linear_layer_it_is_its_squared_norm() -> None:
     layer = linear(5, 8)
     x = torch.randn(3, 5, dtype=torch.float64)
     found = least_unbiased_error(layer, x, 0.5)
-    assert found.tolist() == pytest.approx([5 * 0.25 / float(layer.weight.detach().square().sum())] * 3)
+    assert found.tolist() == pytest.approx(
+        [5 * 0.25 / float(layer.weight.detach().square().sum())] * 3
+    )
     assert least_unbiased_error(layer, x, 0.5, answers=4) == pytest.approx(found / 4)
 
 

@@ -36,21 +36,25 @@ def few() -> Cohort:
 def test_of_one_row_a_patient_it_is_the_same_training() -> None:
     cohort = cohort_of(np.array([f"p{row:03d}" for row in range(ROWS)]))
     how = Privately(3.0, epochs=2, batch_size=20)
-    one, other = (train_privately(cohort, how, unit=unit, device="cpu") for unit in ("row", "patient"))
+    one, other = (
+        train_privately(cohort, how, unit=unit, device="cpu") for unit in ("row", "patient")
+    )
     assert torch.equal(predict(one.model, cohort.test.x), predict(other.model, cohort.test.x))
     assert (one.unit, other.unit) == ("row", "patient")
     assert one.epsilon == other.epsilon
 
 
 def test_it_is_accounted_by_patient(few: Cohort) -> None:
-    trained = train_privately(few, Privately(3.0, epochs=2, batch_size=3), unit="patient", device="cpu")
+    trained = train_privately(
+        few, Privately(3.0, epochs=2, batch_size=3), unit="patient", device="cpu"
+    )
     assert trained.rate == 3 / PATIENTS
     assert trained.steps == 2 * PATIENTS / 3
     assert trained.delta == pytest.approx(0.1 / PATIENTS)
     spent = epsilon_spent(trained.noise, 3 / PATIENTS, 8, 0.1 / PATIENTS)
     assert trained.epsilon == spent <= 3.0 + 1e-6
     with pytest.raises(ValueError, match="below 1 / members"):
-        train_privately(few, Privately(3.0, delta=1 / 20), unit="patient")  # above 1 / 12
+        train_privately(few, Privately(3.0, delta=0.1), unit="patient")  # above 1 / 12
 
 
 class Steep(nn.Module):
@@ -65,7 +69,7 @@ class Steep(nn.Module):
 
 
 def first_gradient(cohort: Cohort, unit: str) -> torch.Tensor:
-    """What the one step of a training with next to no noise makes of all members."""
+    """What the one step of a training makes of all members; its noise is the same each time."""
     seen: list[torch.Tensor] = []
     step = torch.optim.Adam.step
 
@@ -75,7 +79,7 @@ def first_gradient(cohort: Cohort, unit: str) -> torch.Tensor:
         return step(self, *args, **kwargs)
 
     model = Steep(load_records("warfarin", profile="smoke"))
-    how = Privately(1e4, delta=1e-3, epochs=1, batch_size=10**6, clip=0.5)
+    how = Privately(50.0, delta=0.01, epochs=1, batch_size=10**6, clip=0.5)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.optim.Adam, "step", look)
         train_privately(cohort, how, model=model, unit=unit, device="cpu")
@@ -84,17 +88,16 @@ def first_gradient(cohort: Cohort, unit: str) -> torch.Tensor:
 
 
 def test_all_rows_of_a_patient_move_a_step_by_one_clipped_gradient(few: Cohort) -> None:
-    # The patient with most rows is exchanged for others' answers about her: the mean over patients
-    # moves by two clipping lengths over their number at most, and the sum over rows by far more.
+    # The patient with most rows gets other labels. The same noise is in both trainings, so that it
+    # is not in the difference: the sum over patients moves by two clipping lengths at most.
     own = few.members.patient == "p00"
     labels = few.members.y.clone()
     labels[torch.from_numpy(own)] = (labels[torch.from_numpy(own)] + 1) % 3
     changed = replace(few, members=replace(few.members, y=labels))
     by_patient = (first_gradient(few, "patient") - first_gradient(changed, "patient")).norm()
-    assert 0.5 < float(by_patient) * PATIENTS <= 2 * 0.5 * 1.02
+    assert 0.1 < float(by_patient) * PATIENTS <= 2 * 0.5 * 1.001
     by_row = (first_gradient(few, "row") - first_gradient(changed, "row")).norm()
-    assert float(by_row) * ROWS > 4 * 0.5
-    assert float(first_gradient(few, "patient").norm()) <= 0.5 * 1.02
+    assert float(by_row) * ROWS > 2 * 0.5 * 1.5
 
 
 def test_rows_of_a_patient_are_in_a_step_together(
@@ -114,7 +117,7 @@ def test_rows_of_a_patient_are_in_a_step_together(
     trained = train_privately(cohort, how, unit="patient", device="cpu")
     assert len(steps) == trained.steps == 200
     there = np.array([[size >> bit & 1 for bit in range(4)] for size in steps])
-    # Each is in half of the steps (four standard errors), and whether one is says nothing of others.
+    # Each is in half of the steps (four standard errors), whoever else is.
     assert there.mean(0) == pytest.approx([0.5] * 4, abs=0.15)
     assert np.abs(np.corrcoef(there.T) - np.eye(4)).max() < 0.3
     assert 0 in steps  # an empty one is a step, too
