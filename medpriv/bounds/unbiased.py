@@ -3,12 +3,14 @@
 Whoever sees y = f(x) + N(0, σ² I) and reconstructs x *without bias* has a mean squared error per
 number of at least 1 / dFIL = d / tr(JᵀJ q / σ²), with J the Jacobian of f at x and d the numbers of
 x: the trace of the inverse information is at least d² over its trace (Guo et al. 2022, ICML, arXiv
-2201.12383; Maeng et al. 2023, NeurIPS, for split networks).
+2201.12383; Maeng et al. 2023, NeurIPS, arXiv 2305.04146, for split networks).
 
 No attacker of this course is unbiased. Whoever knows what patients look like has far less error:
-the mean image alone, which asks nothing, is below it wherever noise is large. Such a prior's part
-can be computed from the gradient of its density, which samples do not give. So this number orders
-systems and certifies nothing; :mod:`medpriv.bounds.gallery` has what can be computed whole.
+the mean image alone, which asks nothing, is below it wherever noise is large. Maeng et al. go on to
+biased attackers by adding the information of a prior (van Trees), from the gradient of its log
+density; of pictures only samples are known, and what is learned from these is an estimate. So this
+number orders systems and certifies nothing; :mod:`medpriv.bounds.gallery` has what can be computed
+whole.
 """
 
 from __future__ import annotations

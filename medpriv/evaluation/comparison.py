@@ -13,6 +13,7 @@ from medpriv.data import known_datasets
 from medpriv.data.cohort import Cohort
 from medpriv.evaluation.attack_catalog.records import guessed, of_attribute
 from medpriv.evaluation.attacks import Attack
+from medpriv.evaluation.ceilings import with_ceilings
 from medpriv.evaluation.cell import (
     TIMES,
     CaseData,
@@ -120,6 +121,8 @@ def compare(
         - ``baseline``: the same guess without the model, or what a simpler attack has if that is
           more (``simpler`` of :class:`medpriv.evaluation.attacks.Attack`);
         - ``gain``: of the best of the three over the baseline;
+        - ``ceiling``: the most that any attacker has, on average over splits and trainings; NaN
+          where nothing is proved (:mod:`medpriv.evaluation.ceilings`);
         - ``verdict``: see above; one for all metrics of an attack on a system;
         - ``interval``, ``baseline_interval``, ``gain_interval``: of the adaptive figure, the
           baseline and the gain, 95 % over patients, each a ``pandas.Interval``;
@@ -166,7 +169,11 @@ def compare(
     found = sweep(computed, cells, files)
     ordered = sorted(cells, key=place.__getitem__)
     rows = [
-        {**found[key], "attribute": guessed(cells[key]), "verdict": verdict(found[key], profile)}
+        {
+            **with_ceilings(found[key], cells[key]),
+            "attribute": guessed(cells[key]),
+            "verdict": verdict(found[key], profile),
+        }
         for key in ordered
     ]
     warn_of_guesses(rows)

@@ -14,8 +14,9 @@ from medpriv.evaluation.sweep import Row
 #: The columns of :func:`compare`'s table.
 COLUMNS = (
     "attack", "attribute", "defense", "strength", "exposes", "seed", "metric", "n", "naive",
-    "adaptive", "averaged", "baseline", "gain", "verdict", "interval", "baseline_interval",
-    "gain_interval", "utility", "utility_interval", "accuracy", "seconds", "error",
+    "adaptive", "averaged", "baseline", "gain", "ceiling", "verdict", "interval",
+    "baseline_interval", "gain_interval", "utility", "utility_interval", "accuracy", "seconds",
+    "error",
 )  # fmt: skip
 #: Fewer patients than these prove nothing, nor does a gain that may be as large as this, or a loss.
 FEWEST, UNCLEAR = 30, 0.1

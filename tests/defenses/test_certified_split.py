@@ -111,7 +111,8 @@ def test_its_card_says_what_is_proved(records) -> None:
     )
     card = found.card(100, budget=4)[""]
     assert card["Anybody, from one answer"] == "9.2% at most"
-    assert card["Anybody, from 4 answers"].startswith(f"{gallery_ceiling(100, 1, 1, 4):.1%} at most")
+    most = f"{gallery_ceiling(100, 1, 1, 4):.1%} at most"
+    assert card["Anybody, from 4 answers"].startswith(most)
     assert card["AUC of any client, one answer"] == "0.921 at most"
     assert card["C / σ"] == "1"
     with pytest.raises(ValueError, match="above 0"):
