@@ -130,30 +130,30 @@ def best_squashed(score: np.ndarray, case: np.ndarray, ratio: float) -> float:
     """The best AUC of a score squashed into [-C, C], by any slope and threshold, under noise."""
     return max(
         expected_auc(ratio * np.tanh(slope * (score - cut)), case)
-        for slope in np.geomspace(0.05, 20, 25) / score.std()
-        for cut in np.quantile(score, np.linspace(0.05, 0.95, 25))
+        for slope in np.geomspace(0.1, 20, 12) / score.std()
+        for cut in np.quantile(score, np.linspace(0.1, 0.9, 13))
     )
 
 
-@pytest.mark.slow
 def test_it_is_nearly_as_good_as_the_undefended_score_squashed() -> None:
     cohort = load_records("cardio")
     plain = train_target(cohort, device="cpu")
-    case = cohort.test.y.numpy() == 1
-    logits = predict(plain, cohort.test.x)
+    test = cohort.test.take(slice(1000))
+    case = test.y.numpy() == 1
+    logits = predict(plain, test.x)
     score = (logits[:, 1] - logits[:, 0]).double().numpy()
     for ratio in (1.0, 1.5, 2.0):
         found = train_certified(
             cohort, "hidden2", ratio, model=plain, recipe=Recipe(3, 128, exact=True), device="cpu"
         )
-        code = (predict(front(found.model, "hidden2"), cohort.test.x) - found.centre) @ found.basis
+        code = (predict(front(found.model, "hidden2"), test.x) - found.centre) @ found.basis
         ours = expected_auc(code[:, 0].double().numpy() / found.sigma, case)
         ours = max(ours, 1 - ours)  # the code's sign is the network's affair
         squashed = best_squashed(score, case, ratio)
-        assert squashed - 0.03 <= ours <= auc_ceiling(ratio, 1)
-        # And the network behind, who reads one draw of it: four standard errors of 0.012.
+        assert squashed - 0.03 <= ours <= auc_ceiling(ratio, 1), (ratio, squashed, ours)
+        # And the network behind reads one draw of it: three standard errors of 0.016.
         view = deploy(found.model, expose="back", split="hidden2", defenses=[found.defense()])
-        told = predict(view.back(), view(cohort.test.x))
+        told = predict(view.back(), view(test.x))
         told = (told[:, 1] - told[:, 0]).numpy()
         heard = (told[case][:, None] > told[~case][None]).mean()
         assert heard >= ours - 0.05
