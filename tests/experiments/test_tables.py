@@ -10,9 +10,23 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.model_selection import ParameterGrid
+from torch import Tensor
 
-from experiments import ch04, ch05, ch06, ch07, ch08, ch09, ch10, ch11, ch12, ch13
+from experiments import (
+    ch04,
+    ch05,
+    ch06,
+    ch07,
+    ch08,
+    ch09,
+    ch10,
+    ch11,
+    ch12,
+    ch13,
+    ch13_others,
+)
 from experiments.tables import TABLES
+from medpriv import metrics
 from medpriv.course import cost_card, recorded
 from medpriv.course.catalog import CHAPTERS
 from medpriv.evaluation import known_defenses
@@ -465,5 +479,45 @@ def test_a_sample_of_single_patients_computed_again_agrees() -> None:
     # Rounding moves ranks of single patients, and with them who is at the edge of a tail.
     for name in ("inside", "outside", "pooled", "median", "right_in", "imputation"):
         assert table[name] == pytest.approx(found[name], abs=0.005), name
-    for name in ("confirmed", "others", "agreement", "rank", "attribute_confirmed"):
+    for name in ("confirmed", "others", "agreement", "rank", "attribute_confirmed", "units_rank"):
+        assert table[name] == pytest.approx(found[name], abs=0.05), name
+
+
+@SAMPLED
+@pytest.mark.slow
+def test_a_sample_of_pictures_of_single_patients_computed_again_agrees(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With one inverse network in the place of forty."""
+    inverted, alike = ch13_others._inverted, []
+
+    def one_only(models: Any, number: int, own: Tensor, x: Tensor, seed: int) -> Tensor:
+        if number:
+            return x
+        made = inverted(models, number, own, x, seed)
+        alike.append(metrics.ssim(x, made).mean())
+        return made
+
+    monkeypatch.setattr(ch13_others, "_inverted", one_only)
+    found = ch13_others.images_cell("phantom", 0)
+    table = recorded("13-images").set_index(["dataset", "seed"]).loc[("phantom", 0)]
+    # Convolutions in bfloat16 round otherwise on another machine.
+    for name in ("inside", "outside", "pooled", "confirmed"):
+        assert table[name] == pytest.approx(found[name], abs=0.05), name
+    assert table["closest"] == pytest.approx(found["closest"], abs=1e-3)
+    assert table["ssim_out"] == pytest.approx(alike[0], abs=0.05)
+
+
+@SAMPLED
+@pytest.mark.slow
+def test_a_sample_of_reports_of_single_patients_computed_again_agrees(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With a decoder that learns from few reports; what it writes is not compared."""
+    monkeypatch.setattr(ch13_others, "DECODED", 20)
+    found = ch13_others.reports_cell("synthetic", 0)
+    table = recorded("13-reports").set_index(["dataset", "seed"]).loc[("synthetic", 0)]
+    for name in ("inside", "outside", "pooled", "median", "facts", "copied", "nearest"):
+        assert table[name] == pytest.approx(found[name], abs=0.005), name
+    for name in ("confirmed", "others", "agreement", "rank_facts"):
         assert table[name] == pytest.approx(found[name], abs=0.05), name
