@@ -493,7 +493,7 @@ def test_a_sample_of_pictures_of_single_patients_computed_again_agrees(
 
     def one_only(models: Any, number: int, own: Tensor, x: Tensor, seed: int) -> Tensor:
         if number:
-            return x
+            return 0.9 * x  # whatever; of pictures without any error there is no ratio
         made = inverted(models, number, own, x, seed)
         alike.append(metrics.ssim(x, made).mean())
         return made
