@@ -12,6 +12,7 @@ from experiments import (
     ch09,
     ch10,
     ch11,
+    ch11_images,
     ch12,
     ch13,
     ch13_others,
@@ -20,6 +21,20 @@ from experiments.recording import Table
 
 TABLES: dict[str, Table] = {
     name: table
-    for chapter in (ch02, ch04, ch05, ch06, ch07, ch08, ch09, ch10, ch11, ch12, ch13, ch13_others)
+    for chapter in (
+        ch02,
+        ch04,
+        ch05,
+        ch06,
+        ch07,
+        ch08,
+        ch09,
+        ch10,
+        ch11,
+        ch11_images,
+        ch12,
+        ch13,
+        ch13_others,
+    )
     for name, table in chapter.TABLES.items()
 }

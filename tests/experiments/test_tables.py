@@ -21,6 +21,7 @@ from experiments import (
     ch09,
     ch10,
     ch11,
+    ch11_images,
     ch12,
     ch13,
     ch13_others,
@@ -169,6 +170,37 @@ def test_every_cell_of_chapter_10_is_possible(name: str) -> None:
         assert (table.spent <= table.epsilon).all()
     if "audit" in table:
         assert (table.audit < table.spent).all()
+
+
+MEASURED = {"phantom": set(), "mias": {"_other"}, "pneumoniamnist": {"_other", "_inside"}}
+
+
+def test_every_cell_of_11_measures_is_possible() -> None:
+    table = recorded("11-measures")
+    random = table.defense.isin(["noise 1", "weights anew 0.05"])
+    for ending in ch11_images.MEASURES:
+        missing = table.dataset.map(lambda one, ending=ending: ending in MEASURED[one])
+        for name in ("naive", "adaptive", "mean_image", "black", "true"):
+            assert (table[name + ending].notna() == ~missing).all(), name + ending
+        assert (table["averaged" + ending].notna() == (random & ~missing)).all()
+        # Undefended, the two attackers are one.
+        same = table[(table.defense == "nothing") & ~missing]
+        assert (same["naive" + ending] == same["adaptive" + ending]).all()
+    scores = table.select_dtypes("number").drop(columns="seed").fillna(0)
+    assert ((scores >= -1) & (scores <= 1)).all(axis=None)
+    # The truth is found among originals, and a mean image shows nobody.
+    assert (table.true == 1).all()
+    assert (table.true_rank1 == 1).all()
+    assert (table.mean_image_finding == 0.5).all()
+
+
+def test_11_measures_are_of_the_guesses_of_11_images() -> None:
+    place = ["dataset", "seed", "split", "defense"]
+    both = recorded("11-images").merge(recorded("11-measures"), on=place, suffixes=("", "_again"))
+    assert len(both) >= 20
+    for name in ("auc", "accuracy", "naive", "adaptive", "averaged", "mean_image", "black"):
+        then, again = both[name].fillna(0), both[f"{name}_again"].fillna(0)
+        assert (then - again).abs().max() <= 0.01, name  # another rounding trains another target
 
 
 def test_every_cell_of_chapter_11_is_possible() -> None:
@@ -381,7 +413,7 @@ def test_further_names_are_new_and_only_then_counted() -> None:
 def test_a_sample_of_chapter_11_computed_again_agrees() -> None:
     setting = {"dataset": "phantom", "seed": 0, "split": "conv4", "defense": "noise 1"}
     then = recorded("11-images").set_index(list(setting)).loc[tuple(setting.values())]
-    again = ch11.images_cell(**setting)
+    again = ch11_images.images_cell(**setting)
     # Another rounding trains another target; through noise more hangs on it.
     for column in ("naive", "adaptive", "averaged"):
         assert again[column] == pytest.approx(then[column], abs=0.06), column
