@@ -127,6 +127,21 @@ def measures_cell(dataset: str, seed: int, split: str, defense: str) -> dict[str
     }  # fmt: skip
 
 
+def longer_cell(dataset: str, seed: int, steps: int) -> dict[str, Any]:
+    """One cell of ``11-longer``: the adaptive attacker behind two bits, with a longer training.
+
+    The columns: ``SSIM``, and those of :func:`measures_cell` for him without his name.
+    """
+    cohort = data.load_images(dataset, seed=seed)
+    target = training.train_target(cohort, seed=seed)
+    served, kept, _ = _defended(cohort, target, seed, "conv4", "2 bits")
+    view = deployment.deploy(served, expose="features", split="conv4", defenses=kept)
+    inverse = _fit(view, cohort.auxiliary.x, seed, steps=steps)
+    found = _judge(dataset, seed).scores(inverse.guess(view.intercept(cohort.victims.x)))
+    named = _columns("", found)
+    return {name.removeprefix("_") or "SSIM": value for name, value in named}
+
+
 def _columns(name: str, found: dict[str, Estimate] | None) -> list[tuple[str, float]]:
     return [
         (name + ending, found[measure].value if found and measure in found else float("nan"))
@@ -179,8 +194,10 @@ def _defended(
     return target, [] if one is None else [one], None
 
 
-def _fit(view: deployment.View, own: Tensor, seed: int, queries: int = QUERIES) -> InverseNetwork:
-    recipe = training.Recipe.of_steps(STEPS, queries, batch_size=8)
+def _fit(
+    view: deployment.View, own: Tensor, seed: int, queries: int = QUERIES, steps: int = STEPS
+) -> InverseNetwork:
+    recipe = training.Recipe.of_steps(steps, queries, batch_size=8)
     some = own[:queries]
     return attacks.fit_inverse_network(view, some, seed=seed, queries=queries, recipe=recipe)
 
@@ -218,5 +235,8 @@ TABLES = {
                 ("pneumoniamnist", MEASURED[:4]),
             )
         ],
+    ),
+    "11-longer": Table(
+        longer_cell, {"dataset": ["phantom"], "seed": [0, 1, 2], "steps": [270, 1_080, 4_000]}
     ),
 }

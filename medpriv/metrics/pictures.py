@@ -59,7 +59,7 @@ class PictureJudge:
         """Each measure of the guesses, with its interval over patients.
 
         Args:
-            guess: ``(n, c, h, w)`` float32 in [0, 1], one for each victim.
+            guess: ``(n, c, h, w)`` of floats in [0, 1], one for each victim.
             victims: whose they are, where not of all; they are looked for among all.
 
         Returns:
@@ -71,7 +71,7 @@ class PictureJudge:
             ValueError: as for :func:`medpriv.metrics.ssim`.
         """
         victims = self.victims if victims is None else victims
-        truth, patient = victims.x, victims.patient
+        truth, patient, guess = victims.x, victims.patient, guess.float()
         found = {"SSIM": mean_estimate(ssim(truth, guess), patient)}
         if victims.mask is not None:
             inside = ssim(truth, guess, victims.mask)

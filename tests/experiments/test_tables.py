@@ -67,6 +67,15 @@ def figures_of(name: str) -> pd.DataFrame:
     return recorded(name).drop(columns=["key", *settings_of(name)[0]])
 
 
+def test_the_short_training_behind_two_bits_is_that_of_the_table() -> None:
+    """Two recordings of the same attacker, at different times."""
+    short = recorded("11-longer").query("steps == 270").set_index("seed")
+    table = recorded("11-measures").query("dataset == 'phantom' and defense == '2 bits'")
+    table = table.set_index("seed")
+    for name, column in {"SSIM": "adaptive", "rank1": "adaptive_rank1"}.items():
+        assert short[name].tolist() == pytest.approx(table[column].tolist(), abs=0.02), name
+
+
 def test_every_cell_of_06_seeds_is_full() -> None:
     table = recorded("06-seeds")
     assert table.drop(columns=["dataset", "split", "key"]).notna().all(axis=None)

@@ -55,6 +55,7 @@ def test_the_truth_has_all_and_the_mean_image_nothing() -> None:
     found = {name: one.value for name, one in judge.scores(victims.x).items()}
     assert list(found) == ["SSIM", "error removed", "rank-1", "rank-1, other picture", "finding"]
     assert list(found.values()) == pytest.approx([1, 1, 1, 1, 1])
+    assert judge.scores(victims.x.double()).keys() == found.keys()  # as attacks in NumPy answer
     mean = made.auxiliary.x.mean(0, keepdim=True).expand_as(victims.x)
     nothing = {name: one.value for name, one in judge.scores(mean).items()}
     del nothing["SSIM"]
