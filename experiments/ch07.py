@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import functools
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,53 +11,91 @@ from torch import Tensor
 
 from experiments.recording import Table
 from medpriv import attacks, data, deployment, metrics, training
-from medpriv.data.cohort import Cohort
+from medpriv.attacks.images.model_inversion import InverseNetwork
+from medpriv.data.cohort import Cohort, Part
 from medpriv.data.sources.phantoms import make_phantoms
-from medpriv.metrics.images import mse
 from medpriv.runtime.profile import SEARCH_STEPS
 
 SEEDS = (0, 1, 2)
+HELD = 6  # own images, of three patients, that choose lambda: no inverse network has seen them
+# For lambda, in units of the mean squared feature, which differs by a factor of 15 among networks.
+RELATIVE_WEIGHTS = (1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 10.0)
+ON = attacks.Search(120, learning_rate=0.03, dark=0.08)  # from the inverse network's guess
 
 
-def stronger_cell(dataset: str, seed: int, split: str) -> dict[str, Any]:
-    """One cell of ``07-attacks``: what attackers who hold one half of the network recover."""
-    return from_the_front(dataset, seed, split) | from_the_back(dataset, seed, split)
+@dataclass(frozen=True)
+class Armed:
+    """What an attacker with the front has before he searches: ``weight`` is relative."""
+
+    cohort: Cohort
+    view: deployment.View
+    inverse: InverseNetwork
+    weight: float
+    unit: float
+
+    def find(self, victims: Part, start: Tensor | None, search: attacks.Search) -> Tensor:
+        """The images of a search with his lambda for what passes by of the victims."""
+        sent = self.view.intercept(victims.x)
+        search = replace(search, tv_weight=self.weight * self.unit)
+        options = {"shape": victims.x.shape[1:], "search": search, "start": start}
+        return attacks.recover(self.view, sent, **options).images
 
 
-def from_the_front(dataset: str, seed: int, split: str) -> dict[str, Any]:
-    """The columns of ``07-attacks`` about attackers who hold the front.
+@functools.cache
+def armed(dataset: str, seed: int, split: str) -> Armed:
+    """He fits an inverse network, and chooses lambda in searches that start at its guesses."""
+    cohort, view = _deployed(dataset, seed, split, "weights")
+    own = cohort.auxiliary.x
+    inverse = attacks.fit_inverse_network(view, own[HELD:], seed=seed)
+    known = own[:HELD]
+    seen = view(known)
+    unit = float(seen.square().mean())
+    weight, _ = attacks.choose_tv_weight(
+        view, known, weights=[unit * one for one in RELATIVE_WEIGHTS],
+        search=replace(ON, steps=60), start=inverse.guess(seen),
+    )  # fmt: skip
+    return Armed(cohort, view, inverse, weight / unit, unit)
 
-    SSIM, the mean over the first victims: ``search`` with the weights of the front, from the mean
-    image; ``grey`` from grey, as published; ``restarts``, the best of three starts; ``learned``
-    the inverse network, fitted on the front's own answers; ``both``, a search that starts there.
-    ``mse_learned`` and ``mse_both`` are the squared errors of these two, ``weight`` that of the
-    prior.
+
+def search_cell(dataset: str, seed: int, split: str, start: str, steps: int) -> dict[str, Any]:
+    """One cell of ``07-search``: what a search with the weights recovers, by start and length.
+
+    It starts at the ``mean`` image or at the guess of an ``inverse`` network, fitted on the front's
+    own answers; after 0 steps it has the start. SSIM over the whole image and ``inside`` the
+    breast, the mean over the first victims; ``low`` and ``high`` are the interval of the latter
+    over patients. ``other`` and ``inside_other`` are those of the closest image of somebody else,
+    ``left`` the share of the squared features that it misses, ``weight`` lambda over the mean
+    squared feature.
     """
-    cohort, white = _deployed(dataset, seed, split, "weights")
-    own, victims = cohort.auxiliary, cohort.victims.take(slice(0, 16))
-    mean, shape, sent = own.x.mean(0, keepdim=True), own.x.shape[1:], white.intercept(victims.x)
-    weight, _ = attacks.choose_tv_weight(white, own.x[:6], search=attacks.Search(100), start=mean)
-    search = attacks.Search(SEARCH_STEPS.of("quick"), tv_weight=weight)
-    fine = attacks.Search(60, learning_rate=0.01, tv_weight=0.01)
-
-    def found(how: attacks.Search, start: Tensor | None) -> Tensor:
-        options = {"shape": shape, "search": how, "start": start, "seed": seed}
-        return attacks.recover(white, sent, **options).images
-
-    guesses = {
-        "search": found(search, mean),
-        "grey": found(search, None),
-        "restarts": found(replace(search, restarts=3), mean),
-        "learned": attacks.fit_inverse_network(white, own.x, seed=seed).guess(sent),
+    he = armed(dataset, seed, split)
+    own, victims = he.cohort.auxiliary.x, he.cohort.victims.take(slice(0, 16))
+    sent = he.view.intercept(victims.x)
+    guess = he.inverse.guess(sent) if start == "inverse" else own.mean(0, keepdim=True)
+    if steps:
+        how = ON if start == "inverse" else attacks.Search(steps)
+        guess = he.find(victims, guess, replace(how, steps=steps))
+    guess = guess.expand_as(victims.x)
+    found, other = (
+        metrics.image_scores(victims.x, one, victims.mask)
+        for one in (guess, metrics.nearest_image(victims.x, own))
+    )
+    inside = metrics.mean_estimate(found.ssim_inside, victims.patient)
+    left = (training.predict(he.view.weights(), guess) - sent).square().mean() / he.unit
+    return {
+        "ssim": found.ssim.mean(),
+        "inside": inside.value,
+        "low": inside.low,
+        "high": inside.high,
+        "mse": found.mse.mean(),
+        "left": float(left),
+        "other": other.ssim.mean(),
+        "inside_other": other.ssim_inside.mean(),
+        "weight": he.weight,
     }
-    guesses["both"] = found(fine, guesses["learned"])
-    ssim = {name: metrics.ssim(victims.x, guess).mean() for name, guess in guesses.items()}
-    errors = {f"mse_{n}": mse(victims.x, guesses[n]).mean() for n in ("learned", "both")}
-    return {"weight": weight, **ssim, **errors}
 
 
-def from_the_back(dataset: str, seed: int, split: str) -> dict[str, Any]:
-    """The columns of ``07-attacks`` about attackers who hold the back, and cannot ask.
+def back_cell(dataset: str, seed: int, split: str) -> dict[str, Any]:
+    """One cell of ``07-attacks``: what an attacker recovers who holds the back, and cannot ask.
 
     SSIM, the mean over the first victims: ``traffic`` without a query; ``labels`` the same as
     published, without a look at the traffic.
@@ -124,10 +163,20 @@ def people_cell(seed: int, model: str, attack: str) -> dict[str, Any]:
     }
 
 
+EVERYBODY = {"dataset": ["phantom", "mias"], "seed": SEEDS}
 TABLES = {
-    "07-attacks": Table(
-        stronger_cell,
-        {"dataset": ["phantom", "mias"], "seed": SEEDS, "split": ["conv2", "conv4", "conv6"]},
+    "07-attacks": Table(back_cell, EVERYBODY | {"split": ["conv2", "conv4", "conv6"]}),
+    "07-search": Table(
+        search_cell,
+        [
+            EVERYBODY | {"split": [split], "start": [start], "steps": steps}
+            for split, start, steps in (
+                ("conv6", "inverse", [0, 30, 60, 120]),
+                ("conv6", "mean", [120]),
+                ("conv6", "inverse", [240]),
+                ("conv6", "mean", [0, 60, 300]),
+            )
+        ],
     ),
     "07-people": Table(
         people_cell,

@@ -10,16 +10,12 @@ from torch import Tensor, nn
 
 from experiments.recording import Table
 from medpriv import attacks, data, deployment, metrics, models, training
-from medpriv.attacks.images.model_inversion import InverseNetwork
 from medpriv.data.cohort import Cohort
 from medpriv.defenses import (
     dropped,
-    further_recipe,
     learn_noise,
     noised,
     rounded,
-    train_adversarially,
-    train_no_peek,
 )
 from medpriv.defenses.adapters import train_adapter
 from medpriv.defenses.compression import projected
@@ -29,21 +25,12 @@ from medpriv.runtime.cache import remembered
 from medpriv.runtime.seeds import seeded
 from medpriv.training.loop import fit
 
-IMAGE_DEFENSES = (
-    "nothing", "noise 1", "dropout 0.5", "4 bits", "2 bits", "one shift", "learned 1", "learned 3",
-    "NoPeek 10", "opponent 10",
-)  # fmt: skip
-OTHERS = ("noise 0.5", "dropout 0.9", "NoPeek 1", "opponent 1")  # other strengths
-DEEP = ("nothing", "noise 1", "NoPeek 10", "opponent 10")  # at the other splits
 REPORT_DEFENSES = (
     "nothing", "noise 0.05", "noise 0.1", "dropout 0.5", "4 bits", "64 dimensions", "learned 1",
     "learned 3", "adapter 0", "NoPeek 1", "opponent 1", "opponent 10",
 )  # fmt: skip
 TENSORS = 16  # in a collection of learned noise
 TIMES = 16  # answers that are averaged
-QUERIES = 1_080  # images sent to fit an inverse
-QUERIES_AVERAGED = 270  # of which each is sent so many times
-STEPS = 270  # of each inverse
 OWN = 600  # reports of the attacker
 
 
@@ -57,85 +44,6 @@ def drawn(defense: str, unit: float | None = None) -> ViewDefense | None:
     if strength == "bits":
         return rounded(int(kind))
     return projected(int(kind)) if strength == "dimensions" else None
-
-
-def images_cell(dataset: str, seed: int, split: str, defense: str) -> dict[str, Any]:
-    """One cell of ``11-images``: inverse networks at a split behind one defense.
-
-    ``auc`` and ``accuracy`` are those of the back half on what the view answers about the test
-    patients. SSIM, the mean over victims: ``naive``, an inverse fitted on the undefended front;
-    ``adaptive`` through the defense, with its interval ``low`` to ``high``; ``averaged`` on the
-    means of 16 answers to each of fewer images, where answers differ; ``opponent`` of the decoder
-    that an adversarial training had; ``mean_image`` and ``black`` without the model.
-    ``dependence`` is the U-centred distance correlation of victims' images and features. All
-    inverses are trained for as long, about a quarter of chapter 06's quick training.
-    """
-    cohort = data.load_images(dataset, seed=seed)
-    target = training.train_target(cohort, seed=seed)
-    victims, own = cohort.victims, cohort.auxiliary.x
-    served, kept, opponent = _defended(cohort, target, seed, split, defense)
-    view = deployment.deploy(served, expose="features", split=split, defenses=kept)
-    sent = view.intercept(victims.x)
-    through = _fit(view, own, seed)
-    worth = training.utility(
-        models.back(served, split), replace(cohort.test, x=view(cohort.test.x)), draws=50
-    )
-    guesses = {
-        "naive": _naive(dataset, seed, split).guess(sent),
-        "adaptive": through.guess(sent),
-        "mean_image": own.mean(0, keepdim=True).expand_as(victims.x),
-        "black": torch.zeros_like(victims.x),
-    }
-    if not torch.equal(view.intercept(victims.x[:4]), view.intercept(victims.x[:4])):
-        often = attacks.averaged(view, TIMES)
-        fitted = _fit(often, own, seed, QUERIES_AVERAGED)
-        guesses["averaged"] = fitted.guess(often.intercept(victims.x))
-    if opponent is not None:
-        guesses["opponent"] = opponent.guess(sent)
-    ssim = {name: metrics.ssim(victims.x, guess) for name, guess in guesses.items()}
-    estimate = metrics.mean_estimate(ssim["adaptive"], victims.patient)
-    row = {"auc": worth.auc.value, "accuracy": worth.accuracy.value, "majority": worth.majority}
-    for name in ("naive", "adaptive", "averaged", "opponent", "mean_image", "black"):
-        row[name] = ssim[name].mean() if name in ssim else float("nan")
-    dependence = models.distance_correlation(victims.x, sent)
-    return {**row, "low": estimate.low, "high": estimate.high, "dependence": float(dependence)}
-
-
-def _defended(
-    cohort: Cohort, target: nn.Module, seed: int, split: str, defense: str
-) -> tuple[nn.Module, list[ViewDefense], Any]:
-    """The model that is served, the defenses of its answers, and the opponent of its training."""
-    kind, _, strength = defense.partition(" ")
-    how = {"seed": seed, "model": target, "recipe": further_recipe("quick", len(cohort.members))}
-    if kind == "NoPeek":
-        return train_no_peek(cohort, split, float(strength), **how), [], None
-    if kind == "opponent":
-        found = train_adversarially(cohort, split, float(strength), **how)
-        return found.model, [], found
-    if kind in ("one", "learned"):
-        scale, tensors = (1.0, 1) if kind == "one" else (float(strength), TENSORS)
-        plain = deployment.deploy(target, expose="features", split=split)
-        noise = learn_noise(
-            models.back(target, split), plain(cohort.members.x), cohort.members.y, scale=scale,
-            tensors=tensors, seed=seed,
-        )  # fmt: skip
-        return target, [noise.defense(seed=seed)], None
-    one = drawn(defense)
-    return target, [] if one is None else [one], None
-
-
-def _fit(view: deployment.View, own: Tensor, seed: int, queries: int = QUERIES) -> InverseNetwork:
-    recipe = training.Recipe.of_steps(STEPS, queries, batch_size=8)
-    some = own[:queries]
-    return attacks.fit_inverse_network(view, some, seed=seed, queries=queries, recipe=recipe)
-
-
-@remembered(1)
-def _naive(dataset: str, seed: int, split: str) -> InverseNetwork:
-    cohort = data.load_images(dataset, seed=seed)
-    target = training.train_target(cohort, seed=seed)
-    plain = deployment.deploy(target, expose="features", split=split)
-    return _fit(plain, cohort.auxiliary.x, seed)
 
 
 def reports_cell(dataset: str, seed: int, defense: str) -> dict[str, Any]:
@@ -229,19 +137,6 @@ def _head(cohort: Cohort, rows: Tensor, seed: int) -> nn.Module:
 
 
 TABLES = {
-    "11-images": Table(
-        images_cell,
-        [
-            {"seed": [seed], "dataset": [dataset], "split": [split], "defense": defenses}
-            for seed in (0, 1, 2)
-            for dataset, split, defenses in (
-                ("phantom", "conv4", IMAGE_DEFENSES + OTHERS),
-                ("mias", "conv4", IMAGE_DEFENSES),
-                ("phantom", "conv2", DEEP),
-                ("phantom", "conv6", DEEP),
-            )
-        ],
-    ),
     "11-reports": Table(
         reports_cell,
         {"dataset": ["synthetic", "openi"], "defense": REPORT_DEFENSES, "seed": [0, 1, 2]},

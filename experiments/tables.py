@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from experiments import (
-    ch02,
-    ch04,
-    ch05,
-    ch06,
-    ch07,
-    ch08,
-    ch09,
-    ch10,
-    ch11,
-    ch12,
-    ch13,
-    ch13_others,
-)
+import importlib
+import pkgutil
+
+import experiments
 from experiments.recording import Table
 
 TABLES: dict[str, Table] = {
     name: table
-    for chapter in (ch02, ch04, ch05, ch06, ch07, ch08, ch09, ch10, ch11, ch12, ch13, ch13_others)
-    for name, table in chapter.TABLES.items()
+    for module in pkgutil.iter_modules(experiments.__path__)  # sorted by name
+    if module.name.startswith("ch")
+    for name, table in importlib.import_module(f"experiments.{module.name}").TABLES.items()
 }

@@ -63,11 +63,14 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """In CI a part of the test files computes in float32, another part for each commit.
+    """Each test starts from the same seed; in CI a part of the files computes in float32.
 
-    A bound that holds only where bfloat16 is native fails on most processors. Whole files, since
-    the tests of one share what they have trained.
+    A network that a test or its fixtures make without a seed is else another one in each order of
+    the tests. Another part of the files for each commit, since a bound that holds only where
+    bfloat16 is native fails on most processors. Whole files, since the tests of one share what
+    they have trained.
     """
+    torch.manual_seed(0)
     with pytest.MonkeyPatch.context() as patch:
         if by_turns() and in_float32(item.nodeid, turn()):
             patch.setenv("MEDPRIV_BF16", "0")

@@ -73,12 +73,12 @@ def compare(
 
     What a row says about safety is its ``verdict``. *leaks*: in one of the metrics the best of the
     three attackers has more than the baseline, over the same patients in pairs, 10 of them or more.
-    Where nothing leaks, this is said of at most 2.5 % of the rows: the interval of the gain is
-    stretched for as many figures as there are attackers and metrics (Bonferroni), and for few
-    patients. *no leak seen*: he has not, of 30 patients or more; the 95 % interval holds 0 and ends
-    within 0.1 of it on both sides, and so does what so many patients may not have shown
-    (:func:`medpriv.statistics.unseen`). Where the gain is 0.1, this is said of at most 2.5 %; and
-    another attacker may have more. *inconclusive*: neither, which is also said of the profile
+    Where nothing leaks, this is built to be said of 2.5 % of the rows at most: the interval of the
+    gain is stretched for as many figures as there are attackers and metrics (Bonferroni), and for
+    few patients. *no leak seen*: he has not, of 30 patients or more; the 95 % interval holds 0 and
+    ends within 0.1 of it on both sides, and so does what so many patients may not have shown
+    (:func:`medpriv.statistics.unseen`). Where the gain is 0.1, this too is built for 2.5 % at most;
+    and another attacker may have more. *inconclusive*: neither, which is also said of the profile
     ``smoke``, where all patients are of one class, and of an attacker who does worse than a guess.
     A warning lists the pairs that leak in no seed.
 

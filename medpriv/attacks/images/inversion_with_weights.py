@@ -7,6 +7,8 @@ he saw::
     x* = argmin over x of || f1(x) - v0 ||^2 + lambda * TV(x)
 
 The second term asks for an image that looks like one: many images give almost the same features.
+The paper starts at grey. Whoever owns other images starts nearer: at their mean, or at what an
+inverse network fitted on the front makes of the features, and leaves black what is black there.
 """
 
 from __future__ import annotations
@@ -38,14 +40,15 @@ class Search:
         steps: of Adam.
         learning_rate: at the start; it falls to zero along a half cosine.
         tv_weight: lambda, the weight of the total variation.
-        restarts: searches for each victim; the one with the smallest objective is kept. The first
-            begins at the start, the others at the start and smooth noise.
+        dark: a pixel stays black where the start is on average darker than this around it and
+            around its neighbours: features say little about what lies outside a body. 0 holds
+            nothing.
     """
 
     steps: int
     learning_rate: float = 0.1
     tv_weight: float = 1e-2
-    restarts: int = 1
+    dark: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def recover(
         search: without it, in as many steps as the profile ``quick`` has.
         start: where to begin, ``(1, c, h, w)`` for all victims or ``(n, c, h, w)``; grey, as in
             the paper, without it.
-        seed: decides where restarts begin.
+        seed: decides the trace of noise in the grey.
         device: where to search.
         keep: numbers of steps after which the images are kept; 0 is the start.
         chunk: victims at once.
@@ -107,7 +110,7 @@ def recover(
     begin = _grey(tuple(shape), seed) if start is None else start.cpu()
     begins = begin.expand(len(features), *shape).split(chunk)
     parts = [
-        _best_restart(front, to_device(some, where), begin, search, seed, kept)
+        _descend(front, to_device(some, where), begin, search, kept)
         for some, begin in progress(
             zip(features.split(chunk), begins, strict=True), "recovery", unit="chunk"
         )
@@ -130,44 +133,22 @@ def _front(view: View | nn.Module) -> nn.Module:
     return view.weights()
 
 
-def _best_restart(
-    front: nn.Module,
-    target: Tensor,
-    begin: Tensor,
-    search: Search,
-    seed: int,
-    kept: tuple[int, ...],
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Images, objectives and course of one chunk, each victim's from its best restart."""
-    best = _descend(front, target, begin, search, kept)
-    for restart in range(1, search.restarts):
-        found = _descend(front, target, _elsewhere(begin, seed, restart), search, kept)
-        better = found[1] < best[1]
-        choose = better.view(-1, 1, 1, 1)
-        best = (
-            torch.where(choose, found[0], best[0]),
-            torch.minimum(found[1], best[1]),
-            torch.where(choose, found[2], best[2]),
-        )
-    return best
-
-
 def _grey(shape: tuple[int, ...], seed: int) -> Tensor:
     """Grey and a trace of noise: a network that centres its input has no slope at grey itself."""
     return GREY + 0.01 * (torch.rand(1, *shape, generator=torch_rng(seed, "grey")) - 0.5)
 
 
-def _elsewhere(begin: Tensor, seed: int, restart: int) -> Tensor:
-    """The start and smooth noise, the same for each victim: who else is there does not matter."""
-    noise = torch.rand(1, begin.shape[1], 4, 4, generator=torch_rng(seed, "restart", restart))
-    smooth = nn.functional.interpolate(noise, size=begin.shape[2:], mode="bilinear")
-    return (begin + smooth - 0.5).clamp(0, 1)
+def _lit(begin: Tensor, dark: float) -> Tensor:
+    """``(n, 1, h, w)`` of 0 and 1: the pixels that the search may move."""
+    around = nn.functional.avg_pool2d(begin.amax(1, keepdim=True), 3, stride=1, padding=1)
+    return (nn.functional.max_pool2d(around, 3, stride=1, padding=1) >= dark).float()
 
 
 def _descend(
     front: nn.Module, target: Tensor, begin: Tensor, search: Search, kept: tuple[int, ...]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    images = to_device(begin.clone(), target.device).requires_grad_()
+    lit = to_device(_lit(begin, search.dark), target.device)
+    images = (to_device(begin.clone(), target.device) * lit).requires_grad_()
     optimizer = torch.optim.Adam([images], lr=search.learning_rate)
     best, least = images.detach().clone(), torch.full((len(target),), torch.inf)
     least = least.to(target.device)
@@ -190,7 +171,7 @@ def _descend(
             objective.sum().backward()  # a sum of terms that share no pixel: each has its own slope
             optimizer.step()
             with torch.no_grad():
-                images.clamp_(0, 1)
+                images.mul_(lit).clamp_(0, 1)
     way = torch.stack(course) if course else torch.empty(0, *begin.shape)
     return best.cpu().contiguous(), least.double().cpu(), way
 

@@ -1,28 +1,24 @@
 """The course's attacks on images, each with its baseline.
 
-Pictures can be alike in one way and not in another, so three scores stand side by side: SSIM; the
-share of the mean image's squared error that is gone; and the share of victims whose own picture is
-of all victims' the most like the guess, by the better of two ways to compare pixels, with and
-without what is usual. The last is a floor: a better matcher may find more.
+Guesses are scored by all measures of :mod:`medpriv.metrics.pictures`, of which SSIM is the first.
 """
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from medpriv import attacks, metrics
+from medpriv import attacks
 from medpriv.attacks.images.model_inversion import InverseNetwork
 from medpriv.data.cohort import Part
 from medpriv.deployment import View
 from medpriv.evaluation.attacks import Case
-from medpriv.metrics.images import mse
-from medpriv.runtime.cache import Memory
+from medpriv.metrics.pictures import PictureJudge, picture_judge
+from medpriv.runtime.cache import Memory, remembered
 from medpriv.runtime.device import has_fast_bf16, pick_device
 from medpriv.runtime.hashing import content_hash
 from medpriv.runtime.profile import CLASS_STEPS, SEARCH_STEPS, TUNING_STEPS
-from medpriv.statistics import Estimate, estimates
+from medpriv.statistics import Estimate
 
 SEARCHED = 16  # victims that are searched for with weights
 MEMBERS = 100  # with whom an image of their class is compared
@@ -138,27 +134,11 @@ def _searched(case: Case) -> Part:
 
 def _scores(case: Case, victims: Part, guess: Tensor, among: Part | None = None) -> ByMetric:
     """Scores of a guess for each of the victims, who are looked for among all of them."""
-    all_ = among or case.cohort.victims
-    found = {
-        "SSIM": metrics.mean_estimate(metrics.ssim(victims.x, guess), victims.patient),
-        "error removed": _error_removed(victims, guess, _mean(case, victims)),
-    }
-    if all_.patients > 1:
-        own = case.cohort.auxiliary.x
-        matched = [
-            metrics.reidentification(matcher, guess, victims.patient, all_.x, all_.patient).rank1
-            for matcher in (metrics.pixel_matcher(), metrics.pixel_matcher(own))
-        ]
-        found["rank-1"] = max(matched, key=lambda one: one.value)
-    return found
+    return _judge(case, among).scores(guess, victims)
 
 
-def _error_removed(victims: Part, guess: Tensor, mean: Tensor) -> Estimate:
-    """1 - MSE / MSE of the mean image, over all victims: 0 for the mean image, 1 for the truth."""
-    errors = [np.asarray(mse(victims.x, one)) for one in (guess, mean)]
-
-    def removed(both: list[np.ndarray], counts: np.ndarray) -> np.ndarray:
-        ours, theirs = (counts @ one for one in both)
-        return 1 - np.divide(ours, theirs, out=np.full(len(counts), np.nan), where=theirs > 0)
-
-    return estimates(removed, errors, None, victims.patient, draws=2000, seed=0)[0]
+@remembered(2)
+def _judge(case: Case, among: Part | None) -> PictureJudge:
+    return picture_judge(
+        case.cohort, victims=among, profile=case.profile, seed=case.seed, device=case.device
+    )

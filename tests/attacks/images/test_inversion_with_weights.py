@@ -54,7 +54,7 @@ def test_the_input_of_an_invertible_linear_layer_comes_back(device: str) -> None
 def test_without_the_data_term_the_smoothest_image_is_left() -> None:
     """A huge lambda leaves a constant image: no neighbour differs by more than a search step."""
     view, victims = cnn_view(), smooth(2)
-    search = Search(200, tv_weight=1e4, restarts=1)
+    search = Search(200, tv_weight=1e4)
     found = recover(view, view.intercept(victims), shape=SHAPE, search=search, device="cpu")
     assert found.images.flatten(1).std(dim=1).max() < 0.02
 
@@ -67,7 +67,7 @@ def test_it_recovers_what_a_shallow_network_was_given() -> None:
     assert mse(victims, found.images).mean() < grey / 20
 
 
-# --- Batches, restarts, the course ----------------------------------------------------------------
+# --- Batches, what is black, the course -----------------------------------------------------------
 
 
 def test_a_victims_result_does_not_depend_on_the_others_nor_on_chunks() -> None:
@@ -80,15 +80,23 @@ def test_a_victims_result_does_not_depend_on_the_others_nor_on_chunks() -> None:
     assert torch.allclose(together.images, chunked.images, atol=1e-4)
 
 
-def test_restarts_never_make_the_objective_worse() -> None:
-    view, victims = cnn_view(split="conv4"), smooth(4)
-    sent = view.intercept(victims)
-    one, three = (
-        recover(view, sent, shape=SHAPE, search=Search(40, restarts=n), device="cpu")
-        for n in (1, 3)
-    )
-    assert bool((three.objective <= one.objective + 1e-9).all())
-    assert bool((three.objective < one.objective).any())
+def test_what_is_dark_in_the_start_stays_black_and_nothing_else() -> None:
+    """Beside a bright square the mean of 3x3 pixels is at least 0.2, at its corners 0.1."""
+    view = cnn_view()
+    start = torch.full((2, *SHAPE), 0.01)
+    start[..., 5:11, 5:11] = 0.9
+    lit = torch.zeros(SHAPE)
+    lit[..., 3:13, 3:13] = 1.0  # one further, for a pixel with a neighbour that is not dark
+    for row in (3, 12):
+        for column in (3, 12):
+            lit[..., row, column] = 0.0
+    found = recover(
+        view, view.intercept(torch.ones(2, *SHAPE)), shape=SHAPE, device="cpu", start=start,
+        search=Search(30, tv_weight=0.0, dark=0.2), keep=(0, 30),
+    )  # fmt: skip
+    assert torch.equal(found.course[0], start * lit)
+    assert not (found.images * (1 - lit)).any()
+    assert (found.images - start * lit).abs().max() > 0.1
 
 
 def test_the_course_goes_from_the_start_to_the_end_and_the_objective_is_the_least() -> None:
@@ -117,7 +125,7 @@ def test_it_begins_where_it_is_told() -> None:
 
 def test_the_same_seed_gives_the_same_images() -> None:
     view, victims = cnn_view(), smooth(2)
-    sent, search = view.intercept(victims), Search(20, restarts=2)
+    sent, search = view.intercept(victims), Search(20)
     one, same = (recover(view, sent, shape=SHAPE, search=search, device="cpu") for _ in range(2))
     other = recover(view, sent, shape=SHAPE, search=search, seed=1, device="cpu")
     assert torch.equal(one.images, same.images)
