@@ -4,7 +4,7 @@ A step of DP-SGD with noise multiplier s and sampling rate r tells of one row as
 does, drawn from P = (1 - r) N(0, s²) + r N(1, s²) with the row and from Q = N(0, s²) without it, at
 most; and T steps as much as T such numbers, though each step sees the ones before it (Zhu, Dong &
 Wang 2022, AISTATS, arXiv 2106.08567: P and Q are a dominating pair, and so is their product). Hayes
-et al. 2023 (arXiv 2302.07225, theorem 2) estimate its curve by drawing; here it is computed, from
+et al. 2023 (arXiv 2302.07225) estimate its curve by drawing; here it is computed, from
 the distribution of the privacy loss ln(dP / dQ):
 
 1. The loss of a step is put on a grid, each interval's mass divided between its ends so that P and

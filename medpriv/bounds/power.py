@@ -100,7 +100,7 @@ def auc(power: Power) -> float:
 def chained(*powers: Power) -> Power:
     """What holds between x and z, if the first holds between x and y, the next between y and z.
 
-    Of one curve k times: what it says of a group of k rows (Dong, Roth & Su 2022, theorem 2.14).
+    Of one curve k times: what it says of a group of k rows (Dong, Roth & Su 2022).
     """
 
     def power(level: ArrayLike) -> NDArray[np.float64]:

@@ -67,7 +67,7 @@ def test_closed_forms_of_advantage_and_auc(size: float) -> None:
 @pytest.mark.parametrize("distance", [0.3, 1.0, 2.5])
 @pytest.mark.parametrize("epsilon", [0.0, 0.5, 2.0])
 def test_the_normal_curve_has_the_delta_of_balle_and_wang(distance: float, epsilon: float) -> None:
-    # δ(ε) is the largest g(a) - e^ε a (Dong, Roth & Su 2022, proposition 2.12).
+    # δ(ε) is the largest g(a) - e^ε a (Dong, Roth & Su 2022).
     level = np.linspace(0, 1, 200_001)
     delta = (curves.gaussian(distance)(level) - math.exp(epsilon) * level).max()
     assert delta == pytest.approx(gaussian_delta(epsilon, 1 / distance), abs=1e-6)
