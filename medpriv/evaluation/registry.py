@@ -10,9 +10,10 @@ from typing import Any
 from torch import nn
 
 from medpriv import defenses
+from medpriv.defenses.certified_split import train_certified
 from medpriv.defenses.compression import projected as projected_
 from medpriv.defenses.sample_gradients import bear_sampling
-from medpriv.deployment.service import Defense
+from medpriv.deployment.service import Defense, ModelDefense
 from medpriv.evaluation import recipes
 from medpriv.evaluation.attack_catalog import images, membership, records, reports
 from medpriv.evaluation.attacks import Attack, Case, Run
@@ -155,6 +156,22 @@ def named_defense(
     )
 
 
+def certified_split(ratio: float, *, split: str = "conv4") -> Defended:
+    """A network of images behind a ball and noise at one layer, whose ceilings are known.
+
+    Not one of :func:`known_defenses`: those are the course's matrix.
+
+    Args:
+        ratio: C / σ, see :func:`medpriv.defenses.certified_split.train_certified`.
+        split: the layer.
+    """
+    made = Defended(
+        "certified split, conv4", ratio, "C / sigma", ("images",), ("features", "back"),
+        around=behind_ball, random=True, split="conv4",
+    )  # fmt: skip
+    return replace(made.at(split), name=f"certified split, {split}")
+
+
 def _strengths(name: str, strengths: Sequence[float], unit: str, **options: Any) -> list[Defended]:
     return [Defended(name, strength, unit, **options) for strength in strengths]
 
@@ -201,6 +218,19 @@ def projected(case: Case, dimensions: float, model: nn.Module) -> list[Defense]:
 def learned(case: Case, tensors: float, model: nn.Module, *, split: str = "conv4") -> list[Defense]:
     """One of so many learned noises, drawn for each row."""
     return [learned_noise(case, int(tensors), model, split).defense(seed=case.seed)]
+
+
+def behind_ball(
+    case: Case, ratio: float, model: nn.Module, *, split: str = "conv4"
+) -> list[Defense]:
+    """The network, trained on through a ball and noise, and the noise in front of it."""
+    recipe = defenses.further_recipe(case.profile, len(case.cohort.members))
+    how = {"recipe": recipe, "seed": case.seed, "device": case.device, "model": model}
+    made = train_certified(case.cohort, split, ratio, **how)
+    return [
+        ModelDefense("trained through a ball", lambda _: made.model),
+        made.defense(seed=case.seed),
+    ]
 
 
 # --- The list -------------------------------------------------------------------------------------

@@ -5,23 +5,28 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
+from scipy.stats import norm
 
 from medpriv.data import load_images, load_records
 from medpriv.evaluation import NOTHING, known_attacks, named_attack, named_defense
 from medpriv.evaluation.ceilings import with_ceilings
-from medpriv.evaluation.cell import CaseData, Cell, Own
+from medpriv.evaluation.cell import CaseData, Cell, Own, case_of
+from medpriv.evaluation.registry import certified_split
+from medpriv.evaluation.targets import trained
+from medpriv.models.split import front
+from medpriv.training.utility_scores import predict
+
+METRICS = ("advantage", "AUC", "SSIM", "rank-1", "finding")
 
 
 def ceilings(
     modality: str, dataset: str, attack, defended, own: Own | None = None, error=""
 ) -> list:
     data = CaseData(dataset, modality, "smoke", "cpu", "", 0, own)
-    row = {
-        "measures": [{"metric": "advantage"}, {"metric": "AUC"}, {"metric": "SSIM"}],
-        "error": error,
-    }
+    row = {"measures": [{"metric": name} for name in METRICS], "error": error}
     found = with_ceilings(row, Cell(attack, defended, data, 16))
-    assert [one["metric"] for one in found["measures"]] == ["advantage", "AUC", "SSIM"]
+    assert [one["metric"] for one in found["measures"]] == list(METRICS)
     return [one["ceiling"] for one in found["measures"]]
 
 
@@ -37,7 +42,7 @@ def test_membership_after_dp_sgd(epsilon: float) -> None:
     least = 1 - math.exp(-epsilon)
     assert least < found[0] < least + 2 * delta * (1 + math.exp(epsilon))
     assert (1 + found[0]) / 2 <= found[1] + 1e-6 <= 1 + 1e-6
-    assert math.isnan(found[2])
+    assert all(map(math.isnan, found[2:]))
 
 
 def test_two_rows_of_a_patient_are_four_steps() -> None:
@@ -47,6 +52,36 @@ def test_two_rows_of_a_patient_are_four_steps() -> None:
     found = ceilings("images", "phantom", attack, named_defense("images", "DP-SGD", 0.1))
     # In the same way, with two more steps of e^0.1.
     assert 1 - math.exp(-0.2) < found[0] < 1 - math.exp(-0.2) + 0.02
+
+
+@pytest.mark.parametrize("ratio", [0.5, 1.0])
+def test_behind_a_certified_split(ratio: float) -> None:
+    cohort = load_images("phantom", profile="smoke")
+    victims = cohort.victims
+    assert len(victims) == 2 * victims.patients  # each as often as the others
+    assert len(victims.y.unique()) == 2
+    inverse = named_attack("images", "inverse network, conv4")
+    found = ceilings("images", "phantom", inverse, certified_split(ratio))
+    # Sixteen answers are four standard deviations where one is one.
+    by_hand = norm.cdf(norm.ppf(1 / victims.patients) + 4 * ratio)
+    assert found[3:] == pytest.approx([by_hand, norm.cdf(4 * 2**0.5 * ratio)])
+    assert all(map(math.isnan, found[:3]))
+    # Who sees all answers at once can leave out whom he has found.
+    for name in ("search with weights, conv4", "class inversion"):
+        attack = named_attack("images", name)
+        assert all(map(math.isnan, ceilings("images", "phantom", attack, certified_split(ratio))))
+
+
+def test_it_is_deployed_as_it_was_trained() -> None:
+    case = case_of(CaseData("phantom", "images", "smoke", "cpu", "", 0, None))
+    system = certified_split(2.0, split="conv2")
+    model = trained(case, system)
+    view = system.deploy(model, case, "back", "conv2")
+    rows = case.cohort.victims.x[:4]
+    assert view(rows).shape == predict(front(model, "conv2"), rows).shape
+    assert not torch.equal(view(rows), view(rows))
+    assert system.exposure(named_attack("images", "inverse network, conv2")) == "features"
+    assert system.exposure(named_attack("images", "inverse network, conv4")) is None
 
 
 def test_nothing_is_proved_elsewhere() -> None:
