@@ -16,3 +16,7 @@ The first three speak to the person whose input is *answered*, the fourth to the
 *trained* the model; neither says anything to the other. Nothing is proved of noise on parameters,
 rounding, NoPeek, learned noise or adversarial training.
 """
+
+from medpriv.bounds import auditing, ball, coins, dp_sgd, gallery, power, unbiased
+
+__all__ = ["auditing", "ball", "coins", "dp_sgd", "gallery", "power", "unbiased"]

@@ -2,6 +2,8 @@
 
 from medpriv.defenses import private_logistic
 from medpriv.defenses.adversarial import train_adversarially
+from medpriv.defenses.ball import in_ball
+from medpriv.defenses.certified_split import train_certified
 from medpriv.defenses.coarse_scores import Smoothed, fewer_digits, label_alone, tempered, top_scores
 from medpriv.defenses.compression import rounded
 from medpriv.defenses.feature_noise import dropped, noised
@@ -30,6 +32,7 @@ __all__ = [
     "fewer_digits",
     "fresh_parameters",
     "further_recipe",
+    "in_ball",
     "label_alone",
     "learn_noise",
     "noise_recipe",
@@ -43,6 +46,7 @@ __all__ = [
     "tempered",
     "top_scores",
     "train_adversarially",
+    "train_certified",
     "train_no_peek",
     "train_privately",
     "unbiased_accuracy",
