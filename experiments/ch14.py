@@ -51,7 +51,7 @@ def coin_cell(
     if candidates == classes:
         known = np.arange(classes)
     else:
-        known = draws.choice(labels, candidates, replace=False)
+        known = rng(seed, "gallery", candidates).choice(labels, candidates, replace=False)
     who = draws.integers(candidates, size=TRIALS)
     served = defenses.randomised_response(strength, classes, seed=seed).apply(_as_it_is)
     told = served(torch.from_numpy(known[who].repeat(answers))).numpy().reshape(TRIALS, answers)
