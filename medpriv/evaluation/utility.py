@@ -10,7 +10,7 @@ from medpriv.data.cohort import Part
 from medpriv.deployment import View
 from medpriv.evaluation.attacks import Case
 from medpriv.evaluation.defenses import Defended
-from medpriv.models.probes import FACT_PENALTY, fit_probes
+from medpriv.models.probes import fit_probes
 from medpriv.runtime.device import to_device
 from medpriv.training.utility_scores import Utility, predict, utility_of
 
@@ -52,7 +52,7 @@ def usefulness(
 def _probed(view: View, case: Case) -> Tensor:
     known, test = case.cohort.members.take(slice(_PROBED)), case.cohort.test
     truth = F.one_hot(known.y, len(case.cohort.classes)).bool()
-    reader = fit_probes(_rows(view, known), truth, penalty=FACT_PENALTY)
+    reader = fit_probes(_rows(view, known), truth, patient=known.patient)
     return reader.guess(_rows(view, test))
 
 

@@ -10,6 +10,7 @@ and what other facts of the same patient say: findings go together.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,16 +34,23 @@ def fit_cooccurrence(
     return fit_probes(inputs, facts, penalty=penalty, without_self=True)
 
 
-def fit_fact_reader(seen: Tensor, facts: Tensor, *, penalty: float | None = None) -> LinearProbes:
+def fit_fact_reader(
+    seen: Tensor,
+    facts: Tensor,
+    *,
+    penalty: float | None = None,
+    patient: np.ndarray | None = None,
+) -> LinearProbes:
     """Learn to read facts from what a service answered about the attacker's own reports.
 
     Args:
         seen: ``(m, d)``, its answers about m reports of his own, such as ``view(own.x)``: an
             embedding, or whatever is left of one. Each report cost a query.
         facts: ``(m, F)`` bool, the facts of these reports.
-        penalty: see :func:`medpriv.models.probes.fit_probes`.
+        penalty: see :func:`medpriv.models.probes.fit_probes`; without it, chosen on these reports.
+        patient: ``(m,)`` of whom each report is.
 
     Raises:
         ValueError: there are fewer rows than folds, or numbers that are not finite.
     """
-    return fit_probes(seen, facts, penalty=penalty)
+    return fit_probes(seen, facts, penalty=penalty, patient=patient)

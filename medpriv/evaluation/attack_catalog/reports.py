@@ -15,7 +15,6 @@ from medpriv.data.cohort import Cohort, Part
 from medpriv.deployment import View
 from medpriv.evaluation.attack_catalog.answers import asked_twice, mcc, tolerance
 from medpriv.evaluation.attacks import Case
-from medpriv.models.probes import FACT_PENALTY
 from medpriv.models.reports import ReportEncoder
 from medpriv.runtime.cache import remembered
 from medpriv.runtime.profile import WRITER_QUERIES_COMPARED
@@ -37,9 +36,8 @@ _CANDIDATES = 50  # own reports among which the usual one is looked for
 def facts(fitted_on: View, used_on: View, case: Case) -> Estimate:
     """AUC of the facts that a linear probe reads from embeddings, the mean over facts."""
     own, victims = _parts(case)
-    reader = attacks.fit_fact_reader(
-        fitted_on(own.x), torch.tensor(_facts(case.cohort, own)), penalty=FACT_PENALTY
-    )
+    known = torch.tensor(_facts(case.cohort, own))
+    reader = attacks.fit_fact_reader(fitted_on(own.x), known, patient=own.patient)
     return _auc(case, victims, reader.guess(used_on.intercept(victims.x)))
 
 

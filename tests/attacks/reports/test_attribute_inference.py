@@ -10,6 +10,7 @@ from torch import Tensor
 
 from medpriv.attacks import fit_cooccurrence, fit_fact_reader
 from medpriv.metrics import auc
+from medpriv.models.probes import FACT_PENALTY, PENALTIES
 
 
 def drawn(rows: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -32,11 +33,46 @@ def test_each_fact_is_scikit_learns_logistic_regression(penalty: float) -> None:
         assert np.allclose(found.guess(x)[:, number], expected, atol=1e-4)
 
 
-def test_the_penalty_is_chosen_on_the_attackers_rows() -> None:
-    """Pure noise wants the strongest, a clear rule the weakest."""
+def hidden(rows: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Ten numbers that are nearly one, as of a network trained for one class; two facts.
+
+    What tells the facts are the small differences, which a strong penalty flattens.
+    """
+    source = torch.Generator().manual_seed(seed)
+    common, own = (torch.randn(rows, size, generator=source) for size in (1, 10))
+    return common + 0.03 * own, own[:, :2] + 0.5 * torch.randn(rows, 2, generator=source) > 0
+
+
+@pytest.mark.parametrize("rows", [100, 300])
+def test_the_penalty_is_chosen_on_the_attackers_rows(rows: int) -> None:
+    """Of an encoder of another kind a fixed one reads next to nothing."""
+    (x, facts), (victims, truth) = hidden(rows, 1), hidden(1000, 2)
+
+    def area(penalty: float | None) -> float:
+        guess = fit_fact_reader(x, facts, penalty=penalty).guess(victims)
+        return auc(truth.numpy(), guess.numpy(), np.arange(1000)).value
+
+    assert area(None) > area(FACT_PENALTY) + 0.1
+    assert area(None) > max(area(one) for one in PENALTIES) - 0.02
+
+
+def test_the_usual_penalty_stays_where_no_other_is_clearly_better() -> None:
     x, facts = drawn(200, 1)
-    assert fit_fact_reader(x, facts[:, 3:]).penalty == 1000
-    assert fit_fact_reader(x, x[:, :1] > 0).penalty == 1
+    assert fit_fact_reader(x, facts[:, 3:]).penalty == FACT_PENALTY  # noise, whatever the penalty
+    nobody = torch.zeros(200, 1, dtype=torch.bool)
+    assert fit_fact_reader(x, nobody).penalty == FACT_PENALTY
+    assert fit_fact_reader(x[:6], facts[:6], patient=np.array([1, 1, 2, 2, 3, 3])).penalty == 100
+
+
+def test_the_penalty_is_chosen_on_other_patients() -> None:
+    """Four copies of each row, whose fact is a coin: known by heart, they seem to be told."""
+    source = torch.Generator().manual_seed(3)
+    x, facts = torch.randn(40, 60, generator=source), torch.rand(40, 1, generator=source) < 0.5
+    many, theirs, who = x.repeat(4, 1), facts.repeat(4, 1), np.tile(np.arange(40), 4)
+    order = torch.randperm(160, generator=source)
+    many, theirs, who = many[order], theirs[order], who[order.numpy()]
+    assert fit_fact_reader(many, theirs).penalty < FACT_PENALTY
+    assert fit_fact_reader(many, theirs, patient=who).penalty >= FACT_PENALTY
 
 
 def test_a_fact_that_nobody_has_stays_at_laplaces_rule() -> None:
