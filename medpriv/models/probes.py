@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -63,7 +64,8 @@ def fit_probes(
         without_self: the first F inputs are the facts, and each is told from the others.
 
     Raises:
-        ValueError: there are fewer rows than folds, or numbers that are not finite.
+        ValueError: there are fewer rows than folds, numbers that are not finite, facts that are
+            not 0 and 1, or not one patient for each row.
     """
     x, y = inputs.double(), facts.double()
     if x.ndim != 2 or y.ndim != 2 or len(x) != len(y) or len(x) < _FOLDS:
@@ -73,14 +75,22 @@ def fit_probes(
         )
     if not bool(x.isfinite().all()):
         raise ValueError("an input is not finite; look at what the view answers")
+    if not bool(((y == 0) | (y == 1)).all()):
+        raise ValueError("a fact is there or not: expected bool, or 0 and 1")
+    whose = np.arange(len(x)) if patient is None else np.asarray(patient)
+    if whose.shape != (len(x),) or pd.isna(whose).any():
+        raise ValueError(
+            f"expected for each of {len(x)} rows whose it is, got shape {whose.shape} with "
+            f"{np.sum(pd.isna(whose))} missing"
+        )
     if penalty is None:
-        penalty = _chosen(x, y, np.arange(len(x)) if patient is None else patient, without_self)
+        penalty = _chosen(x, y, whose, without_self)
     return _fit(x, y, penalty, without_self, _STEPS)
 
 
 def _chosen(x: Tensor, y: Tensor, patient: np.ndarray, without_self: bool) -> float:
     """The penalty by which rows of left-out patients are ranked best, if it is clearly better."""
-    names, number = np.unique(np.asarray(patient), return_inverse=True)
+    names, number = np.unique(patient, return_inverse=True)
     if len(names) < _FOLDS:
         return FACT_PENALTY
     fold = torch.from_numpy(number % _FOLDS)
