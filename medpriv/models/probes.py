@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -15,7 +16,7 @@ from medpriv.statistics import resampled_auc
 FACT_PENALTY = 100.0
 PENALTIES = (0.1, 1.0, 10.0, FACT_PENALTY, 1000.0)
 _FOLDS = 4
-_CLEARLY = 0.03  # of AUC, by which another penalty has to be better: less comes by luck
+_CLEARLY = 0.01  # of AUC, by which another penalty has to be better: less comes by luck
 _LEAST_SPREAD = 0.01  # of the median one
 _STEPS, _TRIED = 200, 50  # of L-BFGS, and where penalties are compared; the loss is convex
 
@@ -57,13 +58,14 @@ def fit_probes(
         facts: ``(m, F)`` bool.
         penalty: half of it is what a squared weight costs, beside the summed cross-entropy;
             without it, 100, or whichever of 0.1, 1, 10 and 1,000 ranks the rows that were left out
-            best in four folds of patients, where it does so clearly better: by 0.03 of AUC, the
+            best in four folds of patients, where it does so clearly better: by 0.01 of AUC, the
             mean over facts.
         patient: ``(m,)`` of whom each row is; without it each is of another.
         without_self: the first F inputs are the facts, and each is told from the others.
 
     Raises:
-        ValueError: there are fewer rows than folds, or numbers that are not finite.
+        ValueError: there are fewer rows than folds, numbers that are not finite, facts that are
+            not 0 and 1, or not one patient for each row.
     """
     x, y = inputs.double(), facts.double()
     if x.ndim != 2 or y.ndim != 2 or len(x) != len(y) or len(x) < _FOLDS:
@@ -73,14 +75,22 @@ def fit_probes(
         )
     if not bool(x.isfinite().all()):
         raise ValueError("an input is not finite; look at what the view answers")
+    if not bool(((y == 0) | (y == 1)).all()):
+        raise ValueError("a fact is there or not: expected bool, or 0 and 1")
+    whose = np.arange(len(x)) if patient is None else np.asarray(patient)
+    if whose.shape != (len(x),) or pd.isna(whose).any():
+        raise ValueError(
+            f"expected for each of {len(x)} rows whose it is, got shape {whose.shape} with "
+            f"{np.sum(pd.isna(whose))} missing"
+        )
     if penalty is None:
-        penalty = _chosen(x, y, np.arange(len(x)) if patient is None else patient, without_self)
+        penalty = _chosen(x, y, whose, without_self)
     return _fit(x, y, penalty, without_self, _STEPS)
 
 
 def _chosen(x: Tensor, y: Tensor, patient: np.ndarray, without_self: bool) -> float:
     """The penalty by which rows of left-out patients are ranked best, if it is clearly better."""
-    names, number = np.unique(np.asarray(patient), return_inverse=True)
+    names, number = np.unique(patient, return_inverse=True)
     if len(names) < _FOLDS:
         return FACT_PENALTY
     fold = torch.from_numpy(number % _FOLDS)

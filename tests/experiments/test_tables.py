@@ -28,9 +28,11 @@ from experiments import (
 )
 from experiments.tables import TABLES
 from medpriv import metrics
+from medpriv.attacks.reports import report_reconstruction
 from medpriv.course import cost_card, recorded
 from medpriv.course.catalog import CHAPTERS
 from medpriv.evaluation import known_defenses
+from medpriv.runtime.profile import Budget
 from tiny import ROOT
 
 # Each kind of cell is computed again, by turns, but those of 08-views and 10-images: one of theirs
@@ -554,8 +556,8 @@ def test_a_sample_of_pictures_of_single_patients_computed_again_agrees(
 def test_a_sample_of_reports_of_single_patients_computed_again_agrees(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With a decoder that learns from few reports; what it writes is not compared."""
-    monkeypatch.setattr(ch13_others, "DECODED", 20)
+    """With a decoder that hardly learns; what it writes is not compared."""
+    monkeypatch.setattr(report_reconstruction, "WRITER_STEPS", Budget(2, 2, 2))
     found = ch13_others.reports_cell("synthetic", 0)
     table = recorded("13-reports").set_index(["dataset", "seed"]).loc[("synthetic", 0)]
     for name in ("inside", "outside", "pooled", "median", "facts", "copied", "nearest"):

@@ -51,6 +51,6 @@ def fit_fact_reader(
         patient: ``(m,)`` of whom each report is.
 
     Raises:
-        ValueError: there are fewer rows than folds, or numbers that are not finite.
+        ValueError: as for :func:`medpriv.models.probes.fit_probes`.
     """
     return fit_probes(seen, facts, penalty=penalty, patient=patient)

@@ -129,3 +129,18 @@ def test_rows_that_cannot_be_learned_from_are_refused() -> None:
     x[3, 1] = torch.nan
     with pytest.raises(ValueError, match="not finite"):
         fit_fact_reader(x, facts, penalty=1.0)
+
+
+@pytest.mark.parametrize(
+    "patient", [np.arange(3), np.arange(21), [None] * 20, np.full(20, np.nan), np.zeros((20, 1))]
+)
+def test_a_row_of_nobody_is_refused(patient: object) -> None:
+    x, facts = drawn(20, 5)
+    with pytest.raises(ValueError, match="for each of 20 rows whose it is"):
+        fit_fact_reader(x, facts, patient=patient)
+
+
+def test_a_fact_is_there_or_not() -> None:
+    x, facts = drawn(20, 5)
+    with pytest.raises(ValueError, match="expected bool, or 0 and 1"):
+        fit_fact_reader(x, facts.float() * 0.7)
