@@ -61,8 +61,9 @@ def test_nobody_does_better_than_the_largest_likelihood(cells: pd.DataFrame) -> 
     """Both on the same answers, or on trainings of the same kind: means over all of a defense."""
     place = [name for name in SETTING if name != "attack"]
     best = cells[cells.attack == ch14.BEST].set_index(place).success
-    others = cells[~cells.attack.isin([ch14.BEST, "attribute", "membership"])].set_index(place)
-    ahead = (best.reindex(others.index) - others.success).groupby(others.defense).mean()
+    others = cells[~cells.attack.isin([ch14.BEST, "attribute", "membership"])]
+    others = others.set_index(place).success
+    ahead = (best.reindex(others.index) - others).groupby(level="defense").mean()
     assert len(ahead) == len(ch14.CELLS)
     assert (ahead > 0).all()
 
