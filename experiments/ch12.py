@@ -7,6 +7,7 @@ from typing import Any
 from experiments.recording import Table
 from medpriv.evaluation import known_attacks, known_defenses, named_attack, named_defense
 from medpriv.evaluation.attacks import Attack
+from medpriv.evaluation.ceilings import with_ceilings
 from medpriv.evaluation.cell import TIMES, CaseData, Cell, computed
 from medpriv.evaluation.defenses import Defended
 from medpriv.evaluation.sweep import Row
@@ -31,7 +32,8 @@ _LEFT_OUT = {
     "membership, offline BaVarIA",
 }
 _KEPT = (
-    "metric", "naive", "adaptive", "averaged", "baseline", "low", "high", "utility", "accuracy",
+    "metric", "naive", "adaptive", "averaged", "baseline", "ceiling", "low", "high", "utility",
+    "accuracy",
 )  # fmt: skip
 
 
@@ -54,7 +56,8 @@ def _pair(dataset: str, attack: str, defense: str, strength: float) -> tuple[Att
 
 
 def _figures(attack: Attack, defended: Defended, data: CaseData) -> Row:
-    row = computed(Cell(attack, defended, data, TIMES))
+    cell = Cell(attack, defended, data, TIMES)
+    row = with_ceilings(computed(cell), cell)
     if row["error"]:
         strength = f"{defended.strength:g}"
         raise RuntimeError(

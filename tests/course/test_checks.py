@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.stats import norm
 
 from answering import refused
 from build_tools.chapter_text import read_chapter
@@ -43,6 +44,7 @@ def answer_of(chapter: str, name: str) -> Any:
     scope: dict[str, Any] = {
         "np": np,
         "torch": torch,
+        "norm": norm,
         "metrics": metrics,
         "attacks": attacks,
         "data": data,
