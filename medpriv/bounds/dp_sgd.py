@@ -30,6 +30,7 @@ from medpriv.bounds.power import Power, chained
 from medpriv.runtime.arguments import require_integer
 
 _TAIL = 1e-13  # of all mass, left out on either side, and counted as if it told everything
+_ROUNDING = 1e-12  # of a sum of masses that went through a Fourier transform
 _CELLS = 2**20  # of the grid, at most
 
 
@@ -73,7 +74,7 @@ def training_power(noise: float, rate: float, steps: int) -> Trained:
     with_row, without = (np.cumsum(one[::-1]) for one in _composed(noise, rate, steps))
     # What was left out tells everything: it is found at level 0.
     found = np.minimum(1, np.concatenate([[0], with_row]) + 2 * _TAIL)
-    level = np.minimum(1, np.concatenate([[0], without]))
+    level = np.clip(np.concatenate([[0], without]) - _ROUNDING, 0, 1)
     return Trained(_curve(level, found), _curve(1 - found[::-1], 1 - level[::-1]))
 
 
