@@ -43,9 +43,9 @@ from medpriv.runtime.arguments import choose, require_integer
 
 #: What can be tested, in this order.
 TESTS = ("asked again", "another client", "one request", "started again")
-#: A client's name → what answers him: a connection to a service.
+# A client's name → what answers him: a connection to a service.
 Connect = Callable[[str], Answer]
-#: A number that no other process is given → a service that has just been started.
+# A number that no other process is given → a service that has just been started.
 Start = Callable[[int], Connect]
 _CONNECTIONS = 32  # that are tried where there is a budget for all
 

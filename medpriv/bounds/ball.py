@@ -1,7 +1,7 @@
 """Features in a ball, with normal noise: what any attacker can reach, and any client.
 
 A defended system answers y = f(x) + N(0, σ² I), with f(x) within C of a fixed centre, q times about
-one patient (:func:`medpriv.defenses.ball.in_ball`).
+one patient (:func:`medpriv.defenses.in_ball`).
 
 **Guessing.** Let a guess G(y_1, ..., y_q) be right with probability κ at most if the answers were
 those at the centre, which depend on nobody: 1 / N for a gallery of N, the share of the commonest

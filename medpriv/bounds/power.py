@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
-#: From levels in [0, 1], of any shape, to the greatest power: concave, rising, at least the level.
+# From levels in [0, 1], of any shape, to the greatest power: concave, rising, at least the level.
 Power = Callable[[ArrayLike], NDArray[np.float64]]
 
 

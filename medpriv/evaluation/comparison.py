@@ -122,7 +122,7 @@ def compare(
           more (``simpler`` of :class:`medpriv.evaluation.attacks.Attack`);
         - ``gain``: of the best of the three over the baseline;
         - ``ceiling``: the most that any attacker has, on average over splits and trainings; NaN
-          where nothing is proved (:mod:`medpriv.evaluation.ceilings`);
+          where nothing is proved (``medpriv.evaluation.ceilings`` says of what something is);
         - ``verdict``: see above; one for all metrics of an attack on a system;
         - ``interval``, ``baseline_interval``, ``gain_interval``: of the adaptive figure, the
           baseline and the gain, 95 % over patients, each a ``pandas.Interval``;

@@ -162,7 +162,7 @@ def certified_split(ratio: float, *, split: str = "conv4") -> Defended:
     Not one of :func:`known_defenses`: those are the course's matrix.
 
     Args:
-        ratio: C / σ, see :func:`medpriv.defenses.certified_split.train_certified`.
+        ratio: C / σ, see :func:`medpriv.defenses.train_certified`.
         split: the layer.
     """
     made = Defended(
