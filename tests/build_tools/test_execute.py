@@ -43,7 +43,7 @@ def test_whatever_a_chapter_is_made_from_executes_it_again(
     assert again()
     recorded.write_text("a\n2\n")
     assert again()
-    recorded.with_name("another.csv").write_text("a\n1\n")
+    recorded.with_name("99-unsaid.csv").write_text("a\n1\n")  # a word that no code says
     assert not again()
 
 
