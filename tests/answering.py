@@ -15,6 +15,18 @@ def accepted(exercise: str, answer: Any, capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().out.strip() == "Right."
 
 
+def test_right_answers(name: str, answer: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a module's ``RIGHT``."""
+    accepted(name, answer, capsys)
+
+
+def test_wrong_answers(
+    name: str, answer: Any, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a module's ``WRONG``."""
+    refused(name, answer, told, capsys)
+
+
 def refused(exercise: str, answer: Any, hint: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Insist that the answer is wrong, that a reader gets the hint, and that the notebook goes on.
 

@@ -63,7 +63,7 @@ def best_in_gallery(
         seed: decides the draws.
 
     Raises:
-        ValueError: an argument is out of range, or numbers differ.
+        ValueError: an argument is out of range, numbers differ, or one of them is not finite.
     """
     from scipy.stats import beta
 
@@ -75,6 +75,8 @@ def best_in_gallery(
         )
     if not len(codes) or (pictures is not None and len(pictures) != len(codes)):
         raise ValueError("expected one or more candidates, and a picture for each or none")
+    if not all(bool(one.isfinite().all()) for one in (codes, pictures) if one is not None):
+        raise ValueError("a code or a picture is not finite; look at what the layer answers")
     places = _span(codes.detach().cpu().double().flatten(1)) * (answers**0.5 / sigma)
     shown = None if pictures is None else pictures.detach().cpu().double().flatten(1)
     stream = torch_rng(seed, "best in gallery")

@@ -36,7 +36,8 @@ def in_ball(
     """Numbers clipped into a ball about a fixed centre, and N(0, sigma^2) added to each.
 
     Args:
-        radius: C; a row that is further from the centre is moved to the border.
+        radius: C; a row that is further from the centre is moved to the border. One with a number
+            that is not finite is answered as the centre is, since NaN would tell whose it was.
         sigma: of the noise, in the same unit.
         centre: of the shape of a row, chosen without looking at who is answered; else 0.
         basis: ``(d, k)`` with orthonormal columns, in which a row of d numbers has its code of k:
@@ -46,7 +47,8 @@ def in_ball(
             service's seed takes its noise off again.
 
     Raises:
-        ValueError: radius or sigma is out of range, or the basis is not orthonormal.
+        ValueError: radius or sigma is out of range, the centre is not finite, or the basis is not
+            orthonormal.
     """
     if not (0 <= radius < math.inf and 0 <= sigma < math.inf):
         raise ValueError(f"radius and sigma are 0 or more, got {radius} and {sigma}")
@@ -56,13 +58,16 @@ def in_ball(
             raise ValueError(
                 "the columns of a basis are orthonormal; torch.linalg.qr makes them so"
             )
-    middle = 0.0 if centre is None else centre.detach().cpu().float().flatten()
+    middle = torch.zeros(1) if centre is None else centre.detach().cpu().float().flatten()
+    if not bool(middle.isfinite().all()):
+        raise ValueError("the centre is not finite; take the mean of features that are")
 
     def begin() -> Change:
         draws = torch_rng(seed, "in ball")
 
         def change(rows: Tensor) -> Tensor:
             codes = rows.flatten(1) - middle
+            codes = codes.where(codes.isfinite().all(1, keepdim=True), 0.0)
             codes = codes if basis is None else codes @ basis
             codes = _clipped(codes, radius)
             codes = codes + sigma * torch.randn(codes.shape, generator=draws)

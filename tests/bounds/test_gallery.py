@@ -74,3 +74,14 @@ def test_bad_input() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_a_code_or_picture_that_is_not_finite_is_refused() -> None:
+    """Comparisons with NaN are false, so that such a gallery would look safe."""
+    codes = torch.randn(5, 3)
+    ugly = codes.clone()
+    ugly[0, 0] = torch.nan
+    with pytest.raises(ValueError, match="not finite"):
+        best_in_gallery(ugly, 1.0)
+    with pytest.raises(ValueError, match="not finite"):
+        best_in_gallery(codes, 1.0, pictures=ugly)

@@ -10,6 +10,7 @@ import torch
 from scipy.special import ndtr
 from torch import Tensor
 
+from experiments.ch14_trained import best_squashed
 from medpriv.bounds.ball import auc_ceiling, gallery_ceiling
 from medpriv.data import load_images, load_records
 from medpriv.defenses.ball import in_ball, put_ball
@@ -24,6 +25,16 @@ from medpriv.training.utility_scores import predict
 
 def identity(x: Tensor) -> Tensor:
     return x
+
+
+@pytest.mark.parametrize("ugly", [float("nan"), float("inf"), -float("inf")])
+def test_a_row_that_is_not_finite_is_answered_as_the_centre_is(ugly: float) -> None:
+    rows = torch.tensor([[1.0, ugly], [1.0, 2.0]])
+    served = in_ball(1.0, 0.0, centre=torch.tensor([3.0, 4.0])).apply(identity)(rows)
+    assert served[0].tolist() == [3.0, 4.0]
+    assert (served[1] - torch.tensor([3.0, 4.0])).norm() == pytest.approx(1)
+    with pytest.raises(ValueError, match="the centre is not finite"):
+        in_ball(1.0, 1.0, centre=rows[0])
 
 
 def test_a_row_is_clipped_about_the_centre_and_noise_comes_after() -> None:
@@ -124,15 +135,6 @@ def test_its_card_says_what_is_proved(records) -> None:
 def expected_auc(score: np.ndarray, case: np.ndarray) -> float:
     """The AUC of a score with N(0, 1) added: the mean over pairs of Φ(difference / √2)."""
     return float(ndtr((score[case][:, None] - score[~case][None]) / 2**0.5).mean())
-
-
-def best_squashed(score: np.ndarray, case: np.ndarray, ratio: float) -> float:
-    """The best AUC of a score squashed into [-C, C], by any slope and threshold, under noise."""
-    return max(
-        expected_auc(ratio * np.tanh(slope * (score - cut)), case)
-        for slope in np.geomspace(0.1, 20, 12) / score.std()
-        for cut in np.quantile(score, np.linspace(0.1, 0.9, 13))
-    )
 
 
 def test_it_is_nearly_as_good_as_the_undefended_score_squashed() -> None:

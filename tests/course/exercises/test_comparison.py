@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from answering import accepted, refused
+from answering import test_right_answers, test_wrong_answers  # noqa: F401
 
 
 def share(scores, baseline, undefended):
@@ -101,13 +100,3 @@ WRONG = [
     ("12-choose", lambda x, y, m: chosen(x, y, m, told=EVEN), "report the others'"),
     ("12-choose", lambda x, y, m: (chosen(x, y, m)[0], 0.0), "you report 0.000"),
 ]
-
-
-@pytest.mark.parametrize(("name", "answer"), RIGHT)
-def test_right_answers(name, answer, capsys) -> None:
-    accepted(name, answer, capsys)
-
-
-@pytest.mark.parametrize(("name", "answer", "told"), WRONG)
-def test_wrong_answers(name, answer, told, capsys) -> None:
-    refused(name, answer, told, capsys)
