@@ -141,9 +141,11 @@ def _reader(rows: Tensor, labels: Tensor, numbers: int) -> Tensor:
     if not more:
         return read
     away = torch.linalg.qr(read).Q
-    return torch.cat(
-        [read, torch.pca_lowrank(rows - rows @ away @ away.T, more, center=False)[2]], 1
-    )
+    rest = rows - rows @ away @ away.T
+    # Whole: a randomised decomposition would make another ball in each process.
+    size, sides = torch.linalg.eigh(rest @ rest.T)
+    components = rest.T @ sides[:, -more:].flip(1) / size[-more:].flip(0).clamp(min=1e-12).sqrt()
+    return torch.cat([read, components], 1)
 
 
 def put_ball(net: nn.Module, split: str, x: Tensor, y: Tensor, numbers: int) -> Ball:

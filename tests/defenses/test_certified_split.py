@@ -13,7 +13,7 @@ from torch import Tensor
 from experiments.ch14_trained import best_squashed
 from medpriv.bounds.ball import auc_ceiling, gallery_ceiling
 from medpriv.data import load_images, load_records
-from medpriv.defenses.ball import in_ball, put_ball
+from medpriv.defenses.ball import Ball, in_ball, put_ball
 from medpriv.defenses.certified_split import train_certified
 from medpriv.deployment import deploy
 from medpriv.models import build_target, front
@@ -35,6 +35,17 @@ def test_a_row_that_is_not_finite_is_answered_as_the_centre_is(ugly: float) -> N
     assert (served[1] - torch.tensor([3.0, 4.0])).norm() == pytest.approx(1)
     with pytest.raises(ValueError, match="the centre is not finite"):
         in_ball(1.0, 1.0, centre=rows[0])
+
+
+def test_a_ball_is_the_same_whatever_was_drawn_before() -> None:
+    draws = torch_rng(0, "features")
+    features, labels = torch.randn(60, 20, generator=draws), torch.arange(60) % 2
+    made = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        made.append(Ball(features, labels, 4))
+    assert torch.equal(made[0].basis, made[1].basis)
+    assert torch.equal(made[0].read.weight, made[1].read.weight)
 
 
 def test_a_row_is_clipped_about_the_centre_and_noise_comes_after() -> None:
