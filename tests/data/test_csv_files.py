@@ -79,7 +79,8 @@ def test_csv_that_is_refused(tmp_path, text, encoding, wrong):
 def test_the_first_row_of_a_file_without_a_header_is_not_shown(tmp_path, rows):
     with pytest.raises(DataError, match=r"lacks the column\(s\) label .*check the") as caught:
         read_csv(write(tmp_path / "toy.csv", "\n".join(rows)), ("label",))
-    assert not [cell for cell in rows[0].split(",") if len(cell) > 1 and cell in str(caught.value)]
+    said = str(caught.value).replace(str(tmp_path), "")  # whose counter may be a patient's number
+    assert not [cell for cell in rows[0].split(",") if len(cell) > 1 and cell in said]
 
 
 def test_names_of_columns_are_shown_where_they_are_names(tmp_path):
@@ -103,7 +104,8 @@ def test_text_in_a_number_column(tmp_path, cell, kind):
     frame = read_csv(write(tmp_path / "toy.csv", f'a,b\n1,2\n3,"{cell}"\n'))
     with pytest.raises(DataError, match=f"column 'b' has {kind} in row 2") as caught:
         values_of(frame, {"b": "cm"}, HERE)
-    assert len(cell) < 3 or cell == "nan" or cell not in str(caught.value)  # it is a patient's
+    said = str(caught.value).replace(str(tmp_path), "")
+    assert len(cell) < 3 or cell == "nan" or cell not in said  # it is a patient's
 
 
 def test_codes_are_positions(tmp_path):

@@ -85,7 +85,7 @@ def test_what_says_neither_yes_nor_no_is_refused_and_not_quoted(
     path = reports(tmp_path, hiv=[*["1", "0"] * 3, "1", cell, *["0"] * 32])
     with pytest.raises(DataError, match=says) as caught:
         load_reports(path)
-    assert not cell or cell not in str(caught.value)
+    assert not cell or cell not in str(caught.value).replace(str(tmp_path), "")
 
 
 def test_facts_stay_with_their_reports_where_repetitions_go(tmp_path: Path) -> None:
